@@ -1,0 +1,69 @@
+# make serve   install into .venv and serve the bundled model      make test    the whole test suite, linters, type checks
+# make bench   speed, side by side with its physical limit         make help    the other targets
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+.PHONY: help serve install test test-extras lint types unit bench stress eval-demo train-demo clean
+
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+## serve        install what is missing and serve the bundled model; ARGS="--port 9000" is passed on
+serve: install
+	@$(BIN)/portico serve $(ARGS)
+
+## install      make .venv and install Portico into it
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Portico needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 serve")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing Portico into $(VENV) (the first time downloads PyTorch) ..."
+	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+test-extras: $(VENV)/.test-extras
+
+$(VENV)/.test-extras: pyproject.toml $(VENV)/.installed
+	@echo "Installing the test extras into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@touch $@
+
+## test         everything that must hold: lint, types, unit
+test: lint types unit
+
+## lint         ruff, and the walls between the rooms (import-linter)
+lint: test-extras
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+## types        mypy --strict
+types: test-extras
+	$(BIN)/mypy
+
+## unit         pytest; ARGS="tests/engine -k preempt" narrows it
+unit: test-extras
+	$(BIN)/python -m pytest $(ARGS)
+
+## bench        speed of the engine alone and through HTTP on a random checkpoint of Qwen3-0.6B's shape
+bench: test-extras
+	$(BIN)/python -m benchmarks.speed $(ARGS)
+
+## stress       2,000 mixed requests, a third of the clients hanging up at random
+stress: test-extras
+	$(BIN)/python -m benchmarks.stress $(ARGS)
+
+## eval-demo    ask the demo model held-out questions, by kind
+eval-demo: test-extras
+	$(BIN)/python -m training.evaluate $(ARGS)
+
+## train-demo   train the demo model again (hours on a CPU; resumes where it was stopped)
+train-demo: test-extras
+	$(BIN)/python -m training.train $(ARGS)
+
+## clean        remove what was built, not the environment
+clean:
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache benchmarks/out

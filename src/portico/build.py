@@ -1,0 +1,63 @@
+"""Where mind and hands meet: builds an engine around a runner, in this process or as a process of its own.
+
+`python -m portico.build ENDPOINT` is the engine process: its configuration comes as one line of JSON on standard input,
+which then stays open as the sign that the front is alive.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+
+import msgspec
+import zmq
+
+from portico.config.engine import EngineConfig
+from portico.engine.engine import Engine
+from portico.engine.process import serve
+from portico.engine.scheduler import Limits
+from portico.errors import PorticoError
+from portico.protocol import messages
+
+log = logging.getLogger(__name__)
+
+
+def build_engine(config: EngineConfig) -> tuple[Engine, messages.Loaded]:
+    """Load the model and make an engine for it; raises CheckpointError or ConfigError."""
+    from portico.run.build import build_runner
+
+    runner, loaded = build_runner(config)
+    limits = Limits(loaded.max_model_len, loaded.max_num_seqs, loaded.max_num_batched_tokens)
+    engine = Engine(runner, limits, num_blocks=loaded.num_blocks, block_size=loaded.block_size)
+    return engine, loaded
+
+
+def main(endpoint: str) -> int:
+    """Be the engine process; returns its exit status."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the front decides
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s engine %(message)s")
+    config = msgspec.json.decode(sys.stdin.readline(), type=EngineConfig)
+    context = zmq.Context()
+    socket = context.socket(zmq.DEALER)
+    socket.set_hwm(0)  # the engine must never block on a slow front
+    socket.connect(endpoint)
+    try:
+        engine, loaded = build_engine(config)
+        socket.send(messages.encode(loaded))
+        serve(engine, socket)
+        return 0
+    except PorticoError as error:
+        socket.send(messages.encode(messages.Died(str(error))))
+        return 1
+    except Exception as error:
+        log.exception("the engine failed")
+        socket.send(messages.encode(messages.Died(f"{type(error).__name__}: {error}")))
+        return 1
+    finally:
+        socket.close(linger=1000)
+        context.term()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

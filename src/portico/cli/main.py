@@ -1,0 +1,32 @@
+"""`portico VERB …`: finds the verb and runs it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from portico import __version__
+from portico.cli.parser import LineParser, fail
+from portico.errors import PorticoError
+
+VERBS = {"serve": "serve a model over HTTP"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = LineParser(prog="portico", description="One inference engine for large language models.")
+    parser.add_argument("--version", action="version", version=f"portico {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=LineParser)
+    for verb, text in VERBS.items():
+        verbs.add_parser(verb, help=text, add_help=False)
+    if not arguments or arguments[0] not in VERBS:
+        parser.parse_args(arguments)
+        parser.print_help()
+        return 2
+    try:
+        from portico.cli import serve
+
+        return serve.run(arguments[1:])
+    except PorticoError as error:
+        fail(f"portico {arguments[0]}: {error}")

@@ -1,0 +1,1 @@
+"""Every option, declared once: command line, environment, help and docs come from the same declaration."""

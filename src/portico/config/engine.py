@@ -1,0 +1,34 @@
+"""What the engine process is told at its start."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that the engine needs to know; 0 or None means: derive it from the model and the machine."""
+
+    model_path: str
+    """A local folder with config.json and safetensors."""
+    dtype: DtypeName = "auto"
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:i or mps."""
+    max_model_len: int | None = None
+    """Tokens of prompt and answer together; None: what the model's config.json says, less if memory is short."""
+    max_num_seqs: int = 128
+    """Sequences that run at the same time."""
+    max_num_batched_tokens: int | None = None
+    """Tokens computed in one step at most: decodes first, the rest for chunks of prompts."""
+    kv_cache_memory: int | None = None
+    """Bytes for keys and values."""
+    block_size: int = 16
+    """Tokens in a KV block."""
+    threads: int | None = None
+    """CPU threads of the engine; None: the physical cores this process may use."""
+    kernels: Literal["auto", "torch"] = "auto"
+    """torch: only the plain-torch twins of the fast paths."""
+    log_level: str = "info"

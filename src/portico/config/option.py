@@ -1,0 +1,108 @@
+"""How an option is declared: a dataclass field whose metadata says all that the command line and the docs need."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any
+
+from portico.errors import ConfigError
+
+UNITS = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
+
+
+@dataclass(frozen=True, slots=True)
+class OptionSpec:
+    """What a field's declaration says besides its name, type and default."""
+
+    help: str
+    group: str
+    parse: Callable[[str], Any] = str
+    metavar: str | None = None
+    choices: tuple[str, ...] | None = None
+    aliases: tuple[str, ...] = ()
+    """Other spellings of the flag, with their dashes."""
+    repeated: bool = False
+    """The flag may come several times, or with several values; the field is a tuple."""
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    group: str,
+    parse: Callable[[str], Any] = str,
+    metavar: str | None = None,
+    choices: tuple[str, ...] | None = None,
+    aliases: tuple[str, ...] = (),
+    repeated: bool = False,
+) -> Any:
+    """Declare a dataclass field as an option."""
+    spec = OptionSpec(help, group, parse, metavar, choices, aliases, repeated)
+    return field(default=default, metadata={"option": spec})
+
+
+def declared(cls: type[Any]) -> list[tuple[Field[Any], OptionSpec]]:
+    """The options of a dataclass, in order of declaration."""
+    return [(f, f.metadata["option"]) for f in fields(cls) if "option" in f.metadata]
+
+
+def flag(name: str) -> str:
+    """The command line's spelling of a field's name."""
+    return "--" + name.replace("_", "-")
+
+
+def variable(name: str) -> str:
+    """The environment's spelling of a field's name."""
+    return "PORTICO_" + name.upper()
+
+
+def from_environment(cls: type[Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """Values that the environment sets; raises ConfigError naming a variable with a bad value."""
+    values: dict[str, Any] = {}
+    for f, spec in declared(cls):
+        text = environ.get(variable(f.name))
+        if text is None:
+            continue
+        try:
+            value = tuple(spec.parse(part) for part in text.split()) if spec.repeated else spec.parse(text)
+        except ValueError as error:
+            raise ConfigError(f"{variable(f.name)} is {text!r}: {error}") from None
+        if spec.choices is not None and value not in spec.choices:
+            raise ConfigError(f"{variable(f.name)} is {text!r}: it must be one of {', '.join(spec.choices)}")
+        values[f.name] = value
+    return values
+
+
+def parse_size(text: str) -> int:
+    """A number of bytes: 1073741824, 512MiB, 4G; units are powers of 1024."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?\s*", text.lower())
+    if match is None:
+        raise ValueError("it must be a number of bytes such as 512MiB or 4GiB")
+    return int(float(match[1]) * UNITS[match[2]])
+
+
+def parse_positive(text: str) -> int:
+    """A whole number of at least 1."""
+    if not re.fullmatch(r"\d+", text.strip()) or int(text) < 1:
+        raise ValueError("it must be a whole number of at least 1")
+    return int(text)
+
+
+def parse_port(text: str) -> int:
+    """A TCP port; 0 lets the system choose."""
+    if not re.fullmatch(r"\d+", text.strip()) or int(text) > 65535:
+        raise ValueError("it must be a port from 0 to 65535")
+    return int(text)
+
+
+def parse_seconds(text: str) -> float:
+    """A duration of at least 0 seconds."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise ValueError("it must be a number of seconds, 0 or more")
+    return value

@@ -1,0 +1,81 @@
+"""The options of `portico serve`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from portico.config.engine import DtypeName, EngineConfig
+from portico.config.option import option, parse_port, parse_positive, parse_seconds, parse_size
+
+SERVER = "server"
+MODEL = "model"
+ENGINE = "engine"
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """What a server runs, where it listens, and what the engine may use."""
+
+    host: str = option("127.0.0.1", "address to listen at", group=SERVER)
+    port: int = option(8000, "port to listen at; 0 takes a free one", group=SERVER, parse=parse_port)
+    api_key: tuple[str, ...] = option(
+        (), "key that clients must send as 'Authorization: Bearer KEY'; may be given several times",
+        group=SERVER, repeated=True, metavar="KEY",
+    )  # fmt: skip
+    drain_timeout: float = option(
+        5.0, "seconds that running requests get to finish at Ctrl-C or SIGTERM",
+        group=SERVER, parse=parse_seconds, metavar="SECONDS",
+    )  # fmt: skip
+    log_level: str = option("info", "how much to log", group=SERVER, choices=LOG_LEVELS)
+    served_model_name: tuple[str, ...] = option(
+        (), "name under which clients ask for the model; several make aliases (default: MODEL as given)",
+        group=MODEL, repeated=True, metavar="NAME",
+    )  # fmt: skip
+    max_model_len: int | None = option(
+        None, "tokens of prompt and answer together (default: as the model's config.json says)",
+        group=MODEL, parse=parse_positive, metavar="TOKENS",
+    )  # fmt: skip
+    dtype: str = option(
+        "auto", "number format to compute in; auto is the checkpoint's own", group=MODEL, choices=DTYPES
+    )
+    device: str = option("auto", "where to compute: auto, cpu, cuda, cuda:1, mps", group=ENGINE)
+    max_num_seqs: int = option(
+        128, "sequences that run at the same time", group=ENGINE, parse=parse_positive, metavar="N"
+    )
+    max_num_batched_tokens: int | None = option(
+        None, "tokens computed in one step: decoding streams first, the rest for chunks of prompts",
+        group=ENGINE, parse=parse_positive, metavar="TOKENS",
+    )  # fmt: skip
+    kv_cache_memory: int | None = option(
+        None, "memory for keys and values, as 512MiB or 4GiB (default: from what is free)",
+        group=ENGINE, parse=parse_size, metavar="SIZE",
+    )  # fmt: skip
+    block_size: int = option(
+        16, "tokens in a block of the KV cache", group=ENGINE, parse=parse_positive, metavar="TOKENS"
+    )
+    threads: int | None = option(
+        None, "CPU threads of the engine (default: the physical cores it may use)",
+        group=ENGINE, parse=parse_positive, metavar="N",
+    )  # fmt: skip
+    kernels: str = option(
+        "auto", "torch: only the plain-torch twins of the fast paths", group=ENGINE, choices=("auto", "torch")
+    )
+
+    def engine(self, model_path: str) -> EngineConfig:
+        """What the engine process is to be told."""
+        return EngineConfig(
+            model_path=model_path,
+            dtype=cast(DtypeName, self.dtype),
+            device=self.device,
+            max_model_len=self.max_model_len,
+            max_num_seqs=self.max_num_seqs,
+            max_num_batched_tokens=self.max_num_batched_tokens,
+            kv_cache_memory=self.kv_cache_memory,
+            block_size=self.block_size,
+            threads=self.threads,
+            kernels="torch" if self.kernels == "torch" else "auto",
+            log_level=self.log_level,
+        )

@@ -1,0 +1,61 @@
+"""The wall between mind and hands: what the engine wants computed (`StepPlan`) and what came of it (`StepResult`).
+
+The engine decides and holds integers; a `Runner` computes and holds tensors. This file imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from portico.protocol.sampling import TokenParams
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """A wish for the token that follows a row's last one."""
+
+    params: TokenParams
+    choice: int
+    position: int
+    """Index of the drawn token among the sequence's output tokens; the counter of the random draw."""
+    prompt_ids: Sequence[int]
+    output_ids: Sequence[int]
+    """Output tokens so far; both lists belong to the engine and are only to be read while the step runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One sequence's part of a step: compute `token_ids` at positions `start`, `start` + 1, …"""
+
+    sequence_id: int
+    token_ids: Sequence[int]
+    start: int
+    blocks: Sequence[int]
+    """Block table: position p lives in block blocks[p // block_size] at offset p % block_size. Keys and values of the
+    positions before `start` are already there; those of this row are written by this step."""
+    draw: Draw | None
+    """None while a prompt's chunk does not reach its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepPlan:
+    """One run of the model: decodes, prompt chunks or both."""
+
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """The drawn token of each row that has a `draw`, in the order of those rows."""
+
+    token_ids: Sequence[int]
+
+
+class Runner(Protocol):
+    """Computes plans; block 0 is never handed out, so a runner may pad with it."""
+
+    def run(self, plan: StepPlan) -> StepResult:
+        """Compute every row's keys, values and logits, and draw the tokens that are asked for."""
+        ...

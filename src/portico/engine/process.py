@@ -1,0 +1,46 @@
+"""The engine process's loop: take messages, run one step, send tokens; never wait for the front while there is work."""
+
+from __future__ import annotations
+
+import sys
+
+import zmq
+
+from portico.engine.engine import Engine
+from portico.protocol import messages
+
+IDLE_MILLISECONDS = 1000
+
+
+def serve(engine: Engine, socket: zmq.Socket[bytes]) -> None:
+    """Run the engine until a Stop message, or until the front is gone (end of file on standard input)."""
+    poller = zmq.Poller()
+    poller.register(socket, zmq.POLLIN)
+    poller.register(sys.stdin.fileno(), zmq.POLLIN)
+    while True:
+        ready = dict(poller.poll(0 if engine.has_work else IDLE_MILLISECONDS))
+        if sys.stdin.fileno() in ready:
+            return
+        if socket in ready and not _take_messages(engine, socket):
+            return
+        if engine.has_work:
+            socket.send(messages.encode(engine.step()), copy=False)
+        elif socket in ready:  # a cancel may have emptied the engine: let the front see the blocks come back
+            socket.send(messages.encode(messages.StepDone([], engine.stats())), copy=False)
+
+
+def _take_messages(engine: Engine, socket: zmq.Socket[bytes]) -> bool:
+    """Hand over all messages that have arrived; False when one of them was Stop."""
+    while True:
+        try:
+            raw = socket.recv(zmq.NOBLOCK)
+        except zmq.Again:
+            return True
+        message = messages.decode_to_engine(raw)
+        match message:
+            case messages.Add():
+                engine.add(message)
+            case messages.Cancel():
+                engine.cancel(message)
+            case messages.Stop():
+                return False

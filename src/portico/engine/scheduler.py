@@ -1,0 +1,147 @@
+"""Continuous batching: which sequences run, and what each of them computes in the next step.
+
+One token budget serves all: every decoding sequence gets its one token, and what is left goes to prompts in chunks,
+oldest first (Sarathi-Serve, Agrawal et al. 2024, arXiv:2403.02310). When the blocks run out, the youngest running
+sequence gives its blocks back and is computed again later; what it has said so far is kept.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from portico.engine.blocks import ROOT, BlockPool
+from portico.engine.plan import Row, StepPlan
+from portico.engine.sequence import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a step and a batch may hold."""
+
+    max_model_len: int
+    max_num_seqs: int
+    max_num_batched_tokens: int
+
+
+class Scheduler:
+    """Owns the queue, the running set and, through the pool, every block; frees what leaves."""
+
+    def __init__(self, pool: BlockPool, limits: Limits) -> None:
+        if pool.num_blocks < pool.blocks_for(limits.max_model_len):
+            raise ValueError(f"{pool.num_blocks} blocks cannot hold one sequence of {limits.max_model_len} tokens")
+        self.pool = pool
+        self.limits = limits
+        self.running: list[Sequence] = []
+        self.waiting: deque[Sequence] = deque()
+        self.preemptions = 0
+        self._budget = max(limits.max_num_batched_tokens, limits.max_num_seqs)
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self.running or self.waiting)
+
+    def add(self, sequence: Sequence) -> None:
+        """Queue a sequence behind all others."""
+        self.waiting.append(sequence)
+
+    def add_first(self, sequences: Iterable[Sequence]) -> None:
+        """Queue sequences before all others, in their order."""
+        self.waiting.extendleft(reversed(list(sequences)))
+
+    def remove(self, sequence: Sequence) -> None:
+        """Take out a sequence that has ended, wherever it is, and free its blocks; one that is not here is no error."""
+        if sequence in self.running:
+            self.running.remove(sequence)
+            self._free(sequence)
+        elif sequence in self.waiting:
+            self.waiting.remove(sequence)
+
+    def plan(self) -> StepPlan:
+        """Decide the next step: grow what runs, preempting where blocks are short, then admit what fits."""
+        rows: list[Row] = []
+        preemptions = self.preemptions
+        left = self._budget - sum(sequence.remaining == 1 for sequence in self.running)
+        index = 0
+        while index < len(self.running):
+            sequence = self.running[index]
+            decoding = sequence.remaining == 1
+            take = 1 if decoding else min(sequence.remaining, left)
+            if take > 0 and self._make_room(sequence, take):
+                rows.append(self._row(sequence, take))
+                left -= 0 if decoding else take
+            index += 1
+        if self.preemptions == preemptions:
+            self._admit(rows, left)
+        return StepPlan(rows)
+
+    def computed(self, sequence: Sequence, tokens: int) -> None:
+        """Note that the next `tokens` of a running sequence are in its blocks; full blocks become shareable."""
+        sequence.computed += tokens
+        size = self.pool.block_size
+        while (sequence.registered + 1) * size <= sequence.computed:
+            start = sequence.registered * size
+            block = sequence.blocks[sequence.registered]
+            sequence.node = self.pool.register(block, sequence.node, sequence.tokens(start, start + size))
+            sequence.registered += 1
+
+    def check(self) -> None:
+        """Raise AssertionError unless every block is accounted for by a running sequence or free."""
+        self.pool.check([sequence.blocks for sequence in self.running])
+        if any(sequence.blocks for sequence in self.waiting):
+            raise AssertionError("a waiting sequence holds blocks")
+
+    def _row(self, sequence: Sequence, take: int) -> Row:
+        start = sequence.computed
+        draw = sequence.draw() if take == sequence.remaining else None
+        return Row(sequence.id, sequence.tokens(start, start + take), start, sequence.blocks, draw)
+
+    def _make_room(self, sequence: Sequence, take: int) -> bool:
+        """Give a running sequence blocks for its next tokens; False if it had to give up its own place."""
+        needed = self.pool.blocks_for(sequence.computed + take) - len(sequence.blocks)
+        while self.pool.num_free < needed:
+            youngest = self.running.pop()
+            self._free(youngest)
+            self.waiting.appendleft(youngest)
+            self.preemptions += 1
+            if youngest is sequence:
+                return False
+        sequence.blocks.extend(self.pool.allocate() for _ in range(needed))
+        return True
+
+    def _admit(self, rows: list[Row], left: int) -> None:
+        """Start waiting sequences in order, each only when all of its tokens so far will fit."""
+        pool = self.pool
+        promised = sum(pool.blocks_for(s.length) - len(s.blocks) for s in self.running)
+        while self.waiting and left > 0 and len(self.running) < self.limits.max_num_seqs:
+            sequence = self.waiting[0]
+            matched = pool.match(sequence.tokens(0, sequence.length - 1))
+            needed = pool.blocks_for(sequence.length) - len(matched)
+            spare = len(self.running)  # room for every running sequence to begin one more block
+            if pool.num_free - pool.count_free(matched) < needed + promised + spare:
+                return
+            self.waiting.popleft()
+            self._start(sequence, matched)
+            self.running.append(sequence)
+            take = min(sequence.remaining, left)
+            self._make_room(sequence, take)
+            promised += pool.blocks_for(sequence.length) - len(sequence.blocks)
+            rows.append(self._row(sequence, take))
+            left -= take
+
+    def _start(self, sequence: Sequence, matched: list[int]) -> None:
+        self.pool.acquire(matched)
+        sequence.blocks = matched
+        sequence.registered = len(matched)
+        sequence.node = self.pool.node_of(matched[-1]) if matched else ROOT
+        sequence.computed = len(matched) * self.pool.block_size
+        if not sequence.output_ids:
+            sequence.cached_tokens = sequence.computed
+
+    def _free(self, sequence: Sequence) -> None:
+        self.pool.release(sequence.blocks)
+        sequence.blocks = []
+        sequence.computed = 0
+        sequence.registered = 0
+        sequence.node = ROOT

@@ -1,0 +1,95 @@
+"""Messages between the front process and the engine process: msgpack of these structs over ZeroMQ, never pickle."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from portico.protocol.sampling import TokenParams
+
+
+class Add(msgspec.Struct, frozen=True, tag="add"):
+    """Start a request of `n` choices over one prompt."""
+
+    request_id: str
+    prompt_ids: list[int]
+    params: TokenParams
+    n: int = 1
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
+    """Stop a request, or one choice of it; what it holds is free by the next step. Unknown ids are ignored."""
+
+    request_id: str
+    choice: int | None = None
+
+
+class Stop(msgspec.Struct, frozen=True, tag="stop"):
+    """End the engine process now."""
+
+
+ToEngine = Add | Cancel | Stop
+
+
+class TokenEvent(msgspec.Struct, frozen=True, array_like=True):
+    """What one step gave one choice of a request."""
+
+    request_id: str
+    choice: int
+    token_ids: list[int]
+    finish: Literal["stop", "length", "error"] | None = None
+    cached_tokens: int = 0
+    """Prompt tokens that were taken from the prefix cache."""
+    error: str | None = None
+    """With finish "error": one line that says what failed."""
+
+
+class EngineStats(msgspec.Struct, frozen=True, array_like=True):
+    """Counts after a step; totals grow from the engine's start."""
+
+    steps: int
+    running: int
+    waiting: int
+    blocks_used: int
+    blocks_total: int
+    preemptions: int
+    prompt_tokens: int
+    cached_tokens: int
+    generated_tokens: int
+
+
+class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
+    """The engine is ready: what it runs and the limits it ended up with."""
+
+    max_model_len: int
+    max_num_seqs: int
+    max_num_batched_tokens: int
+    block_size: int
+    num_blocks: int
+    vocab_size: int
+    device: str
+    dtype: str
+    threads: int
+    kernels: str
+    load_seconds: float
+
+
+class StepDone(msgspec.Struct, frozen=True, tag="step"):
+    """What one step gave, for every sequence that it advanced or ended."""
+
+    events: list[TokenEvent]
+    stats: EngineStats
+
+
+class Died(msgspec.Struct, frozen=True, tag="died"):
+    """The engine cannot start or go on; the process ends after this."""
+
+    message: str
+
+
+FromEngine = Loaded | StepDone | Died
+
+encode = msgspec.msgpack.Encoder().encode
+decode_to_engine = msgspec.msgpack.Decoder(ToEngine).decode
+decode_from_engine = msgspec.msgpack.Decoder(FromEngine).decode

@@ -1,0 +1,47 @@
+"""The one request type: what every door turns its JSON into, and what the text layer takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from portico.protocol.sampling import SamplingParams
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPrompt:
+    """Messages to be laid out by the model's chat template; each message is a mapping as OpenAI defines it."""
+
+    messages: Sequence[Mapping[str, Any]]
+    tools: Sequence[Mapping[str, Any]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextPrompt:
+    """Plain text to be continued; the tokenizer's own special tokens (BOS) are put in front."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPrompt:
+    """Token ids to be continued exactly as they are."""
+
+    token_ids: Sequence[int]
+
+
+Prompt = ChatPrompt | TextPrompt | TokenPrompt
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One prompt and what is asked of its continuation; `sampling.n` choices come back."""
+
+    request_id: str
+    prompt: Prompt
+    sampling: SamplingParams
+    max_tokens_param: str = "max_tokens"
+    """The name under which the client gave max_tokens, for error messages."""
+    prompt_param: str = "prompt"
+    """The name of the field that holds the prompt, for error messages."""
