@@ -6,9 +6,11 @@ which then stays open as the sign that the front is alive.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import sys
+from pathlib import Path
 
 import msgspec
 import zmq
@@ -36,8 +38,8 @@ def build_engine(config: EngineConfig) -> tuple[Engine, messages.Loaded]:
 def main(endpoint: str) -> int:
     """Be the engine process; returns its exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the front decides
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s engine %(message)s")
     config = msgspec.json.decode(sys.stdin.readline(), type=EngineConfig)
+    logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(levelname)s engine %(message)s")
     context = zmq.Context()
     socket = context.socket(zmq.DEALER)
     socket.set_hwm(0)  # the engine must never block on a slow front
@@ -57,6 +59,14 @@ def main(endpoint: str) -> int:
     finally:
         socket.close(linger=1000)
         context.term()
+        _remove_socket(Path(endpoint.removeprefix("ipc://")))
+
+
+def _remove_socket(path: Path) -> None:
+    """Clear away the socket and its folder; a front that was killed could not."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+        path.parent.rmdir()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,53 @@
+"""The small operations between the matrix products: normalisation, rotation, gate."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def rms_norm_torch(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """x over the root of its mean square along the last axis, in float32, times weight.
+
+    `weight` broadcasts against x: [hidden], or [heads, head_dim] where heads have weights of their own.
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467.
+    """
+    wide = x.float()
+    scale: Tensor = torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)
+    return (wide * scale).to(x.dtype) * weight
+
+
+def rms_norm_fused(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """The same with fewer passes over memory: the norm is one reduction that reads x once."""
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+    scale: Tensor = norm.square_().mul_(1.0 / x.shape[-1]).add_(eps).rsqrt_()
+    return (x * scale).to(x.dtype).mul_(weight)
+
+
+def rotate_torch(x: Tensor, cos: Tensor, sin: Tensor) -> None:
+    """Turn each pair (x[i], x[i + half]) of x [tokens, heads, head_dim] by its angle, in place.
+
+    `cos` and `sin` are [tokens, 1, head_dim], each half a copy of the other, the first half of `sin` negated.
+    Source: Su et al. 2021, arXiv:2104.09864, in the half-split layout of Hugging Face checkpoints.
+    """
+    first, second = x.chunk(2, dim=-1)
+    x.copy_(x * cos + torch.cat((second, first), dim=-1) * sin)
+
+
+def rotate_fused(x: Tensor, cos: Tensor, sin: Tensor) -> None:
+    """The same in three passes."""
+    swapped = x.roll(x.shape[-1] // 2, dims=-1)
+    x.mul_(cos).addcmul_(swapped, sin)
+
+
+def silu_mul_torch(gate_up: Tensor) -> Tensor:
+    """silu(gate) * up of [tokens, 2 * width], gate first. Source: Shazeer 2020, arXiv:2002.05202."""
+    gate, up = gate_up.chunk(2, dim=-1)
+    return F.silu(gate) * up
+
+
+def silu_mul_fused(gate_up: Tensor) -> Tensor:
+    """The same without a second temporary."""
+    gate, up = gate_up.chunk(2, dim=-1)
+    return F.silu(gate).mul_(up)

@@ -1,0 +1,1 @@
+"""The decoder, assembled from its config.json and fed from its checkpoint."""

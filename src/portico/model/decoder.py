@@ -1,0 +1,52 @@
+"""The decoder: embedding, layers of attention and feed-forward with pre-normalisation, head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from portico.kernels.linear import Linear
+from portico.model.batch import Batch
+from portico.model.cache import KVCache
+from portico.model.config import ModelConfig
+from portico.model.layers import MLP, Attention, RMSNorm
+from portico.model.rope import Rotary
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderLayer:
+    """Attention and feed-forward, each with a residual around it."""
+
+    attention_norm: RMSNorm
+    attention: Attention
+    mlp_norm: RMSNorm
+    mlp: MLP
+
+    def __call__(self, x: Tensor, angles: tuple[Tensor, Tensor], batch: Batch, cache: KVCache) -> Tensor:
+        x += self.attention(self.attention_norm(x), angles, batch, cache)
+        x += self.mlp(self.mlp_norm(x))
+        return x
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """A causal language model; call it under `torch.inference_mode`."""
+
+    config: ModelConfig
+    embedding: Tensor
+    """[vocab, hidden]"""
+    rotary: Rotary
+    layers: Sequence[DecoderLayer]
+    norm: RMSNorm
+    head: Linear
+
+    def __call__(self, batch: Batch, cache: KVCache) -> Tensor:
+        """Logits [rows that draw, vocab] in the model's dtype; keys and values of all tokens go to the cache."""
+        x = F.embedding(batch.token_ids, self.embedding)
+        angles = self.rotary.angles(batch.positions, x.dtype)
+        for layer in self.layers:
+            x = layer(x, angles, batch, cache)
+        return self.head(self.norm(x[batch.draws]))

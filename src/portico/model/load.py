@@ -1,0 +1,124 @@
+"""From checkpoint to decoder: which tensor goes where."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from portico.errors import CheckpointError
+from portico.kernels.dispatch import Kernels
+from portico.kernels.linear import Linear
+from portico.model.config import ModelConfig
+from portico.model.decoder import Decoder, DecoderLayer
+from portico.model.layers import MLP, Attention, RMSNorm
+from portico.model.rope import Rotary
+from portico.weights.safetensors import Checkpoint
+
+_HARMLESS = re.compile(r"(^|\.)rotary_emb\.(inv_freq|cos_cached|sin_cached)$")
+"""Buffers that old exports of these families carry; they are computed from config.json."""
+
+
+def load_decoder(
+    config: ModelConfig,
+    checkpoint: Checkpoint,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    kernels: Kernels,
+    max_model_len: int,
+) -> Decoder:
+    """The model with its weights; raises CheckpointError for a tensor that is missing, left over or wrongly shaped."""
+    loader = _Loader(config, checkpoint, dtype, device, kernels)
+    decoder = loader.decoder(Rotary(config.rope, config.head_dim, max_model_len, device))
+    tied_copy = {"lm_head.weight"} if config.tie_word_embeddings else set()
+    leftover = [name for name in checkpoint.leftover() if not _HARMLESS.search(name) and name not in tied_copy]
+    if leftover:
+        raise CheckpointError(
+            f"{checkpoint.file_of(leftover[0])}: tensor {leftover[0]} has no place in {config.architecture} as "
+            f"config.json describes it ({len(leftover)} such tensors)."
+        )
+    return decoder
+
+
+@dataclass(frozen=True, slots=True)
+class _Loader:
+    config: ModelConfig
+    checkpoint: Checkpoint
+    dtype: torch.dtype
+    device: torch.device
+    kernels: Kernels
+
+    def decoder(self, rotary: Rotary) -> Decoder:
+        c = self.config
+        embedding = self.tensor("model.embed_tokens.weight", c.vocab_size, c.hidden_size)
+        if c.tie_word_embeddings:
+            head = self.kernels.linear(embedding, None)
+        else:
+            head = self.linear(["lm_head"], [c.vocab_size], c.hidden_size, bias=False)
+        return Decoder(
+            config=c,
+            embedding=embedding,
+            rotary=rotary,
+            layers=[self.layer(i) for i in range(c.num_layers)],
+            norm=self.norm("model.norm"),
+            head=head,
+        )
+
+    def layer(self, index: int) -> DecoderLayer:
+        prefix = f"model.layers.{index}"
+        return DecoderLayer(
+            attention_norm=self.norm(f"{prefix}.input_layernorm"),
+            attention=self.attention(index, f"{prefix}.self_attn"),
+            mlp_norm=self.norm(f"{prefix}.post_attention_layernorm"),
+            mlp=self.mlp(f"{prefix}.mlp"),
+        )
+
+    def attention(self, index: int, prefix: str) -> Attention:
+        c = self.config
+        query, kv = c.num_heads * c.head_dim, c.num_kv_heads * c.head_dim
+        names = [f"{prefix}.{part}" for part in ("q_proj", "k_proj", "v_proj")]
+        return Attention(
+            layer=index,
+            config=c,
+            qkv=self.linear(names, [query, kv, kv], c.hidden_size, bias=c.qkv_bias),
+            out=self.linear([f"{prefix}.o_proj"], [c.hidden_size], query, bias=c.o_bias),
+            qk_norm=self.qk_norm(prefix) if c.qk_norm else None,
+            kernels=self.kernels,
+        )
+
+    def qk_norm(self, prefix: str) -> RMSNorm:
+        c = self.config
+        query, key = (self.tensor(f"{prefix}.{part}.weight", c.head_dim) for part in ("q_norm", "k_norm"))
+        weight = torch.cat((query.expand(c.num_heads, -1), key.expand(c.num_kv_heads, -1)))
+        return RMSNorm(weight, c.rms_norm_eps, self.kernels)
+
+    def mlp(self, prefix: str) -> MLP:
+        c = self.config
+        names, sizes = [f"{prefix}.gate_proj", f"{prefix}.up_proj"], [c.intermediate_size] * 2
+        return MLP(
+            gate_up=self.linear(names, sizes, c.hidden_size, bias=c.mlp_bias),
+            down=self.linear([f"{prefix}.down_proj"], [c.hidden_size], c.intermediate_size, bias=c.mlp_bias),
+            kernels=self.kernels,
+        )
+
+    def linear(self, names: Sequence[str], out_sizes: Sequence[int], in_size: int, *, bias: bool) -> Linear:
+        """One linear layer from several of the same input, stacked."""
+        sized = list(zip(names, out_sizes, strict=True))
+        weight = _stack([self.tensor(f"{name}.weight", size, in_size) for name, size in sized])
+        if not bias:
+            return self.kernels.linear(weight, None)
+        return self.kernels.linear(weight, _stack([self.tensor(f"{name}.bias", size) for name, size in sized]))
+
+    def norm(self, name: str) -> RMSNorm:
+        return RMSNorm(self.tensor(f"{name}.weight", self.config.hidden_size), self.config.rms_norm_eps, self.kernels)
+
+    def tensor(self, name: str, *shape: int) -> Tensor:
+        return self.checkpoint.get(name, shape).to(device=self.device, dtype=self.dtype)
+
+
+def _stack(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))

@@ -1,0 +1,1 @@
+"""The hands: turns the engine's plans into tensors, runs the model, draws tokens."""

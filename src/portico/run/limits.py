@@ -1,0 +1,86 @@
+"""How long sequences may get and how many KV blocks there are, from what is asked and what the memory holds."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+
+import torch
+
+from portico.config.engine import EngineConfig
+from portico.errors import ConfigError
+from portico.model.cache import bytes_per_block
+from portico.model.config import ModelConfig
+from portico.run.machine import available_memory
+
+log = logging.getLogger(__name__)
+
+_CPU_SHARE = 0.4
+"""Of the memory that is available once the weights are loaded."""
+_CUDA_SHARE = 0.9
+_CUDA_HEADROOM = 1 << 30
+"""Bytes left for activations and torch's own buffers."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSize:
+    """What the KV cache ended up with."""
+
+    max_model_len: int
+    num_blocks: int
+    """Usable ones: the padding block comes on top."""
+
+
+def wanted_model_len(config: EngineConfig, model: ModelConfig) -> int:
+    """The length asked for, or the model's; raises ConfigError if the model is not made for it."""
+    if config.max_model_len is None:
+        if model.default_model_len < model.max_model_len:
+            log.info(
+                "The model is trained for %d tokens; max_model_len up to %d stretches it by dynamic NTK scaling.",
+                model.default_model_len,
+                model.max_model_len,
+            )
+        return model.default_model_len
+    if config.max_model_len > model.max_model_len:
+        raise ConfigError(
+            f"max_model_len is {config.max_model_len}; this model's positions end at {model.max_model_len}."
+        )
+    return config.max_model_len
+
+
+def size_cache(
+    config: EngineConfig, model: ModelConfig, max_model_len: int, dtype: torch.dtype, device: torch.device
+) -> CacheSize:
+    """As many blocks as are of use and fit; raises ConfigError if a length that was asked for does not fit once."""
+    per_block = bytes_per_block(model, config.block_size, dtype)
+    budget = cache_budget(device) if config.kv_cache_memory is None else config.kv_cache_memory
+    fitting = budget // per_block - 1
+    one_sequence = math.ceil(max_model_len / config.block_size)
+    if fitting < one_sequence:
+        return _too_small(config, max_model_len, fitting, one_sequence, per_block, budget)
+    useful = config.max_num_seqs * one_sequence
+    return CacheSize(max_model_len, min(fitting, useful))
+
+
+def _too_small(
+    config: EngineConfig, max_model_len: int, fitting: int, one_sequence: int, per_block: int, budget: int
+) -> CacheSize:
+    fits = fitting * config.block_size
+    if config.max_model_len is not None or fitting < 1:
+        raise ConfigError(
+            f"max_model_len {max_model_len} needs {(one_sequence + 1) * per_block} bytes for keys and values and there "
+            f"are {budget}, enough for {max(fits, 0)} tokens: lower max_model_len or raise kv_cache_memory."
+        )
+    log.warning(
+        "Memory for keys and values holds %d tokens; max_model_len is %d instead of %d.", fits, fits, max_model_len
+    )
+    return CacheSize(fits, fitting)
+
+
+def cache_budget(device: torch.device) -> int:
+    """Bytes for keys and values when nobody says how many; call it once the weights are loaded."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return max(0, int(free * _CUDA_SHARE) - _CUDA_HEADROOM)
+    return int(available_memory() * _CPU_SHARE)

@@ -1,0 +1,60 @@
+"""The runner of the engine's plans on torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from portico.decode.penalties import apply_penalties, has_penalties
+from portico.decode.random import uniforms
+from portico.decode.sampling import greedy, is_greedy, sample
+from portico.engine.plan import Draw, StepPlan, StepResult
+from portico.model.cache import KVCache
+from portico.model.decoder import Decoder
+from portico.run.batch import BatchBuilder
+
+
+class TorchRunner:
+    """Implements `portico.engine.plan.Runner`; owns the model's weights and the KV cache."""
+
+    def __init__(self, decoder: Decoder, cache: KVCache) -> None:
+        self.decoder = decoder
+        self.cache = cache
+        self._builder = BatchBuilder(decoder.config, cache, decoder.embedding.dtype, decoder.embedding.device)
+
+    def run(self, plan: StepPlan) -> StepResult:
+        """Compute every row's keys, values and logits, and draw the tokens that are asked for."""
+        if not plan.rows:
+            return StepResult([])
+        with torch.inference_mode():
+            batch, places = self._builder.build(plan.rows)
+            logits = self.decoder(batch, self.cache)
+            draws = [draw for place in places if (draw := plan.rows[place].draw) is not None]
+            drawn = dict(zip(places, draw_tokens(logits, draws), strict=True))
+        return StepResult([drawn[place] for place in sorted(drawn)])
+
+
+def draw_tokens(logits: Tensor, draws: Sequence[Draw]) -> list[int]:
+    """The token of each row of logits [rows, vocab], any float dtype, by its row's wishes."""
+    tokens = greedy(logits)
+    special = [i for i, draw in enumerate(draws) if not is_greedy(draw.params) or has_penalties(draw.params)]
+    if special:
+        tokens[special] = _draw_special(logits[special].float(), [draws[i] for i in special])
+    result: list[int] = tokens.tolist()
+    return result
+
+
+def _draw_special(logits: Tensor, draws: Sequence[Draw]) -> Tensor:
+    """Rows that need more than their largest logit; `logits` is float32 and changed in place."""
+    for row, draw in zip(logits, draws, strict=True):
+        if has_penalties(draw.params):
+            apply_penalties(row, draw.params, draw.prompt_ids, draw.output_ids)
+    tokens = greedy(logits)
+    warm = [i for i, draw in enumerate(draws) if not is_greedy(draw.params)]
+    if warm:
+        chosen = [draws[i] for i in warm]
+        at = uniforms([d.params.seed for d in chosen], [d.choice for d in chosen], [d.position for d in chosen])
+        tokens[warm] = sample(logits[warm], [d.params for d in chosen], at)
+    return tokens

@@ -1,0 +1,1 @@
+"""Checkpoint files and where they come from: reads, checks, converts; never multiplies."""
