@@ -1,0 +1,41 @@
+"""One choice of an answer: tokens in, text out, until it is finished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from portico.protocol.events import FinishReason
+from portico.text.detokenizer import Detokenizer
+from portico.text.stops import StopFinder
+
+
+class ChoiceText:
+    """Detokeniser and stop strings of one choice; shared by the server's pipeline and the offline interface."""
+
+    def __init__(self, detokenizer: Detokenizer, stops: Sequence[str] = ()) -> None:
+        self._detokenizer = detokenizer
+        self._stops = StopFinder(stops)
+        self.token_count = 0
+        """Tokens that belong to the answer: up to the one that completed a stop string."""
+        self.finished: FinishReason | None = None
+
+    @property
+    def stopped_by_text(self) -> bool:
+        """Whether a stop string ended this choice, so that the engine does not know of its end."""
+        return self._stops.hit
+
+    def feed(self, token_ids: Iterable[int], finish: FinishReason | None = None) -> tuple[str, FinishReason | None]:
+        """New text, and why the choice ended if it did; tokens that come after its end are ignored."""
+        if self.finished is not None:
+            return "", self.finished
+        pieces: list[str] = []
+        for token_id in token_ids:
+            self.token_count += 1
+            pieces.append(self._stops.push(self._detokenizer.push(token_id)))
+            if self._stops.hit:
+                self.finished = "stop"
+                return "".join(pieces), "stop"
+        if finish is not None:
+            self.finished = finish
+            pieces.append(self._stops.flush())
+        return "".join(pieces), finish

@@ -1,0 +1,93 @@
+"""From what a person asked to what the engine obeys: the model's own defaults, limits, end tokens and seed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from portico.errors import CheckpointError, RequestError
+from portico.protocol.sampling import SamplingParams, TokenParams
+from portico.text.files import read_json
+
+T = TypeVar("T", int, float)
+
+MAX_TOP_K = 2**31 - 1  # more than any vocabulary, and small enough for a message
+NUMERIC_FIELDS = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingDefaults:
+    """Sampling fields that a request may leave out; the values here are neutral."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+
+    @classmethod
+    def load(cls, folder: str | Path) -> SamplingDefaults:
+        """Read the numeric fields of generation_config.json; `do_sample` decides nothing, as in vLLM."""
+        path = Path(folder) / "generation_config.json"
+        given = {name: value for name, value in read_json(path).items() if name in NUMERIC_FIELDS and value is not None}
+        for name, value in given.items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise CheckpointError(f"{path}: {name} is {value!r}; a number was expected.")
+        try:
+            SamplingParams(**given).validate()
+        except RequestError as error:
+            raise CheckpointError(f"{path}: {error.message}") from error
+        return cls(**given)
+
+
+def resolve(
+    sampling: SamplingParams,
+    defaults: SamplingDefaults,
+    *,
+    prompt_len: int,
+    max_model_len: int,
+    eos_token_ids: Sequence[int],
+    max_tokens_param: str = "max_tokens",
+    prompt_param: str = "prompt",
+) -> TokenParams:
+    """The engine's parameters for a prompt of `prompt_len` tokens; RequestError if prompt and answer do not fit."""
+    room = max_model_len - prompt_len
+    if room < 1:
+        raise RequestError(
+            f"This model's maximum context length is {max_model_len} tokens, but the prompt has {prompt_len} tokens, "
+            "which leaves no room for an answer. Shorten the prompt.",
+            param=prompt_param,
+            code="context_length_exceeded",
+        )
+    if sampling.max_tokens is not None and sampling.max_tokens > room:
+        raise RequestError(
+            f"This model's maximum context length is {max_model_len} tokens, but {prompt_len + sampling.max_tokens} "
+            f"were asked for: {prompt_len} in the prompt and {sampling.max_tokens} by {max_tokens_param}. "
+            f"Shorten the prompt or set {max_tokens_param} to {room} or less.",
+            param=max_tokens_param,
+            code="context_length_exceeded",
+        )
+    return TokenParams(
+        max_tokens=_either(sampling.max_tokens, room),
+        seed=_seed(sampling.seed),
+        temperature=_either(sampling.temperature, defaults.temperature),
+        top_p=_either(sampling.top_p, defaults.top_p),
+        top_k=min(max(_either(sampling.top_k, defaults.top_k), 0), MAX_TOP_K),
+        min_p=_either(sampling.min_p, defaults.min_p),
+        presence_penalty=sampling.presence_penalty,
+        frequency_penalty=sampling.frequency_penalty,
+        repetition_penalty=_either(sampling.repetition_penalty, defaults.repetition_penalty),
+        stop_token_ids=() if sampling.ignore_eos else tuple(eos_token_ids),
+    )
+
+
+def _either(asked: T | None, default: T) -> T:
+    return default if asked is None else asked
+
+
+def _seed(seed: int | None) -> int:
+    """64 bits, unsigned: negative seeds wrap, a missing one is drawn from the system's entropy."""
+    return int.from_bytes(os.urandom(8)) if seed is None else seed % 2**64

@@ -1,0 +1,34 @@
+"""What the text layer needs of an engine, wherever it runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from portico.protocol.messages import Add, EngineStats, Loaded, TokenEvent
+
+
+class EngineClient(Protocol):
+    """The asynchronous side of an engine; all methods belong to one event loop."""
+
+    def submit(self, add: Add) -> AsyncIterator[list[TokenEvent]]:
+        """Start a request and yield its events until every choice has finished; closing it early cancels the rest."""
+        ...
+
+    async def cancel(self, request_id: str, choice: int | None = None) -> None:
+        """Drop a request or one choice of it; no more events come for what is dropped."""
+        ...
+
+    @property
+    def loaded(self) -> Loaded:
+        """Limits of the running model; raises EngineError while it is being loaded and after the engine failed."""
+        ...
+
+    @property
+    def stats(self) -> EngineStats | None:
+        """Counts after the latest step; None before the first."""
+        ...
+
+    def failure(self) -> str | None:
+        """Why the engine is not healthy, or None."""
+        ...

@@ -1,0 +1,75 @@
+"""The text side of one model: everything about it that is not weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from portico.errors import RequestError
+from portico.protocol.messages import Add
+from portico.protocol.request import ChatPrompt, GenerationRequest, TextPrompt, TokenPrompt
+from portico.protocol.sampling import SamplingParams
+from portico.text.choice import ChoiceText
+from portico.text.defaults import SamplingDefaults, resolve
+from portico.text.template import ChatTemplate
+from portico.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class TextModel:
+    """Tokenizer, chat template and sampling defaults of a model folder."""
+
+    tokenizer: Tokenizer
+    template: ChatTemplate
+    defaults: SamplingDefaults
+
+    @classmethod
+    def load(cls, folder: str | Path) -> TextModel:
+        """Read a model folder; CheckpointError if a file is missing or broken."""
+        tokenizer = Tokenizer.load(folder)
+        return cls(tokenizer, ChatTemplate.load(folder, tokenizer.special), SamplingDefaults.load(folder))
+
+    def prepare(self, request: GenerationRequest, *, max_model_len: int, vocab_size: int) -> Add:
+        """The engine's message for a request; RequestError if it cannot be honoured. Takes time for long prompts."""
+        request.sampling.validate()
+        prompt_ids = self._prompt_ids(request, vocab_size)
+        if not prompt_ids:
+            raise RequestError("The prompt has no tokens.", param=request.prompt_param, code="empty_prompt")
+        params = resolve(
+            request.sampling,
+            self.defaults,
+            prompt_len=len(prompt_ids),
+            max_model_len=max_model_len,
+            eos_token_ids=self.tokenizer.eos_token_ids,
+            max_tokens_param=request.max_tokens_param,
+            prompt_param=request.prompt_param,
+        )
+        return Add(request.request_id, prompt_ids, params, request.sampling.n)
+
+    def choices(self, sampling: SamplingParams) -> list[ChoiceText]:
+        """A fresh token-to-text state for each choice of a request."""
+        return [ChoiceText(self.tokenizer.detokenizer(), sampling.stop) for _ in range(sampling.n)]
+
+    def _prompt_ids(self, request: GenerationRequest, vocab_size: int) -> list[int]:
+        match request.prompt:
+            case ChatPrompt(messages, tools):
+                text = self.template.render(messages, tools)
+                # The template writes BOS and the like itself.
+                return self.tokenizer.encode(text, add_special_tokens=False, param=request.prompt_param)
+            case TextPrompt(text):
+                return self.tokenizer.encode(text, add_special_tokens=True, param=request.prompt_param)
+            case TokenPrompt(token_ids):
+                _check_range(token_ids, vocab_size, request.prompt_param)
+                return list(token_ids)
+
+
+def _check_range(token_ids: Sequence[int], vocab_size: int, param: str) -> None:
+    if not token_ids or (min(token_ids) >= 0 and max(token_ids) < vocab_size):
+        return
+    index = next(index for index, token_id in enumerate(token_ids) if not 0 <= token_id < vocab_size)
+    raise RequestError(
+        f"{param}.{index} is {token_ids[index]}; token ids of this model are from 0 to {vocab_size - 1}.",
+        param=f"{param}.{index}",
+        code="invalid_value",
+    )

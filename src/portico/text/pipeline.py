@@ -1,0 +1,135 @@
+"""The way of a request through the text layer: prompt to tokens, tokens to events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import cast
+
+from portico.errors import EngineError, RequestError
+from portico.protocol.events import Failure, Finish, GenerationEvent, TextDelta, Usage
+from portico.protocol.messages import Add, TokenEvent
+from portico.protocol.request import ChatPrompt, GenerationRequest, TextPrompt, TokenPrompt
+from portico.text.choice import ChoiceText
+from portico.text.engine_client import EngineClient
+from portico.text.model import TextModel
+
+THREAD_FROM_CHARACTERS = 4096
+"""Prompts this long are laid out and tokenised in a thread (about 1 ms of work), so that streams do not stall."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request that has passed every check that can be made before the model runs."""
+
+    add: Add
+    choices: list[ChoiceText]
+
+
+class Pipeline:
+    """One model's text layer over its engine; one object for all requests of the front."""
+
+    def __init__(self, model: TextModel, engine: EngineClient) -> None:
+        self.model = model
+        self.engine = engine
+
+    async def prepare(self, request: GenerationRequest) -> Prepared:
+        """Check a request and turn its prompt into tokens; RequestError if it cannot be honoured."""
+        loaded = self.engine.loaded
+
+        def work() -> Prepared:
+            add = self.model.prepare(request, max_model_len=loaded.max_model_len, vocab_size=loaded.vocab_size)
+            return Prepared(add, self.model.choices(request.sampling))
+
+        if _prompt_size(request) < THREAD_FROM_CHARACTERS:
+            return work()
+        return await asyncio.to_thread(work)
+
+    async def run(self, prepared: Prepared) -> AsyncGenerator[GenerationEvent, None]:
+        """The events of a prepared request; closing the generator cancels it in the engine."""
+        answer = _Answer(prepared)
+        # Engine clients are generators, whose closing is what cancels; the protocol promises only an iterator.
+        source = cast("AsyncGenerator[list[TokenEvent], None]", self.engine.submit(prepared.add))
+        async with aclosing(source):
+            try:
+                async for batch in source:
+                    for token_event in batch:
+                        for event in answer.take(token_event):
+                            yield event
+                        if answer.ended_by_text:
+                            await self.engine.cancel(token_event.request_id, token_event.choice)
+                    if answer.done:
+                        break
+            except RequestError as error:
+                yield Failure(error)
+                return
+        if not answer.done:
+            yield Failure(EngineError("The engine ended the request before it was finished."))
+        elif not answer.failed:
+            yield answer.usage()
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationEvent, None]:
+        """`prepare` and `run` in one; raises RequestError before the first event."""
+        async with aclosing(self.run(await self.prepare(request))) as events:
+            async for event in events:
+                yield event
+
+
+class _Answer:
+    """What is known of a running answer: which choices go on, what they cost, what their text is."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self._prepared = prepared
+        self._running = set(range(prepared.add.n))
+        self._uncounted = [0] * prepared.add.n
+        self._cached_tokens = 0
+        self.failed = False
+        self.ended_by_text = False
+        """Whether the latest event ended its choice by a stop string, which the engine cannot know."""
+
+    @property
+    def done(self) -> bool:
+        return self.failed or not self._running
+
+    def take(self, event: TokenEvent) -> list[GenerationEvent]:
+        """The events that come of one event of the engine."""
+        self.ended_by_text = False
+        if event.choice not in self._running or self.failed:
+            return []
+        if event.finish == "error":
+            self.failed = True
+            return [Failure(EngineError(event.error or "The engine failed."))]
+        self._cached_tokens = max(self._cached_tokens, event.cached_tokens)
+        choice = self._prepared.choices[event.choice]
+        before = choice.token_count
+        text, finish = choice.feed(event.token_ids, event.finish)
+        self._uncounted[event.choice] += choice.token_count - before
+        events: list[GenerationEvent] = []
+        if text:
+            events.append(TextDelta(event.choice, text, self._uncounted[event.choice]))
+            self._uncounted[event.choice] = 0
+        if finish is not None:
+            self._running.discard(event.choice)
+            self.ended_by_text = choice.stopped_by_text
+            events.append(Finish(event.choice, finish))
+        return events
+
+    def usage(self) -> Usage:
+        return Usage(
+            prompt_tokens=len(self._prepared.add.prompt_ids),
+            completion_tokens=sum(choice.token_count for choice in self._prepared.choices),
+            cached_tokens=self._cached_tokens,
+        )
+
+
+def _prompt_size(request: GenerationRequest) -> int:
+    """Roughly how many characters there are to work on; a token list costs next to nothing."""
+    match request.prompt:
+        case ChatPrompt(messages, tools):
+            return sum(len(str(message.get("content"))) for message in messages) + len(str(tools))
+        case TextPrompt(text):
+            return len(text)
+        case TokenPrompt():
+            return 0

@@ -1,0 +1,121 @@
+"""The tokenizer of a model folder: text to token ids and back, and which ids end a text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer as RustTokenizer
+
+from portico.errors import CheckpointError, RequestError
+from portico.text.detokenizer import Detokenizer, Vocabulary
+from portico.text.files import read_json
+
+SPECIAL_NAMES = ("bos_token", "eos_token", "unk_token", "pad_token")
+
+
+@dataclass(frozen=True, slots=True)
+class SpecialTokens:
+    """The strings of the tokens that have a role, as chat templates see them; None where the model has none."""
+
+    bos_token: str | None = None
+    eos_token: str | None = None
+    unk_token: str | None = None
+    pad_token: str | None = None
+
+
+class Tokenizer:
+    """A `tokenizers.Tokenizer` with the settings of the model folder around it; safe to use from several threads."""
+
+    def __init__(self, rust: RustTokenizer, special: SpecialTokens, eos_token_ids: Sequence[int] = ()) -> None:
+        self._rust = rust
+        self.special = special
+        own_eos = rust.token_to_id(special.eos_token) if special.eos_token is not None else None
+        ids = [*eos_token_ids, *([own_eos] if own_eos is not None else [])]
+        self.eos_token_ids: tuple[int, ...] = tuple(dict.fromkeys(ids))
+        self._vocabulary = Vocabulary(rust, hidden=self.eos_token_ids)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Tokenizer:
+        """Read tokenizer.json and the JSON files beside it; CheckpointError if it is missing or broken."""
+        folder = Path(folder)
+        path = folder / "tokenizer.json"
+        if not path.is_file():
+            raise CheckpointError(f"{folder} has no tokenizer.json; Portico needs the tokenizers library's format.")
+        try:
+            rust = RustTokenizer.from_file(str(path))
+        except Exception as error:  # the Rust library raises bare Exception
+            raise CheckpointError(f"{path} cannot be read: {error}.") from error
+        special = _special_tokens(read_json(folder / "tokenizer_config.json"))
+        # A tokenizer.json may carry the truncation and padding of its training run; a prompt is never cut here.
+        rust.no_truncation()
+        rust.no_padding()
+        present = [token for token in _strings(special) if rust.token_to_id(token) is not None]
+        rust.add_special_tokens(present)
+        return cls(rust, special, _eos_ids(folder))
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of tokens, added ones included."""
+        return self._rust.get_vocab_size(with_added_tokens=True)
+
+    def encode(self, text: str, *, add_special_tokens: bool, param: str | None = None) -> list[int]:
+        """Token ids of `text`; RequestError naming `param` for text that has no UTF-8 form (lone surrogates).
+
+        `add_special_tokens` adds what tokenizer.json's post-processor says. As in transformers 5, it alone decides:
+        add_bos_token of tokenizer_config.json is for tokenizers that are made from other files.
+        """
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise RequestError(
+                f"The text has a lone surrogate at character {error.start}; it cannot be encoded as UTF-8.",
+                param=param,
+                code="invalid_value",
+            ) from error
+        return self._rust.encode(text, add_special_tokens=add_special_tokens).ids
+
+    def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
+        """The text of a finished sequence of ids, as the tokenizers library gives it."""
+        return self._rust.decode(list(token_ids), skip_special_tokens=skip_special_tokens)
+
+    def detokenizer(self) -> Detokenizer:
+        """A fresh incremental detokeniser for one sequence; end-of-sequence and special tokens give no text."""
+        return self._vocabulary.detokenizer()
+
+
+def _special_tokens(config: Mapping[str, Any]) -> SpecialTokens:
+    return SpecialTokens(**{name: _token_string(config.get(name), name) for name in SPECIAL_NAMES})
+
+
+def _token_string(value: Any, name: str) -> str | None:
+    """A token is written as its string or as an AddedToken object with the string under `content`."""
+    if isinstance(value, Mapping):
+        value = value.get("content")
+    if value is None or isinstance(value, str):
+        return value
+    raise CheckpointError(f"tokenizer_config.json: {name} is {value!r}; a string was expected.")
+
+
+def _strings(special: SpecialTokens) -> list[str]:
+    tokens = (special.bos_token, special.eos_token, special.unk_token, special.pad_token)
+    return [token for token in tokens if token is not None]
+
+
+def _eos_ids(folder: Path) -> list[int]:
+    """End-of-sequence ids of generation_config.json, else of config.json (text_config for multimodal models)."""
+    config = read_json(folder / "config.json")
+    text_config = config.get("text_config")
+    candidates = [read_json(folder / "generation_config.json"), config, text_config or {}]
+    for candidate in candidates:
+        value = candidate.get("eos_token_id")
+        if value is None:
+            continue
+        ids = value if isinstance(value, list) else [value]
+        if not all(isinstance(item, int) and not isinstance(item, bool) for item in ids):
+            raise CheckpointError(f"eos_token_id is {json.dumps(value)}; an integer or a list of them was expected.")
+        return ids
+    return []

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from portico.errors import CheckpointError, RequestError
+from portico.protocol.sampling import SamplingParams, TokenParams
+from portico.text.defaults import SamplingDefaults, resolve
+from tests.text.folders import write_folder
+
+
+def resolved(sampling: SamplingParams, defaults: SamplingDefaults | None = None, **changes: Any) -> TokenParams:
+    given: dict[str, Any] = {"prompt_len": 10, "max_model_len": 100, "eos_token_ids": (2, 7), **changes}
+    return resolve(sampling, defaults or SamplingDefaults(), **given)
+
+
+def test_numeric_fields_of_the_folder_are_the_defaults_and_requests_override_them(tmp_path: Path) -> None:
+    generation = {"do_sample": False, "temperature": 0.6, "top_p": 0.95, "top_k": 20, "repetition_penalty": 1.05}
+    defaults = SamplingDefaults.load(write_folder(tmp_path, generation=generation))
+    assert defaults == SamplingDefaults(0.6, 0.95, 20, 0.0, 1.05)
+    params = resolved(SamplingParams(temperature=0.0, top_k=-1), defaults)
+    assert (params.temperature, params.top_p, params.top_k, params.repetition_penalty) == (0.0, 0.95, 0, 1.05)
+
+
+def test_do_sample_false_alone_is_not_greedy(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, generation={"do_sample": False, "temperature": None})
+    assert SamplingDefaults.load(folder) == SamplingDefaults()
+    assert SamplingDefaults.load(tmp_path / "nowhere") == SamplingDefaults()
+
+
+@pytest.mark.parametrize("generation", [{"temperature": "hot"}, {"top_p": 7}, {"top_k": True}])
+def test_a_folder_with_impossible_defaults_is_refused(generation: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="generation_config"):
+        SamplingDefaults.load(write_folder(tmp_path, generation=generation))
+
+
+def test_what_is_left_out_is_the_rest_of_the_context_and_all_end_tokens() -> None:
+    params = resolved(SamplingParams())
+    assert (params.max_tokens, params.stop_token_ids) == (90, (2, 7))
+    assert resolved(SamplingParams(ignore_eos=True)).stop_token_ids == ()
+
+
+def test_seeds_are_64_bits_unsigned_and_fresh_when_missing() -> None:
+    assert resolved(SamplingParams(seed=5)).seed == 5
+    assert resolved(SamplingParams(seed=-1)).seed == 2**64 - 1
+    drawn = {resolved(SamplingParams()).seed for _ in range(8)}
+    assert len(drawn) == 8
+    assert all(0 <= seed < 2**64 for seed in drawn)
+
+
+def test_a_top_k_beyond_any_vocabulary_still_fits_a_message() -> None:
+    assert resolved(SamplingParams(top_k=2**80)).top_k < 2**63
+
+
+def test_exactly_the_context_fits_and_one_more_does_not() -> None:
+    assert resolved(SamplingParams(max_tokens=90)).max_tokens == 90
+    with pytest.raises(RequestError, match="100 tokens, but 101 were asked for: 10 in the prompt and 91") as caught:
+        resolved(SamplingParams(max_tokens=91), max_tokens_param="max_completion_tokens")
+    assert (caught.value.status, caught.value.code) == (400, "context_length_exceeded")
+    assert caught.value.param == "max_completion_tokens"
+
+
+def test_a_prompt_that_fills_the_context_is_refused_by_itself() -> None:
+    with pytest.raises(RequestError, match="100 tokens, but the prompt has 100 tokens") as caught:
+        resolved(SamplingParams(), prompt_len=100, prompt_param="messages")
+    assert (caught.value.param, caught.value.code) == ("messages", "context_length_exceeded")

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, pre_tokenizers
+
+from portico.text.detokenizer import ByteDetokenizer, Vocabulary, WindowDetokenizer
+from tests.text import folders
+
+BYTE_LEVEL = folders.byte_level()
+TOKENIZERS = {
+    "byte-level": BYTE_LEVEL,
+    "llama": folders.llama(),
+    "gemma": folders.llama(strip=0),
+    "metaspace": folders.metaspace(),
+    "wordpiece": folders.word_piece(),
+}
+VOCABULARIES = {name: Vocabulary(tokenizer) for name, tokenizer in TOKENIZERS.items()}
+names = st.sampled_from(sorted(TOKENIZERS))
+texts = st.text(st.sampled_from("ab Tehe is\n  世界你好é😀👩‍👧<|im_end|>\ufffd"), max_size=30) | st.text(max_size=20)
+
+
+def stream(vocabulary: Vocabulary, ids: list[int]) -> list[str]:
+    detokenizer = vocabulary.detokenizer()
+    return [detokenizer.push(token_id) for token_id in ids]
+
+
+@settings(max_examples=300, deadline=None)
+@given(names, texts)
+def test_deltas_of_a_text_join_to_the_full_decode(name: str, text: str) -> None:
+    tokenizer = TOKENIZERS[name]
+    ids = tokenizer.encode(text, add_special_tokens=False).ids
+    assert "".join(stream(VOCABULARIES[name], ids)) == tokenizer.decode(ids)
+
+
+@settings(max_examples=300, deadline=None)
+@given(names, st.data())
+def test_any_tokens_that_decode_to_valid_text_join_to_it(name: str, data: st.DataObject) -> None:
+    tokenizer = TOKENIZERS[name]
+    ids = data.draw(st.lists(st.integers(0, tokenizer.get_vocab_size() - 1), max_size=12))
+    whole = tokenizer.decode(ids)
+    assume("\ufffd" not in whole)
+    assert "".join(stream(VOCABULARIES[name], ids)) == whole
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.integers(3, BYTE_LEVEL.get_vocab_size() - 1), max_size=60))
+def test_garbage_bytes_never_hold_text_back_for_long(ids: list[int]) -> None:
+    """Whatever a random model says, what is not yet shown is at most three bytes: the start of one character."""
+    whole = BYTE_LEVEL.decode(ids)
+    shown = "".join(stream(VOCABULARIES["byte-level"], ids))
+    assert whole.startswith(shown)
+    assert len(whole) - len(shown) <= 1
+
+
+def test_a_character_comes_out_with_its_last_byte() -> None:
+    ids = byte_ids("a😀b")
+    assert stream(VOCABULARIES["byte-level"], ids) == ["a", "", "", "", "😀", "b"]
+
+
+def test_byte_fallback_holds_a_character_together() -> None:
+    llama = TOKENIZERS["llama"]
+    ids = llama.encode("T 界", add_special_tokens=False).ids
+    deltas = stream(VOCABULARIES["llama"], ids)
+    assert "".join(deltas) == "T 界"
+    assert all("\ufffd" not in delta for delta in deltas)
+
+
+def test_half_a_character_at_the_end_never_comes_out() -> None:
+    assert "".join(stream(VOCABULARIES["byte-level"], byte_ids("ok 界")[:-1])) == "ok "
+
+
+def test_a_genuine_replacement_character_is_text() -> None:
+    assert "".join(stream(VOCABULARIES["byte-level"], byte_ids("x\ufffd"))) == "x\ufffd"
+
+
+def test_special_and_hidden_tokens_give_no_text() -> None:
+    vocabulary = Vocabulary(BYTE_LEVEL, hidden=[BYTE_LEVEL.token_to_id("<think>")])
+    ids = BYTE_LEVEL.encode("a<|im_end|><think>b", add_special_tokens=False).ids
+    assert "".join(stream(vocabulary, ids)) == "ab"
+    assert "".join(stream(Vocabulary(BYTE_LEVEL), ids)) == "a<think>b"
+
+
+def test_ids_beyond_the_vocabulary_give_no_text() -> None:
+    """Models pad their embedding to a round size, and a random one draws such ids too."""
+    assert stream(VOCABULARIES["byte-level"], [100_000]) == [""]
+    assert stream(VOCABULARIES["wordpiece"], [100_000]) == [""]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("byte-level", ByteDetokenizer), ("llama", ByteDetokenizer), ("wordpiece", WindowDetokenizer)]
+)
+def test_the_table_is_used_where_tokens_stand_alone(name: str, kind: type) -> None:
+    assert isinstance(VOCABULARIES[name].detokenizer(), kind)
+
+
+def byte_ids(text: str, tokenizer: Tokenizer = BYTE_LEVEL) -> list[int]:
+    """The text with a token for each byte."""
+    by_character = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False).pre_tokenize_str(text)[0][0]
+    ids = [tokenizer.token_to_id(character) for character in by_character]
+    assert len(ids) == len(text.encode())
+    return ids
