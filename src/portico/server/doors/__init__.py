@@ -1,0 +1,1 @@
+"""One folder for each API family; a door knows no other door."""

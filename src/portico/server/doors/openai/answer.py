@@ -1,0 +1,87 @@
+"""The part of answering that both kinds of completion share: prepare, run, then fold or stream."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from fastapi import Request
+from starlette.responses import Response
+
+from portico.protocol.request import GenerationRequest
+from portico.server.disconnect import while_connected
+from portico.server.doors.openai.chunks import CHAT, DONE, ChunkWriter, Form, last_words, usage_fields
+from portico.server.fold import Answer, fold, run_all
+from portico.server.service import Service
+from portico.server.sse import EventStream
+from portico.text.pipeline import Pipeline, Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One HTTP request that has been understood."""
+
+    id: str
+    model: str
+    requests: Sequence[GenerationRequest]
+    """One for each prompt; all have the same sampling."""
+    stream: bool
+    include_usage: bool
+    headers: dict[str, str]
+
+    @property
+    def choices(self) -> int:
+        return sum(request.sampling.n for request in self.requests)
+
+
+async def answer(
+    http: Request, call: Call, service: Service, *, form: Form, choice_body: Callable[[int, str, str], dict[str, Any]]
+) -> Response:
+    """Run a call to its end, or start its stream; whatever is wrong with it is raised before anything is sent."""
+    prepared = await while_connected(http.receive, _prepare(service.pipeline, call.requests))
+    head: dict[str, object] = {
+        "id": call.id,
+        "created": int(time.time()),
+        "model": call.model,
+        "system_fingerprint": f"portico-{service.settings.version}",
+    }
+    if call.stream:
+        writer = ChunkWriter(form, head, include_usage=call.include_usage)
+        events = _chunks(service.pipeline, prepared, writer, roles=call.choices if form is CHAT else 0)
+        return EventStream(events, on_crash=last_words, headers=call.headers)
+    whole = await while_connected(http.receive, fold(run_all(service.pipeline, prepared), call.choices))
+    body = {**head, "object": form.object.removesuffix(".chunk"), **_answer_fields(whole, choice_body)}
+    return Response(msgspec.json.encode(body), headers=call.headers, media_type="application/json")
+
+
+async def _prepare(pipeline: Pipeline, requests: Sequence[GenerationRequest]) -> list[Prepared]:
+    prepared = []
+    for request in requests:
+        prepared.append(await pipeline.prepare(request))
+        await asyncio.sleep(0)  # streams go on between one prompt and the next
+    return prepared
+
+
+async def _chunks(
+    pipeline: Pipeline, prepared: Sequence[Prepared], writer: ChunkWriter, *, roles: int
+) -> AsyncGenerator[bytes, None]:
+    for choice in range(roles):
+        yield writer.role(choice)
+    async with aclosing(run_all(pipeline, prepared)) as events:
+        async for event in events:
+            if chunk := writer.write(event):
+                yield chunk
+    yield DONE
+
+
+def _answer_fields(whole: Answer, choice_body: Callable[[int, str, str], dict[str, Any]]) -> dict[str, Any]:
+    pairs = zip(whole.texts, whole.reasons, strict=True)
+    return {
+        "choices": [choice_body(index, text, reason) for index, (text, reason) in enumerate(pairs)],
+        "usage": usage_fields(whole.usage),
+    }

@@ -1,0 +1,60 @@
+"""POST /v1/chat/completions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from portico.errors import RequestError
+from portico.protocol.request import ChatPrompt, GenerationRequest
+from portico.server.body import read_body
+from portico.server.doors.openai.answer import Call, answer
+from portico.server.doors.openai.chunks import CHAT
+from portico.server.doors.openai.docs import describe
+from portico.server.doors.openai.params import CHAT_ONLY, check_fields
+from portico.server.doors.openai.schema import ChatCompletion, ChatCompletionRequest, ChatMessage
+from portico.server.middleware import context_of
+from portico.server.service import Service
+
+
+def router(service: Service) -> APIRouter:
+    """The route of chat completions."""
+    routes = APIRouter(tags=["openai"])
+
+    @routes.post("/v1/chat/completions", **describe(ChatCompletionRequest, ChatCompletion))
+    async def create_chat_completion(http: Request) -> Response:
+        """Answer a conversation, laid out by the model's own chat template."""
+        body = await read_body(http, ChatCompletionRequest)
+        call = _understand(body, context_of(http.scope).rename("chatcmpl"), service)
+        return await answer(http, call, service, form=CHAT, choice_body=_choice)
+
+    return routes
+
+
+def _understand(body: ChatCompletionRequest, request_id: str, service: Service) -> Call:
+    model = service.resolve_model(body.model)
+    ignored = check_fields(body, CHAT_ONLY, service)
+    newer = body.max_completion_tokens is not None
+    request = GenerationRequest(
+        request_id,
+        ChatPrompt([_message(index, message) for index, message in enumerate(body.messages)]),
+        body.sampling(body.max_completion_tokens if newer else body.max_tokens),
+        max_tokens_param="max_completion_tokens" if newer else "max_tokens",
+        prompt_param="messages",
+    )
+    return Call(request_id, model, [request], bool(body.stream), body.include_usage, ignored)
+
+
+def _message(index: int, message: ChatMessage) -> dict[str, Any]:
+    """The message as the client wrote it, so that its template sees every field of it."""
+    if message.content is None and message.role != "assistant":
+        where = f"messages.{index}.content"
+        raise RequestError(f"{where} is missing.", param=where, code="missing_required_parameter")
+    return message.model_dump(exclude_unset=True)
+
+
+def _choice(index: int, text: str, reason: str) -> dict[str, Any]:
+    message = {"role": "assistant", "content": text, "refusal": None}
+    return {"index": index, "message": message, "logprobs": None, "finish_reason": reason}

@@ -1,0 +1,83 @@
+"""The JSON of streamed chunks, put together from parts that are encoded once for a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from portico.errors import RequestError
+from portico.protocol.events import Failure, Finish, GenerationEvent, TextDelta, Usage
+from portico.server.errors import error_body
+
+DONE = b"data: [DONE]\n\n"
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How one kind of completion writes a choice of a chunk; text goes between `before` and `after`."""
+
+    object: str
+    before: bytes
+    after: bytes
+    end: bytes
+    """Stands in place of text in the chunk that carries the finish_reason."""
+
+
+CHAT = Form("chat.completion.chunk", b'"delta":{"content":', b"}", b'"delta":{}')
+COMPLETION = Form("text_completion", b'"text":', b"", b'"text":""')
+
+
+class ChunkWriter:
+    """Writes the events of one request as server-sent events, one for each."""
+
+    def __init__(self, form: Form, head: dict[str, object], *, include_usage: bool) -> None:
+        """`head` are the fields that all chunks have: id, created, model and so on."""
+        self._form = form
+        self._include_usage = include_usage
+        self._open = b"data: " + _encode({**head, "object": form.object})[:-1] + b',"choices":['
+        null_usage = b',"usage":null' if include_usage else b""
+        self._more = form.after + b',"logprobs":null,"finish_reason":null}]' + null_usage + b"}\n\n"
+        self._null_usage = null_usage
+
+    def role(self, choice: int) -> bytes:
+        """The first chunk of a chat choice."""
+        delta = b'"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]'
+        return b'%b{"index":%d,%b%b}\n\n' % (self._open, choice, delta, self._null_usage)
+
+    def write(self, event: GenerationEvent) -> bytes:
+        """One event; empty for a usage that was not asked for."""
+        match event:
+            case TextDelta(choice, text):
+                return b'%b{"index":%d,%b%b%b' % (self._open, choice, self._form.before, _encode(text), self._more)
+            case Finish(choice, reason):
+                ending = b'%b,"logprobs":null,"finish_reason":%b}]' % (self._form.end, _encode(reason))
+                return b'%b{"index":%d,%b%b}\n\n' % (self._open, choice, ending, self._null_usage)
+            case Usage():
+                return (
+                    self._open + b'],"usage":' + _encode(usage_fields(event)) + b"}\n\n" if self._include_usage else b""
+                )
+            case Failure(error):
+                return error_event(error)
+
+
+def error_event(error: RequestError) -> bytes:
+    """A failure in mid-stream; OpenAI's clients raise on any event with an `error`."""
+    return b"data: " + error_body(error) + b"\n\n"
+
+
+def last_words(error: RequestError) -> bytes:
+    """The end of a stream that cannot go on."""
+    return error_event(error) + DONE
+
+
+def usage_fields(usage: Usage) -> dict[str, object]:
+    """OpenAI's usage object."""
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+    }

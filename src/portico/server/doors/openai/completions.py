@@ -1,0 +1,96 @@
+"""POST /v1/completions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from portico.errors import RequestError
+from portico.protocol.request import GenerationRequest, TextPrompt, TokenPrompt
+from portico.server.body import read_body
+from portico.server.doors.openai.answer import Call, answer
+from portico.server.doors.openai.chunks import COMPLETION
+from portico.server.doors.openai.docs import describe
+from portico.server.doors.openai.params import COMPLETION_ONLY, check_fields
+from portico.server.doors.openai.schema import Completion, CompletionRequest
+from portico.server.middleware import context_of
+from portico.server.service import Service
+
+DEFAULT_MAX_TOKENS = 16
+MAX_PROMPTS = 2048
+MAX_ANSWERS = 4096
+
+
+def router(service: Service) -> APIRouter:
+    """The route of completions."""
+    routes = APIRouter(tags=["openai"])
+
+    @routes.post("/v1/completions", **describe(CompletionRequest, Completion))
+    async def create_completion(http: Request) -> Response:
+        """Continue one or more prompts."""
+        body = await read_body(http, CompletionRequest)
+        call = _understand(body, context_of(http.scope).rename("cmpl"), service)
+        return await answer(http, call, service, form=COMPLETION, choice_body=_choice)
+
+    return routes
+
+
+def _understand(body: CompletionRequest, request_id: str, service: Service) -> Call:
+    model = service.resolve_model(body.model)
+    ignored = check_fields(body, COMPLETION_ONLY, service)
+    prompts = read_prompts(body.prompt)
+    sampling = body.sampling(DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens)
+    if len(prompts) * sampling.n > MAX_ANSWERS:
+        raise RequestError(
+            f"n is {sampling.n} for {len(prompts)} prompts; a request may have at most {MAX_ANSWERS} answers.",
+            param="n",
+            code="invalid_value",
+        )
+    several = len(prompts) > 1
+    requests = [
+        GenerationRequest(f"{request_id}-{index}" if several else request_id, prompt, sampling, prompt_param=param)
+        for index, (param, prompt) in enumerate(prompts)
+    ]
+    return Call(request_id, model, requests, bool(body.stream), body.include_usage, ignored)
+
+
+def read_prompts(raw: Any) -> list[tuple[str, TextPrompt | TokenPrompt]]:
+    """Each prompt with the name of its place in the body; RequestError for anything that is none."""
+    if isinstance(raw, str) or _is_token_list(raw):
+        return [("prompt", _prompt(raw, "prompt"))]
+    if not isinstance(raw, list) or not raw:
+        raise _not_a_prompt("prompt")
+    if len(raw) > MAX_PROMPTS:
+        raise RequestError(
+            f"prompt has {len(raw)} prompts; at most {MAX_PROMPTS} are allowed.", param="prompt", code="invalid_value"
+        )
+    return [(f"prompt.{index}", _prompt(item, f"prompt.{index}")) for index, item in enumerate(raw)]
+
+
+def _prompt(raw: Any, param: str) -> TextPrompt | TokenPrompt:
+    if isinstance(raw, str):
+        return TextPrompt(raw)
+    if isinstance(raw, list):
+        wrong = next((index for index, item in enumerate(raw) if type(item) is not int), None)
+        if wrong is None:
+            return TokenPrompt(raw)
+        raise _not_a_prompt(f"{param}.{wrong}")
+    raise _not_a_prompt(param)
+
+
+def _is_token_list(raw: Any) -> bool:
+    return isinstance(raw, list) and bool(raw) and type(raw[0]) is int
+
+
+def _not_a_prompt(param: str) -> RequestError:
+    return RequestError(
+        f"{param} is not a prompt: a prompt is a string or a list of token ids, or a non-empty list of such prompts.",
+        param=param,
+        code="invalid_type",
+    )
+
+
+def _choice(index: int, text: str, reason: str) -> dict[str, Any]:
+    return {"index": index, "text": text, "logprobs": None, "finish_reason": reason}

@@ -1,0 +1,154 @@
+"""Fields of a request that are known but not honoured: refused by name, unless their value asks for nothing."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from portico.errors import RequestError
+from portico.server.doors.openai.schema import GenerationBody
+from portico.server.service import Service
+
+log = logging.getLogger(__name__)
+
+HARMLESS = frozenset({"safety_identifier", "prompt_cache_key", "prompt_cache_retention"})
+"""Accepted without effect, like the schema's `user` and `metadata`: they ask nothing of the answer."""
+
+# Each field with the values that ask for what happens anyway; null is always one of them.
+NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
+    # OpenAI
+    "audio": (),
+    "function_call": ("none", "auto"),
+    "functions": ([],),
+    "logit_bias": ({},),
+    "modalities": (["text"],),
+    "moderation": (),
+    "parallel_tool_calls": (True, False),
+    "prediction": (),
+    "reasoning": (),
+    "reasoning_effort": (),
+    "response_format": ({"type": "text"},),
+    "service_tier": ("auto", "default"),
+    "store": (False,),
+    "suffix": ("",),
+    "tool_choice": ("none", "auto"),
+    "tools": ([],),
+    "top_logprobs": (0,),
+    "verbosity": ("medium",),
+    "web_search_options": (),
+    # vLLM
+    "add_generation_prompt": (True,),
+    "allowed_token_ids": (),
+    "bad_words": ([],),
+    "cache_salt": (),
+    "chat_template": (),
+    "chat_template_kwargs": ({},),
+    "continue_final_message": (False,),
+    "documents": ([],),
+    "early_stopping": (False,),
+    "echo": (False,),
+    "guided_choice": (),
+    "guided_decoding_backend": (),
+    "guided_grammar": (),
+    "guided_json": (),
+    "guided_regex": (),
+    "guided_whitespace_pattern": (),
+    "include_reasoning": (True,),
+    "include_stop_str_in_output": (False,),
+    "kv_transfer_params": (),
+    "length_penalty": (1,),
+    "logits_processors": ([],),
+    "logprob_token_ids": (),
+    "media_io_kwargs": ({},),
+    "min_tokens": (0,),
+    "mm_processor_kwargs": ({},),
+    "priority": (0,),
+    "prompt_embeds": (),
+    "prompt_logprobs": (),
+    "repetition_detection": (),
+    "request_id": (),
+    "return_token_ids": (False,),
+    "return_tokens_as_token_ids": (False,),
+    "skip_special_tokens": (True,),
+    "spaces_between_special_tokens": (True, False),
+    "stop_token_ids": ([],),
+    "structural_tag": (),
+    "structured_outputs": (),
+    "thinking_token_budget": (),
+    "truncate_prompt_tokens": (),
+    "use_beam_search": (False,),
+    "vllm_xargs": ({},),
+    # LMDeploy, MLC LLM, Chinese-LLaMA-Alpaca-2, SGLang, llama.cpp
+    "adapter_name": (),
+    "debug_config": (),
+    "do_preprocess": (True,),
+    "ebnf": (),
+    "enable_thinking": (),
+    "grammar": (),
+    "interactive_mode": (False,),
+    "json_schema": (),
+    "lora_path": (),
+    "min_new_tokens": (0,),
+    "num_beams": (1,),
+    "regex": (),
+    "repeat_penalty": (1,),
+    "session_id": (-1,),
+    "typical_p": (1,),
+}
+CHAT_ONLY: Mapping[str, tuple[Any, ...]] = {"add_special_tokens": (False,), "logprobs": (False,)}
+COMPLETION_ONLY: Mapping[str, tuple[Any, ...]] = {"add_special_tokens": (True,), "logprobs": ()}
+STREAM_OPTIONS: Mapping[str, tuple[Any, ...]] = {"continuous_usage_stats": (False,), "include_obfuscation": (False,)}
+
+PRINTABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+NAMES_LOGGED = 256
+NAMES_IN_HEADER = 16
+
+
+def check_fields(body: GenerationBody, only_here: Mapping[str, tuple[Any, ...]], service: Service) -> dict[str, str]:
+    """Refuse what is known and not honoured; return the header that names what nobody knows and is ignored."""
+    known = {**NOT_HONOURED, **only_here}
+    extra = body.model_extra or {}
+    for name, value in extra.items():
+        if name == "best_of":
+            _check_best_of(body, value)
+        elif name in known:
+            _refuse_unless_neutral(name, value, known[name])
+    _check_stream_options(body)
+    ignored = [name for name in extra if name not in known and name not in HARMLESS and name != "best_of"]
+    for name in ignored:
+        _log_once(name, service.ignored_fields)
+    named = [name for name in ignored if PRINTABLE_NAME.fullmatch(name)][:NAMES_IN_HEADER]
+    return {"x-portico-ignored": ", ".join(named)} if named else {}
+
+
+def _check_best_of(body: GenerationBody, value: Any) -> None:
+    """Choosing from more answers than are returned needs their probabilities."""
+    _refuse_unless_neutral("best_of", value, (1 if body.n is None else body.n,))
+
+
+def _check_stream_options(body: GenerationBody) -> None:
+    if body.stream_options is None:
+        return
+    if not body.stream:
+        raise RequestError(
+            "stream_options is only allowed when stream is true.", param="stream_options", code="invalid_value"
+        )
+    for name, value in (body.stream_options.model_extra or {}).items():
+        _refuse_unless_neutral(f"stream_options.{name}", value, STREAM_OPTIONS.get(name, (value,)))
+
+
+def _refuse_unless_neutral(name: str, value: Any, neutral: tuple[Any, ...]) -> None:
+    # True == 1 in Python, but a client that sends one for the other has made a mistake.
+    if value is None or any(value == same and isinstance(value, bool) == isinstance(same, bool) for same in neutral):
+        return
+    raise RequestError(
+        f"{name} is not supported by this server; leave it out.", param=name, code="unsupported_parameter"
+    )
+
+
+def _log_once(name: str, logged: set[str]) -> None:
+    if name not in logged and len(logged) < NAMES_LOGGED:
+        logged.add(name)
+        log.warning("requests have a field %.64r, which is not known here and is ignored", name)

@@ -1,0 +1,186 @@
+"""The bodies that clients send and the answers they get, as OpenAI defines them, with vLLM's sampling fields."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation
+
+from portico.protocol.sampling import SamplingParams
+
+Prompt = str | list[str] | list[int] | list[list[int]]
+
+
+class StreamOptions(BaseModel):
+    """What a stream carries besides the text."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    include_usage: bool | None = Field(None, description="End the stream with a chunk that has only `usage`.")
+
+
+class GenerationBody(BaseModel):
+    """The fields that both kinds of completion share; a field left out means the model's own default."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    model: str | None = Field(
+        None, description="A name from GET /v1/models; the served model if left out.", examples=["my-model"]
+    )
+    max_tokens: int | None = Field(None, ge=1, description="Tokens that an answer may have.", examples=[64])
+    temperature: float | None = Field(None, description="0 (always the likeliest token) to 2.", examples=[0.7])
+    top_p: float | None = Field(None, description="Keep the likeliest tokens that sum up to this, above 0 to 1.")
+    top_k: int | None = Field(None, description="Keep this many of the likeliest tokens; 0 or -1 keeps all.")
+    min_p: float | None = Field(None, description="Drop tokens less likely than this share of the likeliest, 0 to 1.")
+    stop: str | list[str] | None = Field(
+        None, description="Up to 16 strings that end an answer; they are not part of it.", examples=[["\n\n"]]
+    )
+    seed: int | None = Field(None, description="The same seed and request give the same answer. 64 bits.")
+    n: int | None = Field(None, description="Answers for each prompt, 1 to 128.")
+    stream: bool | None = Field(None, description="Send the answer in pieces as server-sent events.")
+    stream_options: StreamOptions | None = Field(None, description="Only with `stream`.")
+    presence_penalty: float | None = Field(None, description="-2 to 2; above 0 keeps used tokens away.")
+    frequency_penalty: float | None = Field(None, description="-2 to 2; the same, for each time they were used.")
+    repetition_penalty: float | None = Field(
+        None, description="Above 0; above 1 keeps away what prompt and answer use."
+    )
+    ignore_eos: bool | None = Field(None, description="Go on after the model's end of text, up to max_tokens.")
+    user: str | None = Field(None, description="Accepted; has no effect.")
+    metadata: dict[str, Any] | None = Field(None, description="Accepted; has no effect.")
+
+    def sampling(self, max_tokens: int | None) -> SamplingParams:
+        """The request's wishes, ranges not yet checked."""
+        stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return SamplingParams(
+            n=1 if self.n is None else self.n,
+            max_tokens=max_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            min_p=self.min_p,
+            presence_penalty=self.presence_penalty or 0.0,
+            frequency_penalty=self.frequency_penalty or 0.0,
+            repetition_penalty=self.repetition_penalty,
+            seed=self.seed,
+            stop=tuple(stop),
+            ignore_eos=bool(self.ignore_eos),
+        )
+
+    @property
+    def include_usage(self) -> bool:
+        return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+
+class ChatMessage(BaseModel):
+    """One message; fields not named here reach the chat template too."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[dict[str, Any]] | None = Field(None, description="Text, or parts `{type: text, text: …}`.")
+    name: str | None = None
+    tool_calls: list[dict[str, Any]] | None = Field(None, description="Calls that the assistant made.")
+    tool_call_id: str | None = Field(None, description="The call that a tool's message answers.")
+
+
+class ChatCompletionRequest(GenerationBody):
+    """The body of POST /v1/chat/completions."""
+
+    messages: list[ChatMessage] = Field(
+        min_length=1, examples=[[{"role": "user", "content": "What is the capital of France?"}]]
+    )
+    max_completion_tokens: int | None = Field(None, ge=1, description="OpenAI's newer name for max_tokens.")
+
+
+class CompletionRequest(GenerationBody):
+    """The body of POST /v1/completions."""
+
+    # Checked by the door: a union would be tried member by member over what may be a hundred thousand ids.
+    prompt: Annotated[Prompt, SkipValidation] = Field(
+        description="A text, token ids, or a list of either; each prompt gets its own answers.",
+        examples=["Once upon a time"],
+    )
+
+
+class PromptTokensDetails(BaseModel):
+    """Where a prompt's tokens came from."""
+
+    cached_tokens: int = Field(description="Tokens that were known from an earlier prompt with the same start.")
+
+
+class UsageBody(BaseModel):
+    """What a request cost."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptTokensDetails
+
+
+class AssistantMessage(BaseModel):
+    """What the model said."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str
+    refusal: None = None
+
+
+class ChatChoice(BaseModel):
+    """One answer."""
+
+    index: int
+    message: AssistantMessage
+    logprobs: None = None
+    finish_reason: Literal["stop", "length"]
+
+
+class ChatCompletion(BaseModel):
+    """The answer of POST /v1/chat/completions."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[ChatChoice]
+    usage: UsageBody
+    system_fingerprint: str
+
+
+class CompletionChoice(BaseModel):
+    """One continuation."""
+
+    index: int
+    text: str
+    logprobs: None = None
+    finish_reason: Literal["stop", "length"]
+
+
+class Completion(BaseModel):
+    """The answer of POST /v1/completions."""
+
+    id: str
+    object: Literal["text_completion"] = "text_completion"
+    created: int
+    model: str
+    choices: list[CompletionChoice]
+    usage: UsageBody
+    system_fingerprint: str
+
+
+class Model(BaseModel):
+    """A model as GET /v1/models lists it, with vLLM's `root`, `parent` and `max_model_len`."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str = "portico"
+    root: str
+    parent: None = None
+    max_model_len: int | None = Field(description="Tokens of prompt and answer together; null while loading.")
+
+
+class ModelList(BaseModel):
+    """The answer of GET /v1/models."""
+
+    object: Literal["list"] = "list"
+    data: list[Model]

@@ -1,0 +1,75 @@
+"""Errors as HTTP answers: one JSON object, in OpenAI's shape, whatever went wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from portico.errors import EngineError, RequestError
+from portico.server.disconnect import ClientGoneError
+
+CLIENT_CLOSED_REQUEST = 499
+"""nginx's status for an answer that nobody reads."""
+CODES = {404: "not_found", 405: "method_not_allowed"}
+
+
+def error_body(error: RequestError) -> bytes:
+    """JSON text of OpenAI's error object."""
+    fields = {"message": error.message, "type": error.type, "param": error.param, "code": error.code}
+    return msgspec.json.encode({"error": _encodable(fields)})
+
+
+def error_response(error: RequestError, headers: dict[str, str] | None = None) -> Response:
+    """The whole answer of a request that failed before anything was sent."""
+    return Response(error_body(error), error.status, headers, "application/json")
+
+
+def internal_error() -> EngineError:
+    """What a client is told of a fault of ours: nothing of its inside, which may hold secrets."""
+    return EngineError("The server met an unexpected error; its log says more.", code="internal_error")
+
+
+def shutting_down() -> EngineError:
+    """What a client is told whose request was still running when the server's time to drain was over."""
+    return EngineError("The server is shutting down.", status=503, code="shutting_down")
+
+
+def install(app: FastAPI) -> None:
+    """Make every error that a route or the router raises come out as an error object."""
+    app.add_exception_handler(RequestError, _on_request_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(ClientGoneError, _on_client_gone)
+
+
+async def _on_request_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestError)
+    return error_response(error)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        message = f"There is no {request.url.path} here; GET /openapi.json lists what there is."
+    elif error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "another method")
+        message = f"{request.method} is not allowed on {request.url.path}; use {allowed}."
+    else:
+        message = str(error.detail)
+    wrapped = RequestError(message, status=error.status_code, code=CODES.get(error.status_code))
+    return error_response(wrapped, dict(error.headers or {}))
+
+
+async def _on_client_gone(request: Request, error: Exception) -> Response:
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+def _encodable(fields: dict[str, Any]) -> dict[str, Any]:
+    """Lone surrogates, which a message may quote, have no UTF-8 form."""
+    return {
+        name: value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
+        for name, value in fields.items()
+    }

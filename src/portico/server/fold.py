@@ -1,0 +1,100 @@
+"""Many events into one: the answer of a request that does not stream, and several prompts as one request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from portico.protocol.events import Failure, Finish, FinishReason, GenerationEvent, TextDelta, Usage
+from portico.text.pipeline import Pipeline, Prepared
+
+QUEUED_EVENTS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Everything a request gave."""
+
+    texts: list[str]
+    reasons: list[FinishReason]
+    usage: Usage
+
+
+async def fold(events: AsyncGenerator[GenerationEvent, None], choices: int) -> Answer:
+    """Read all events of a request with this many choices; raises the error of a Failure."""
+    texts: list[list[str]] = [[] for _ in range(choices)]
+    reasons: list[FinishReason] = ["stop"] * choices
+    usage = Usage(0, 0, 0)
+    async with aclosing(events):
+        async for event in events:
+            match event:
+                case TextDelta(choice, text):
+                    texts[choice].append(text)
+                case Finish(choice, reason):
+                    reasons[choice] = reason
+                case Usage():
+                    usage = event
+                case Failure(error):
+                    raise error
+    return Answer(["".join(pieces) for pieces in texts], reasons, usage)
+
+
+async def run_all(pipeline: Pipeline, prepared: Sequence[Prepared]) -> AsyncGenerator[GenerationEvent, None]:
+    """The events of several prompts as of one request: choices numbered on from prompt to prompt, usage summed.
+
+    The first Failure ends all of them.
+    """
+    if len(prepared) == 1:
+        async with aclosing(pipeline.run(prepared[0])) as events:
+            async for event in events:
+                yield event
+        return
+    total = Usage(0, 0, 0)
+    async with aclosing(_interleave([pipeline.run(item) for item in prepared])) as merged:
+        async for prompt, event in merged:
+            if isinstance(event, Usage):
+                total = Usage(
+                    total.prompt_tokens + event.prompt_tokens,
+                    total.completion_tokens + event.completion_tokens,
+                    total.cached_tokens + event.cached_tokens,
+                )
+            elif isinstance(event, Failure):
+                yield event
+                return
+            else:
+                yield replace(event, choice=event.choice + prompt * prepared[prompt].add.n)
+    yield total
+
+
+async def _interleave(
+    streams: Sequence[AsyncGenerator[GenerationEvent, None]],
+) -> AsyncGenerator[tuple[int, GenerationEvent], None]:
+    """Events of all streams as they come, with the number of their stream; closing it closes them all."""
+    queue: asyncio.Queue[tuple[int, GenerationEvent | Exception | None]] = asyncio.Queue(QUEUED_EVENTS)
+
+    async def pump(number: int, stream: AsyncGenerator[GenerationEvent, None]) -> None:
+        try:
+            async with aclosing(stream):
+                async for event in stream:
+                    await queue.put((number, event))
+            await queue.put((number, None))
+        except Exception as error:
+            await queue.put((number, error))
+
+    tasks = [asyncio.create_task(pump(number, stream)) for number, stream in enumerate(streams)]
+    try:
+        running = len(tasks)
+        while running:
+            number, item = await queue.get()
+            if isinstance(item, Exception):
+                raise item
+            if item is None:
+                running -= 1
+            else:
+                yield number, item
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,40 @@
+"""Whether the server can answer, and which version it is; the two questions that need no key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, Response
+
+from portico.errors import EngineError
+from portico.server.service import Service
+
+
+def router(service: Service) -> APIRouter:
+    """GET /health and GET /version."""
+    routes = APIRouter(tags=["server"])
+    engine = service.pipeline.engine
+
+    @routes.get("/health", responses={503: {"description": "The model is being loaded, or the engine has failed."}})
+    async def health() -> Response:
+        """200 when the model is loaded and its engine works, else 503 with the reason."""
+        reason = engine.failure()
+        try:
+            loaded = engine.loaded
+        except EngineError as error:
+            reason = reason or error.message
+        if reason is not None:
+            return JSONResponse({"status": "unavailable", "reason": reason}, status_code=503)
+        state: dict[str, Any] = {"status": "ok", "max_model_len": loaded.max_model_len}
+        if engine.stats is not None:
+            names = ("running", "waiting", "blocks_used", "blocks_total", "preemptions")
+            state |= {name: getattr(engine.stats, name) for name in names}
+        return JSONResponse(state)
+
+    @routes.get("/version")
+    async def version() -> dict[str, str]:
+        """The version of Portico."""
+        return {"version": service.settings.version}
+
+    return routes

@@ -1,0 +1,152 @@
+"""What every request passes before a door sees it: an id, the key, the limit on its size. Plain ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import re
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from portico.errors import RequestError
+from portico.server.errors import error_response, internal_error, shutting_down
+
+log = logging.getLogger(__name__)
+
+CLIENT_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+OPEN_PATHS = frozenset({"/health", "/version"})
+CONTEXT = "portico.request"
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """What is known of a request from its first byte on."""
+
+    echo: str | None
+    """The id that the client gave it, if it can be put into a header; never used as an id inside."""
+    id: str = field(default_factory=lambda: f"req-{uuid.uuid4().hex}")
+
+    def rename(self, prefix: str) -> str:
+        """Give the server's id the prefix of the kind of answer, as in chatcmpl-…, and return it."""
+        self.id = f"{prefix}-{self.id.partition('-')[2]}"
+        return self.id
+
+
+def context_of(scope: Scope) -> RequestContext:
+    """The context that `RequestIds` has made."""
+    context = scope[CONTEXT]
+    assert isinstance(context, RequestContext)
+    return context
+
+
+class RequestIds:
+    """Gives every request its context and its answer an x-request-id; a crash or shutdown becomes an error object."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        asked = Headers(scope=scope).get("x-request-id", "")
+        context = scope[CONTEXT] = RequestContext(asked if CLIENT_ID.fullmatch(asked) else None)
+        begun, status = time.monotonic(), 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["x-request-id"] = context.echo or context.id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except asyncio.CancelledError:
+            if not status:
+                await error_response(shutting_down())(scope, receive, send_with_id)
+            raise
+        except Exception:
+            log.exception("%s: %s %s failed", context.id, scope["method"], scope["path"])
+            if status:
+                raise
+            await error_response(internal_error())(scope, receive, send_with_id)
+        finally:
+            # Probes come every few seconds and say nothing new.
+            level = logging.DEBUG if scope["path"] in OPEN_PATHS else logging.INFO
+            took = time.monotonic() - begun
+            log.log(level, "%s: %s %r %d in %.3f s", context.id, scope["method"], scope["path"], status, took)
+
+
+class BearerKeys:
+    """Lets a request pass only with one of the keys, whatever its path, but for the few that probes need."""
+
+    def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
+        self._app = app
+        # Digests all have one length, so that comparing them tells nothing about a key's.
+        self._digests = [_digest(key.encode()) for key in keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._allows(Headers(scope=scope)):
+            await self._app(scope, receive, send)
+            return
+        error = RequestError(
+            "The API key is missing or wrong; send it as 'Authorization: Bearer KEY'.",
+            status=401,
+            type="authentication_error",
+            code="invalid_api_key",
+        )
+        await error_response(error, {"www-authenticate": "Bearer"})(scope, receive, send)
+
+    def _allows(self, headers: Headers) -> bool:
+        scheme, _, key = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return False
+        digest = _digest(key.strip().encode("latin-1"))
+        matches = [hmac.compare_digest(digest, known) for known in self._digests]
+        return any(matches)
+
+
+class BodyLimit:
+    """Refuses a body over the limit: by its announced length at once, else when it has grown past it."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "0")
+        if not announced.isdecimal() or int(announced) > self._max_bytes:
+            # Not "connection: close": closing with unread data would reset the connection under the answer.
+            await error_response(self._too_large())(scope, receive, send)
+            return
+        received = 0
+
+        async def receive_within_limit() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_bytes:
+                raise self._too_large()
+            return message
+
+        await self._app(scope, receive_within_limit, send)
+
+    def _too_large(self) -> RequestError:
+        return RequestError(
+            f"The request's body is larger than {self._max_bytes} bytes.", status=413, code="request_too_large"
+        )
+
+
+def _digest(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()

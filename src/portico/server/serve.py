@@ -1,0 +1,123 @@
+"""Running the application on a socket until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from portico.errors import ConfigError
+
+BACKLOG = 2048
+MAX_HEADER_BYTES = 64 * 1024
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one. ConfigError if the address cannot be had."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigError(f"Cannot listen at {host}:{port}: {error.strerror or error}.") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"Cannot listen at {host}:{port}: {error.strerror or error}.") from error
+    listener.setblocking(False)
+    return listener
+
+
+async def serve(
+    app: ASGIApp,
+    listener: socket.socket,
+    *,
+    drain_seconds: float = 5.0,
+    stop: asyncio.Event | None = None,
+    on_ready: Callable[[], None] | None = None,
+) -> None:
+    """Serve until SIGINT, SIGTERM or `stop`; then take no more requests, let those that run end, and return.
+
+    Requests that still run after `drain_seconds`, or at a second signal, are cancelled, and their clean-up is waited
+    for. Signals are taken only when this is the main thread's event loop; they are not raised again, so that the
+    caller can close what else there is. `on_ready` is called once connections are accepted.
+    """
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        # The other parser, httptools, saves a few µs for a chunk but takes headers of any size (as CVE-2025-48956).
+        http="h11",
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+        lifespan="off",
+        # uvicorn takes whole seconds only by its annotation; asyncio.wait_for is what reads it.
+        timeout_graceful_shutdown=drain_seconds,  # type: ignore[arg-type]
+    )
+    server = _Server(config)
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(_when_started(server, on_ready))]
+    if stop is not None:
+        tasks.append(loop.create_task(_stop_when(stop, server)))
+    try:
+        with _signals(loop, server):
+            await server.serve(sockets=[listener])
+    finally:
+        for task in tasks:
+            task.cancel()
+        running = list(server.server_state.tasks)
+        for request in running:
+            if not request.cancelling():  # at a second signal uvicorn leaves them
+                request.cancel()
+        await asyncio.gather(*tasks, *running, return_exceptions=True)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server without its own signal handling, which raises the signal again and so ends the process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def ask_to_stop(self) -> None:
+        """The first time: drain; the second time: stop now."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+@contextlib.contextmanager
+def _signals(loop: asyncio.AbstractEventLoop, server: _Server) -> Iterator[None]:
+    handled: list[signal.Signals] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # ValueError, RuntimeError: not the main thread. NotImplementedError: a loop without signals (Windows).
+        with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
+            loop.add_signal_handler(number, server.ask_to_stop)
+            handled.append(number)
+    try:
+        yield
+    finally:
+        for number in handled:
+            loop.remove_signal_handler(number)
+
+
+async def _when_started(server: uvicorn.Server, on_ready: Callable[[], None] | None) -> None:
+    while not server.started:
+        await asyncio.sleep(0.01)
+    if on_ready is not None:
+        on_ready()
+
+
+async def _stop_when(stop: asyncio.Event, server: _Server) -> None:
+    await stop.wait()
+    server.ask_to_stop()

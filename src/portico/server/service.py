@@ -1,0 +1,33 @@
+"""What every door is given: the text layer of the model, and the settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from portico.errors import RequestError
+from portico.server.settings import ServerSettings
+from portico.text.pipeline import Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One model that is served under one or more names."""
+
+    pipeline: Pipeline
+    settings: ServerSettings
+    started: int
+    """Unix time of the start, which is all that is known about when the model was created."""
+    ignored_fields: set[str] = field(default_factory=set)
+    """Unknown request fields that have been logged already."""
+
+    def resolve_model(self, asked: str | None) -> str:
+        """The name to answer with; RequestError 404 for a model that is not served."""
+        names = self.settings.model_names
+        if asked is None or asked in names:
+            return asked or names[0]
+        raise RequestError(
+            f"The model {asked!r} does not exist; this server has {', '.join(map(repr, names))}.",
+            param="model",
+            status=404,
+            code="model_not_found",
+        )

@@ -1,0 +1,19 @@
+"""What the person who starts a server decides about its HTTP side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Names, keys and limits of one server."""
+
+    model_names: tuple[str, ...]
+    """Names under which clients ask for the model; the first is the one that answers carry."""
+    api_keys: tuple[str, ...] = ()
+    """Keys of which a client must send one as a bearer token; none: everybody is welcome."""
+    version: str = "0"
+    max_body_bytes: int = 32 * MIB

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import httpx
+import pytest
+
+from portico.errors import ConfigError
+from portico.protocol.messages import TokenEvent
+from portico.server.serve import MAX_HEADER_BYTES, bind
+from portico.text.model import TextModel
+from tests.server.fake_engine import Gate
+from tests.server.harness import portico
+
+PROGRAM = """
+import asyncio
+from portico.server.serve import bind, serve
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"one", "more_body": True})
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        print("cleaned up", flush=True)
+
+async def main():
+    listener = bind("127.0.0.1", 0)
+    say = lambda: print(listener.getsockname()[1], flush=True)
+    await serve(app, listener, drain_seconds=DRAIN, on_ready=say)
+
+asyncio.run(main())
+print("returned", flush=True)
+"""
+
+
+def test_an_address_in_use_is_one_clear_line() -> None:
+    with bind("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"Cannot listen at 127\.0\.0\.1:{port}: Address already in use"):
+            bind("127.0.0.1", port)
+
+
+def test_an_impossible_host_is_one_clear_line() -> None:
+    with pytest.raises(ConfigError, match="Cannot listen at no such host:1"):
+        bind("no such host", 1)
+
+
+def test_ipv6_loopback_is_an_address_too() -> None:
+    with bind("::1", 0) as listener:
+        assert listener.getsockname()[0] == "::1"
+
+
+def test_running_requests_end_and_new_ones_are_refused_while_draining(text_model: TextModel) -> None:
+    gate = Gate()
+    with portico(text_model, drain_seconds=30) as server:
+        server.engine.script = lambda add: [gate, [TokenEvent(add.request_id, 0, [40], "length")]]
+        answers: list[httpx.Response] = []
+        body = {"prompt": "Hello"}
+        asking = threading.Thread(target=lambda: answers.append(server.http().post("/v1/completions", json=body)))
+        asking.start()
+        assert gate.reached.wait(20)
+        server.ask_to_stop()
+        refused = False
+        while not refused:
+            try:
+                httpx.get(f"{server.url}/health", timeout=20)
+            except httpx.ConnectError:
+                refused = True
+        gate.open()
+        asking.join(20)
+        assert answers[0].status_code == 200
+        assert answers[0].json()["choices"][0]["finish_reason"] == "length"
+        assert server.engine.cancelled == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_requests_that_do_not_end_are_cancelled_and_told(text_model: TextModel, stream: bool) -> None:
+    gate = Gate()
+    with portico(text_model, drain_seconds=0.1) as server:
+        server.engine.script = lambda add: [gate]
+        answers: list[httpx.Response] = []
+        body = {"prompt": "Hello", "stream": stream}
+        asking = threading.Thread(target=lambda: answers.append(server.http().post("/v1/completions", json=body)))
+        asking.start()
+        assert gate.reached.wait(20)
+        server.ask_to_stop()
+        server.thread.join(20)
+        asking.join(20)
+        assert server.engine.cancelled == [(server.engine.added[0].request_id, None)]
+        assert answers[0].status_code == (200 if stream else 503)
+        assert '"code":"shutting_down"' in answers[0].text
+        assert answers[0].text.endswith("data: [DONE]\n\n") == stream
+
+
+@pytest.mark.parametrize(("number", "drain", "times"), [(signal.SIGTERM, "0.1", 1), (signal.SIGINT, "60", 2)])
+def test_signals_end_the_server_and_the_caller_goes_on(number: signal.Signals, drain: str, times: int) -> None:
+    """A second signal does not wait for the drain; neither kills the process before the caller has cleaned up."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    program = [sys.executable, "-c", PROGRAM.replace("DRAIN", drain)]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            assert process.stdout is not None
+            port = int(process.stdout.readline())
+            with httpx.stream("GET", f"http://127.0.0.1:{port}/", timeout=30) as answer:
+                assert next(answer.iter_bytes()) == b"one"
+                process.send_signal(number)
+                if times == 2:
+                    wait_until_refused(port)
+                    process.send_signal(number)
+                rest = process.stdout.read()
+            assert process.wait(30) == 0
+            assert rest == "cleaned up\nreturned\n"
+        finally:
+            process.kill()
+
+
+def wait_until_refused(port: int) -> None:
+    while True:
+        try:
+            asyncio.run(asyncio.wait_for(_connect(port), 20))
+        except OSError:
+            return
+
+
+async def _connect(port: int) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.close()
+    await writer.wait_closed()
+
+
+def test_endless_headers_are_refused(text_model: TextModel) -> None:
+    with portico(text_model) as server, socket.create_connection((server.host, server.port), timeout=20) as client:
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nX-Big: " + b"a" * (MAX_HEADER_BYTES + 1))
+        with contextlib.suppress(ConnectionResetError):  # the server may close before it has read all
+            assert client.recv(65536).startswith(b"HTTP/1.1 400")
+        assert server.http().get("/health").status_code == 200
