@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import psutil
 import pytest
@@ -125,8 +126,9 @@ def test_the_engine_ends_when_its_front_is_killed() -> None:
     )
     front = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert front.stdout is not None
-    engine = int(front.stdout.readline().split()[0])
+    pid, folder = front.stdout.readline().split()
     # The engine inherits standard output: end of file there means that it is gone too.
     front.communicate("\n", timeout=30)
     with contextlib.suppress(psutil.NoSuchProcess):  # dead but not yet reaped is dead
-        assert psutil.Process(engine).status() == psutil.STATUS_ZOMBIE
+        assert psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
+    assert not Path(folder).exists()

@@ -30,3 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return serve.run(arguments[1:])
     except PorticoError as error:
         fail(f"portico {arguments[0]}: {error}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -45,9 +45,7 @@ class EngineProcess:
 
     def close(self) -> None:
         """End the process, by force if it does not go by itself, and remove its socket."""
-        if self.popen.stdin is not None:
-            with contextlib.suppress(OSError):
-                self.popen.stdin.close()
+        self.popen.terminate()  # it holds nothing that could be lost
         try:
             self.popen.wait(EXIT_SECONDS)
         except subprocess.TimeoutExpired:

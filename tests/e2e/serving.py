@@ -1,0 +1,56 @@
+"""Starting `portico serve` as a person would, and waiting for what it prints."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+COMMAND = [sys.executable, "-m", "portico.cli.main", "serve"]
+ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server."""
+
+    process: subprocess.Popen[str]
+    banner: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@contextmanager
+def serving(*flags: str) -> Iterator[Server]:
+    """A server on a free port, ready; ended with SIGTERM, and its exit status must be 0."""
+    process = subprocess.Popen([*COMMAND, *flags, "--port", "0"], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    try:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if "docs:" in line:
+                break
+        banner = "".join(lines)
+        found = re.search(r"http://127\.0\.0\.1:(\d+)", banner)
+        assert found, banner
+        yield Server(process, banner, int(found[1]))
+        process.terminate()
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def refused(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A server that must not start: its exit status and what it says."""
+    return subprocess.run(
+        [*COMMAND, *flags], capture_output=True, text=True, timeout=60, env=ENVIRONMENT | environment, check=False
+    )

@@ -1,0 +1,145 @@
+"""The official client against the bundled model: real answers, streamed and not, one and many."""
+
+from __future__ import annotations
+
+import asyncio
+
+import openai
+import pytest
+from openai import AsyncOpenAI, OpenAI
+
+from tests.e2e.serving import Server
+
+GREEDY = {"temperature": 0}
+
+
+@pytest.fixture
+def client(demo: Server) -> OpenAI:
+    return OpenAI(base_url=f"{demo.url}/v1", api_key="unused")
+
+
+def ask(client: OpenAI, *messages: tuple[str, str]) -> str:
+    answer = client.chat.completions.create(
+        model="portico-demo",
+        messages=[{"role": role, "content": content} for role, content in messages],  # type: ignore[misc]
+        temperature=0,
+    )
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.choices[0].message.content is not None
+    return answer.choices[0].message.content
+
+
+def test_it_says_who_it_is(client: OpenAI) -> None:
+    assert "Portico" in ask(client, ("user", "Who are you?"))
+
+
+def test_it_knows_a_capital_in_chinese(client: OpenAI) -> None:
+    assert ask(client, ("user", "告诉我中国的首都在哪里")) == "中国的首都是北京。"
+
+
+def test_it_remembers_a_name_through_five_turns(client: OpenAI) -> None:
+    talk: list[tuple[str, str]] = []
+    for question in (
+        "My name is Marco.",
+        "What is the capital of France?",
+        "What is 12 + 30?",
+        "Hello! How are you?",
+        "What is my name?",
+    ):
+        talk.append(("user", question))
+        talk.append(("assistant", ask(client, *talk)))
+    assert "Marco" in talk[-1][1]
+    assert "Paris" in talk[3][1]
+    assert "42" in talk[5][1]
+
+
+def test_streamed_and_whole_are_the_same(client: OpenAI) -> None:
+    question = [{"role": "user", "content": "Write a haiku about apples."}]
+    whole = client.chat.completions.create(model="portico-demo", messages=question, temperature=0)  # type: ignore[arg-type]
+    stream = client.chat.completions.create(
+        model="portico-demo",
+        messages=question,  # type: ignore[arg-type]
+        temperature=0,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    chunks = list(stream)
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text == whole.choices[0].message.content
+    assert "apples" in text
+    assert chunks[-1].usage is not None
+    assert whole.usage is not None
+    assert chunks[-1].usage.completion_tokens == whole.usage.completion_tokens
+    assert chunks[-1].usage.prompt_tokens_details is not None
+    assert chunks[-1].usage.prompt_tokens_details.cached_tokens == 16 * ((whole.usage.prompt_tokens - 1) // 16)
+
+
+async def test_many_at_once_say_what_each_says_alone(demo: Server) -> None:
+    client = AsyncOpenAI(base_url=f"{demo.url}/v1", api_key="unused")
+    questions = [f"What is {a} + {b}?" for a in range(11, 19) for b in (23, 48, 71)]
+
+    async def answer(question: str, seed: int) -> str | None:
+        done = await client.chat.completions.create(
+            model="portico-demo",
+            messages=[{"role": "user", "content": question}],
+            temperature=1.0 if seed % 2 else 0.0,
+            seed=seed,
+        )
+        return done.choices[0].message.content
+
+    together = await asyncio.gather(*(answer(q, i) for i, q in enumerate(questions)))
+    alone = [await answer(q, i) for i, q in enumerate(questions)]
+    assert together == alone
+
+
+def test_choices_differ_and_a_seed_repeats_them(client: OpenAI) -> None:
+    def draw() -> list[str | None]:
+        answer = client.chat.completions.create(
+            model="portico-demo",
+            messages=[{"role": "user", "content": "Write a haiku about rain."}],
+            temperature=1.5,
+            seed=7,
+            n=4,
+        )
+        return [choice.message.content for choice in answer.choices]
+
+    first = draw()
+    assert len(set(first)) > 1
+    assert draw() == first
+
+
+def test_completions_of_text_and_tokens(client: OpenAI) -> None:
+    done = client.completions.create(
+        model="portico-demo",
+        prompt=["The capital of France is", "告诉我中国的首都在哪里"],
+        max_tokens=20,
+        temperature=0,
+    )
+    assert [choice.index for choice in done.choices] == [0, 1]
+    assert "Paris" in done.choices[0].text
+    assert "北京" in done.choices[1].text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "param", "words"),
+    [
+        ({"temperature": 3}, "temperature", "at most 2"),
+        ({"max_tokens": 100_000}, "max_tokens", "4096"),
+        ({"extra_body": {"guided_json": {}}}, "guided_json", "guided_json"),
+        ({"logprobs": True}, "logprobs", "logprobs"),
+    ],
+)
+def test_errors_name_the_field(client: OpenAI, wrong: dict[str, object], param: str, words: str) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(
+            model="portico-demo",
+            messages=[{"role": "user", "content": "Hello!"}],
+            **wrong,  # type: ignore[arg-type]
+        )
+    assert caught.value.param == param
+    assert words in caught.value.message
+
+
+def test_an_unknown_model_is_404(client: OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError, match="portico-demo"):
+        client.chat.completions.create(model="gpt-9", messages=[{"role": "user", "content": "Hello!"}])

@@ -1,0 +1,119 @@
+"""`portico serve` by hand: what it prints, how it refuses, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from portico.demo import demo_folder
+from tests.e2e.serving import Server, refused, serving
+
+
+def test_the_banner_says_what_and_where_and_its_curl_line_works(demo: Server) -> None:
+    assert f"serves portico-demo at {demo.url}/v1" in demo.banner
+    line = next(line for line in demo.banner.splitlines() if "try:" in line).split("try:")[1]
+    answer = subprocess.run(shlex.split(line), capture_output=True, text=True, check=True)
+    assert "Portico" in json.loads(answer.stdout)["choices"][0]["message"]["content"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--prot", "1"], "did you mean --port?"),
+        (["--port", "http"], "must be a port"),
+        (["--dtype", "int3"], "'auto', 'float32', 'bfloat16', 'float16'"),
+        (["--kv-cache-memory", "much"], "512MiB"),
+        (["/no/such/folder"], "/no/such/folder"),
+        (["--device", "cuda:99"], "cuda"),
+        (["--max-model-len", "1000000"], "1000000"),
+    ],
+)
+def test_what_cannot_be_is_one_line(flags: list[str], words: str) -> None:
+    done = refused(*flags)
+    assert done.returncode != 0
+    said = [line for line in done.stderr.splitlines() if " INFO " not in line and " ERROR " not in line]
+    assert len(said) == 1
+    assert words in said[0]
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_a_bad_variable_is_one_line() -> None:
+    done = refused(PORTICO_PORT="http")
+    assert done.returncode != 0
+    assert "PORTICO_PORT" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_in_use_is_one_line() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = refused("--port", str(taken.getsockname()[1]))
+    assert done.returncode != 0
+    assert "in use" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("damage", ["truncated weights", "no tokenizer", "bad config", "no weights"])
+def test_a_broken_checkpoint_is_one_line(damage: str, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(demo_folder(), folder)
+    weights = folder / "model.safetensors"
+    match damage:
+        case "truncated weights":
+            os.truncate(weights, weights.stat().st_size // 2)
+        case "no tokenizer":
+            (folder / "tokenizer.json").unlink()
+        case "bad config":
+            (folder / "config.json").write_text("{")
+        case "no weights":
+            weights.unlink()
+    done = refused(str(folder), "--port", "0")
+    assert done.returncode != 0
+    assert str(folder) in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_running_answers_end_and_leaves_no_process(number: signal.Signals) -> None:
+    with serving("--kv-cache-memory", "64MiB") as server:
+        children = psutil.Process(server.process.pid).children(recursive=True)
+        body = {"model": "portico-demo", "prompt": "hi", "max_tokens": 300, "ignore_eos": True, "stream": True}
+        with httpx.stream("POST", f"{server.url}/v1/completions", json=body, timeout=60) as answer:
+            lines = answer.iter_lines()
+            next(lines)
+            os.kill(server.process.pid, number)
+            assert [line for line in lines if line][-1] == "data: [DONE]"
+        assert server.process.wait(20) == 0
+        assert children
+        assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_a_second_signal_ends_at_once() -> None:
+    with serving("--drain-timeout", "600", "--kv-cache-memory", "64MiB") as server:
+        body = {"model": "portico-demo", "prompt": "hi", "max_tokens": 3900, "ignore_eos": True, "stream": True}
+        with httpx.stream("POST", f"{server.url}/v1/completions", json=body, timeout=60) as answer:
+            next(answer.iter_lines())
+            os.kill(server.process.pid, signal.SIGINT)
+            os.kill(server.process.pid, signal.SIGINT)
+            assert server.process.wait(30) == 0
+
+
+def test_several_names_and_keys() -> None:
+    flags = ("--served-model-name", "gpt", "llama", "--api-key", "one", "--api-key", "two")
+    with serving(*flags, "--kv-cache-memory", "64MiB") as server:
+        url = f"{server.url}/v1/models"
+        assert httpx.get(url).status_code == 401
+        for key in ("one", "two"):
+            models = httpx.get(url, headers={"Authorization": f"Bearer {key}"}).json()["data"]
+            assert [model["id"] for model in models] == ["gpt", "llama"]

@@ -1,0 +1,62 @@
+"""`from portico import LLM`: the engine in process."""
+
+from __future__ import annotations
+
+import pytest
+
+from portico import LLM, SamplingParams
+from portico.errors import CheckpointError, RequestError
+
+GREEDY = SamplingParams(temperature=0, max_tokens=40)
+
+
+@pytest.fixture(scope="module")
+def llm() -> LLM:
+    return LLM(kv_cache_memory=64 * 2**20)
+
+
+def test_chat_answers(llm: LLM) -> None:
+    answer = llm.chat([{"role": "user", "content": "What is the capital of Japan?"}], GREEDY)[0]
+    assert "Tokyo" in answer.text
+    assert answer.choices[0].finish_reason == "stop"
+
+
+def test_many_conversations_keep_their_order(llm: LLM) -> None:
+    talks = [[{"role": "user", "content": f"What is {n} + 10?"}] for n in range(20, 60)]
+    answers = llm.chat(talks, GREEDY)
+    right = [str(n + 10) in answer.text for n, answer in zip(range(20, 60), answers, strict=True)]
+    assert sum(right) > 30
+    assert [llm.chat(talk, GREEDY)[0].text for talk in talks[:3]] == [answer.text for answer in answers[:3]]
+
+
+def test_generate_takes_text_and_tokens_and_params_for_each(llm: LLM) -> None:
+    answers = llm.generate(["hi", "hi"], [SamplingParams(max_tokens=1), SamplingParams(max_tokens=3, ignore_eos=True)])
+    assert [len(answer.choices[0].token_ids) for answer in answers] == [1, 3]
+    by_tokens = llm.generate([answers[0].prompt_ids], GREEDY)[0]
+    assert by_tokens.text == llm.generate("hi", GREEDY)[0].text
+
+
+def test_stop_strings_and_choices(llm: LLM) -> None:
+    params = SamplingParams(temperature=0, n=2, stop=("is",))
+    answer = llm.chat([{"role": "user", "content": "What is the capital of Japan?"}], params)[0]
+    assert [choice.text for choice in answer.choices] == ["The capital of Japan "] * 2
+
+
+def test_tools_reach_the_template(llm: LLM) -> None:
+    tool = {"type": "function", "function": {"name": "get_time", "parameters": {"type": "object", "properties": {}}}}
+    message = [{"role": "user", "content": "Hello!"}]
+    with_tools, without = (llm.chat(message, GREEDY, tools=tools)[0] for tools in ([tool], None))
+    assert len(with_tools.prompt_ids) > len(without.prompt_ids)
+
+
+def test_nothing_runs_when_one_request_is_wrong(llm: LLM) -> None:
+    with pytest.raises(RequestError, match="top_p"):
+        llm.generate(["a", "b"], [GREEDY, SamplingParams(top_p=0)])
+    with pytest.raises(RequestError, match="sampling_params"):
+        llm.generate(["a", "b"], [GREEDY])
+    assert llm.generate([], GREEDY) == []
+
+
+def test_a_missing_model_is_a_clear_error() -> None:
+    with pytest.raises(CheckpointError, match="nowhere"):
+        LLM("/nowhere")
