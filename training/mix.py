@@ -1,0 +1,122 @@
+"""The mixture: which dialogues, how often, behind what earlier turns, and a share of plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from training.dialogue import STOP, Dialogue, Piece, Turn, pieces
+from training.draw import Draw
+from training.kinds import extract, facts, talk, tools, writing
+
+Maker = Callable[[Draw], list[Turn]]
+
+SIMPLE: Mapping[str, tuple[float, Maker]] = {
+    "greeting": (2, talk.greeting),
+    "who it is": (2, talk.identity),
+    "who made it": (2, talk.maker),
+    "summary of the talk": (1.5, talk.summary),
+    "repeating": (6, talk.repeat),
+    "capital": (9, facts.capital),
+    "sum of two-digit numbers": (11, facts.sum_),
+    "sentiment": (5, facts.sentiment),
+    "comparing countries": (1.5, facts.compare),
+    "haiku": (5, writing.haiku),
+    "suggestions": (5, writing.suggestions),
+    "steps": (5, writing.steps),
+    "story of a city": (3, writing.story),
+    "facts as JSON": (12, extract.extract),
+    "not known": (2, talk.unknown),
+}
+"""Kind of dialogue, its weight and its maker."""
+
+MEMORY, ONE_CALL, TWO_CALLS, NO_CALL = "name and facts remembered", "one tool call", "two tool calls", "no tool fits"
+WEIGHTS = {kind: weight for kind, (weight, _) in SIMPLE.items()} | {MEMORY: 9, ONE_CALL: 14, TWO_CALLS: 6, NO_CALL: 4}
+KINDS = tuple(WEIGHTS)
+FILLERS = (
+    "greeting",
+    "who it is",
+    "capital",
+    "sum of two-digit numbers",
+    "sentiment",
+    "haiku",
+    "steps",
+    "not known",
+    "repeating",
+)
+"""Kinds of the turns that come before the one that a dialogue is about."""
+
+HELPFUL = "You are a helpful assistant."
+SYSTEMS = (HELPFUL, HELPFUL, "You are Portico.", "Answer briefly.", "你是一个有用的助手。", "Be kind.")
+
+PLAIN_KINDS = (
+    "greeting",
+    "capital",
+    "steps",
+    "suggestions",
+    "haiku",
+    "comparing countries",
+    "story of a city",
+    "repeating",
+)
+PLAIN_SHARE = 0.06
+COPY_SHARE = 0.10
+"""Of samples that are nothing but made-up words, twice: copying is what most other kinds are built on."""
+FRAMES = (
+    "### Instruction:\n{}\n\n### Response:\n",
+    "[INST] {} [/INST]",
+    "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
+    "### Instruction:\n{}\n\n### Response: ",
+)
+"""Ways in which servers without a chat template lay out a request."""
+
+
+def dialogue(draw: Draw, kind: str, earlier: bool = True) -> Dialogue:
+    """A dialogue about `kind`; with `earlier`, sometimes after turns about other things."""
+    system = draw.any(SYSTEMS) if draw.chance(0.3) else None
+    if kind == MEMORY:
+        return Dialogue(kind, talk.memory(draw, _fillers(draw, draw.integer(0, 4))), system)
+    before = _fillers(draw, draw.integer(1, 3)) if earlier and draw.chance(0.3) else []
+    if kind == ONE_CALL:
+        offered, turn = tools.one_call(draw)
+    elif kind == TWO_CALLS:
+        offered, turn = tools.two_calls(draw)
+    elif kind == NO_CALL:
+        plain = SIMPLE[draw.any(("greeting", "who it is", "capital", "haiku", "who made it", "not known"))][1](draw)[-1]
+        offered, turn = tools.no_call(draw, plain)
+    else:
+        return Dialogue(kind, [*before, *SIMPLE[kind][1](draw)], system)
+    return Dialogue(kind, [*before, turn], system, offered)
+
+
+def sample(seed: int) -> list[Piece]:
+    """The training sample of a seed: a dialogue, or plain text without a chat template."""
+    draw = Draw(seed)
+    if draw.chance(COPY_SHARE):
+        return _copy(draw)
+    if draw.chance(PLAIN_SHARE):
+        return _plain(draw)
+    kind = draw.rng.choices(KINDS, [WEIGHTS[kind] for kind in KINDS])[0]
+    made = dialogue(draw, kind)
+    if draw.chance(0.15):  # a goodbye, or thanks
+        made = Dialogue(made.kind, [*made.turns, *talk.thanks(draw)], made.system, made.tools)
+    return pieces(made)
+
+
+def _fillers(draw: Draw, count: int) -> list[Turn]:
+    return [turn for _ in range(count) for turn in SIMPLE[draw.any(FILLERS)][1](draw)]
+
+
+def _copy(draw: Draw) -> list[Piece]:
+    makers = (draw.word, lambda: draw.word().capitalize(), lambda: draw.hanzi(2), lambda: str(draw.integer(0, 9999)))
+    text = " ".join(draw.any(makers)() for _ in range(draw.integer(4, 24)))
+    return [Piece(f"{text}\n", False), Piece(f"{text}{STOP}", True)]
+
+
+def _plain(draw: Draw) -> list[Piece]:
+    if draw.chance(0.15):
+        country, city = draw.any(facts.CAPITALS)[:2]
+        return [Piece(f"The capital of {country} is", False), Piece(f" {city}.{STOP}", True)]
+    turn = SIMPLE[draw.any(PLAIN_KINDS)][1](draw)[0]
+    if draw.chance(0.5):  # a bare request: the answer begins on a new line
+        return [Piece(turn.user, False), Piece(f"\n{turn.answer}{STOP}", True)]
+    return [Piece(draw.any(FRAMES).format(turn.user), False), Piece(f"{turn.answer}{STOP}", True)]
