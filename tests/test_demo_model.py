@@ -73,7 +73,7 @@ def test_calls_in_a_conversation_are_laid_out_as_the_model_writes_them() -> None
 def test_transformers_says_the_same() -> None:
     """Greedy tokens of both; where they part, the oracle's two best logits must be within rounding of each other."""
     asked: list[Case] = [case for kind in KINDS for case in cases(dialogue(Draw(3), kind))]
-    llm = LLM(kv_cache_memory=64 * 2**20)
+    llm = LLM(kv_cache_memory=64 * 2**20, threads=1)
     answers = llm.chat(
         [case.messages for case in asked],
         SamplingParams(temperature=0, max_tokens=48),

@@ -12,7 +12,7 @@ GREEDY = SamplingParams(temperature=0, max_tokens=40)
 
 @pytest.fixture(scope="module")
 def llm() -> LLM:
-    return LLM(kv_cache_memory=64 * 2**20)
+    return LLM(kv_cache_memory=64 * 2**20, threads=1)
 
 
 def test_chat_answers(llm: LLM) -> None:

@@ -1,0 +1,155 @@
+"""Against `transformers` on random weights of every family, and against itself in every company."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from portico.config.engine import EngineConfig
+from portico.engine.engine import Engine
+from portico.engine.plan import Row
+from portico.engine.scheduler import Limits
+from portico.protocol.messages import Add
+from portico.protocol.sampling import TokenParams
+from portico.run.build import build_runner
+from portico.run.runner import TorchRunner
+from tests.run.logits import blocks_for, forward, load, prefill
+from tests.tiny_models import TINY_MODELS, VOCAB, make_tiny_model
+
+Loaded = tuple[Path, PreTrainedModel, TorchRunner]
+
+
+@pytest.fixture(scope="module", params=sorted(TINY_MODELS))
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    folder = tmp_path_factory.mktemp(request.param)
+    oracle = make_tiny_model(request.param, folder)
+    return folder, oracle, load(folder)
+
+
+def prompt(length: int, seed: int = 0) -> list[int]:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(3, VOCAB, (length,), generator=generator).tolist()
+
+
+def oracle_logits(oracle: PreTrainedModel, ids: list[int]) -> Tensor:
+    with torch.inference_mode():
+        return oracle(torch.tensor([ids])).logits[0].float()
+
+
+def relative(got: Tensor, want: Tensor) -> float:
+    return float((got - want).abs().max() / want.abs().max())
+
+
+@pytest.mark.parametrize("length", [1, 3, 50, 120])
+def test_logits_are_the_oracles(model: Loaded, length: int) -> None:
+    _, oracle, runner = model
+    ids = prompt(length)
+    assert relative(prefill(runner, ids), oracle_logits(oracle, ids)) < 1e-4
+
+
+def test_the_plain_twins_say_the_same(model: Loaded) -> None:
+    folder, _, runner = model
+    ids = prompt(60)
+    assert relative(prefill(load(folder, kernels="torch"), ids), prefill(runner, ids)) < 1e-5
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cuts=st.lists(st.integers(1, 69), max_size=8))
+def test_any_chunking_is_as_one(model: Loaded, cuts: list[int]) -> None:
+    _, _, runner = model
+    ids = prompt(70, seed=1)
+    assert relative(prefill(runner, ids, cuts), prefill(runner, ids)) < 1e-5
+
+
+def test_strangers_in_the_batch_change_nothing(model: Loaded) -> None:
+    _, _, runner = model
+    lengths = [1, 17, 40, 5, 33, 62]
+    prompts = [prompt(length, seed=length) for length in lengths]
+    for number, ids in enumerate(prompts):
+        prefill(runner, ids[:-1], number=number)
+    rows = [Row(n, ids[-1:], len(ids) - 1, blocks_for(n, 64), None) for n, ids in enumerate(prompts)]
+    rows.insert(2, Row(9, prompt(13, seed=9), 0, blocks_for(9, 13), None))
+    together = forward(runner, rows)
+    for row, logits in zip(rows, together, strict=True):
+        alone = forward(runner, [row])[0]
+        assert relative(logits, alone) < 1e-5
+
+
+def test_bfloat16_is_within_the_oracles_own_rounding(model: Loaded) -> None:
+    folder, oracle, _ = model
+    ids = prompt(60)
+    exact = oracle_logits(oracle, ids)
+    theirs = oracle_logits(type(oracle).from_pretrained(folder, dtype=torch.bfloat16).eval(), ids)  # type: ignore[attr-defined]
+    for kernels in ("auto", "torch"):
+        ours = prefill(load(folder, "bfloat16", kernels), ids)
+        assert (ours - exact).square().mean() < 1.5 * (theirs - exact).square().mean()
+
+
+class Served:
+    """A whole engine over a model; each call runs its requests to their ends, all at once."""
+
+    def __init__(self, folder: Path, *, num_blocks: int = 1200) -> None:
+        config = EngineConfig(
+            model_path=str(folder), dtype="float32", max_model_len=128, block_size=4, kv_cache_memory=2**26, threads=1
+        )
+        runner, loaded = build_runner(config)
+        self.engine = Engine(runner, Limits(loaded.max_model_len, 40, 64), num_blocks=num_blocks, block_size=4)
+
+    def __call__(self, *adds: Add) -> dict[tuple[str, int], list[int]]:
+        tokens: dict[tuple[str, int], list[int]] = {}
+        for add in adds:
+            self.engine.add(add)
+        while self.engine.has_work:
+            for event in self.engine.step().events:
+                assert event.finish != "error"
+                tokens.setdefault((event.request_id, event.choice), []).extend(event.token_ids)
+        self.engine.check()
+        return tokens
+
+
+def assert_same_or_tie(oracle: PreTrainedModel, ids: list[int], one: list[int], other: list[int]) -> None:
+    """Two greedy continuations must agree up to the first place where the oracle's two best are within rounding."""
+    if one == other:
+        return
+    parting = next(i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+    best = oracle_logits(oracle, ids + one[:parting])[-1].topk(2).values
+    assert float(best[0] - best[1]) < 1e-5 * float(best[0].abs()), "they part where there is no tie"
+
+
+def greedy(name: str, ids: list[int], new: int = 16) -> Add:
+    return Add(name, ids, TokenParams(max_tokens=new, seed=0, temperature=0.0))
+
+
+def test_greedy_tokens_are_the_same_in_every_company(model: Loaded) -> None:
+    folder, oracle, _ = model
+    ids = prompt(21, seed=5)
+    mine = greedy("me", ids)
+    strangers = [greedy(f"s{n}", prompt(3 + 2 * n, seed=n), 12) for n in range(32)]
+    served = Served(folder)
+    alone = served(mine)["me", 0]
+    cached = served(mine)["me", 0]
+    assert served.engine.stats().cached_tokens == 20
+    crowd = Served(folder)(*strangers[:16], mine, *strangers[16:])["me", 0]
+    tight = Served(folder, num_blocks=32)
+    squeezed = tight(*(greedy(f"s{n}", prompt(7, seed=n), 60) for n in range(3)), mine)["me", 0]
+    assert tight.engine.stats().preemptions > 0
+    best = oracle.generate(torch.tensor([ids]), max_new_tokens=16, do_sample=False, eos_token_id=None)[0, len(ids) :]
+    for other in (best.tolist(), cached, crowd, squeezed):
+        assert_same_or_tie(oracle, ids, alone, other)
+
+
+def test_a_seed_says_the_same_in_every_company(model: Loaded) -> None:
+    folder, _, _ = model
+    wishes = TokenParams(max_tokens=12, seed=77, temperature=0.8, top_p=0.95, top_k=50)
+    mine = Add("me", prompt(12, seed=2), wishes, 2)
+    strangers = [Add(f"s{n}", prompt(9 + n), TokenParams(max_tokens=9, seed=n, temperature=1.0)) for n in range(9)]
+    alone, crowd = Served(folder)(mine), Served(folder)(*strangers, mine)
+    assert alone["me", 0] != alone["me", 1]
+    for choice in (0, 1):
+        assert crowd["me", choice] == alone["me", choice]
