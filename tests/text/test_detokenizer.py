@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, pre_tokenizers
 
@@ -45,13 +45,18 @@ def test_any_tokens_that_decode_to_valid_text_join_to_it(name: str, data: st.Dat
 
 
 @settings(max_examples=300, deadline=None)
+@example([BYTE_LEVEL.token_to_id("í"), BYTE_LEVEL.token_to_id("ł")])  # ED A0: the start of a surrogate
 @given(st.lists(st.integers(3, BYTE_LEVEL.get_vocab_size() - 1), max_size=60))
 def test_garbage_bytes_never_hold_text_back_for_long(ids: list[int]) -> None:
-    """Whatever a random model says, what is not yet shown is at most three bytes: the start of one character."""
+    """Whatever a random model says, what is not yet shown is at most three bytes: the start of one character.
+
+    The library shows it as one U+FFFD, or as two where Python still waits for the end of a surrogate, which UTF-8 bans.
+    """
     whole = BYTE_LEVEL.decode(ids)
     shown = "".join(stream(VOCABULARIES["byte-level"], ids))
     assert whole.startswith(shown)
-    assert len(whole) - len(shown) <= 1
+    assert set(whole[len(shown) :]) <= {"\ufffd"}
+    assert len(whole) - len(shown) <= 2
 
 
 def test_a_character_comes_out_with_its_last_byte() -> None:

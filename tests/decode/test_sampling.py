@@ -1,0 +1,108 @@
+"""Drawing tokens: filters against `transformers`, frequencies, and rows that do not see each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import (
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from portico.decode.penalties import apply_penalties
+from portico.decode.sampling import greedy, sample
+from portico.protocol.sampling import TokenParams
+
+VOCAB = 700
+
+
+def params(**wishes: float) -> TokenParams:
+    return TokenParams(max_tokens=1, seed=0, **wishes)  # type: ignore[arg-type]
+
+
+def logits(rows: int, seed: int = 0, scale: float = 3.0) -> torch.Tensor:
+    return torch.randn(rows, VOCAB, generator=torch.Generator().manual_seed(seed)) * scale
+
+
+WISHES = st.builds(
+    params,
+    temperature=st.floats(0.2, 2.0),
+    top_k=st.sampled_from([0, 1, 2, 20, 255, 256, 300, 5000]),
+    top_p=st.sampled_from([1.0, 0.99, 0.9, 0.5, 0.01]),
+    min_p=st.sampled_from([0.0, 0.001, 0.1, 0.9, 1.0]),
+)
+
+
+def oracle_probabilities(row: torch.Tensor, wishes: TokenParams) -> torch.Tensor:
+    warpers = LogitsProcessorList([TemperatureLogitsWarper(wishes.temperature)])
+    if wishes.top_k:
+        warpers.append(TopKLogitsWarper(wishes.top_k))
+    if wishes.top_p < 1:
+        warpers.append(TopPLogitsWarper(wishes.top_p))
+    if wishes.min_p:
+        warpers.append(MinPLogitsWarper(wishes.min_p))
+    return torch.softmax(warpers(torch.zeros(1, 1, dtype=torch.long), row[None]), dim=-1)[0]
+
+
+@settings(max_examples=150, deadline=None)
+@given(wishes=WISHES, seed=st.integers(0, 20), at=st.floats(0, 1, exclude_max=True))
+def test_a_draw_inverts_the_oracles_distribution(wishes: TokenParams, seed: int, at: float) -> None:
+    row = logits(1, seed)
+    token = int(sample(row, [wishes], np.array([at])))
+    cumulated = oracle_probabilities(row[0], wishes).double().cumsum(0)
+    below = float(cumulated[token - 1]) if token else 0.0
+    assert below - 1e-5 <= at <= float(cumulated[token]) + 1e-5
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=st.lists(st.tuples(WISHES, st.floats(0, 1, exclude_max=True)), min_size=1, max_size=12))
+def test_rows_do_not_see_each_other(rows: list[tuple[TokenParams, float]]) -> None:
+    scores = logits(len(rows), seed=3)
+    together = sample(scores.clone(), [wishes for wishes, _ in rows], np.array([at for _, at in rows]))
+    for i, (wishes, at) in enumerate(rows):
+        assert int(sample(scores[i : i + 1].clone(), [wishes], np.array([at]))) == int(together[i])
+
+
+@pytest.mark.parametrize("wishes", [params(temperature=1.0), params(temperature=0.7, top_k=5), params(top_p=0.6)])
+def test_frequencies(wishes: TokenParams) -> None:
+    count = 4000
+    row = logits(1, seed=5, scale=1.5)[:, :40]
+    at = (np.arange(count) + 0.5) / count
+    drawn = sample(row.expand(count, -1).clone(), [wishes] * count, at)
+    frequencies = torch.bincount(drawn, minlength=40) / count
+    assert float((frequencies - oracle_probabilities(row[0], wishes)).abs().max()) < 2 / count
+
+
+def test_equal_logits_are_kept_together_and_greedy_takes_the_first() -> None:
+    flat = torch.zeros(1, VOCAB)
+    drawn = {int(sample(flat.clone(), [params(top_k=3)], np.array([at]))) for at in np.linspace(0, 0.999, 50)}
+    assert len(drawn) > 40
+    assert int(greedy(flat)) == 0
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    prompt=st.lists(st.integers(0, VOCAB - 1), max_size=20),
+    output=st.lists(st.integers(0, VOCAB - 1), max_size=20),
+    repetition=st.floats(0.5, 2.0),
+)
+def test_repetition_is_the_oracles(prompt: list[int], output: list[int], repetition: float) -> None:
+    row = logits(1, seed=1)[0]
+    ours = row.clone()
+    apply_penalties(ours, params(repetition_penalty=repetition), prompt, output)
+    seen = torch.tensor([prompt + output], dtype=torch.long)
+    theirs = RepetitionPenaltyLogitsProcessor(repetition)(seen, row[None].clone())[0] if seen.numel() else row
+    assert torch.allclose(ours, theirs)
+
+
+def test_presence_and_frequency_look_at_the_output_alone() -> None:
+    row = torch.zeros(6)
+    apply_penalties(row, params(presence_penalty=0.5, frequency_penalty=0.25), [0, 0, 5], [1, 2, 2])
+    assert row.tolist() == [0, -0.75, -1.0, 0, 0, 0]
