@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tests.server.harness import LiveServer
@@ -20,6 +21,11 @@ def test_the_documentation_page_is_there(server: LiveServer) -> None:
     answer = server.http().get("/docs")
     assert answer.status_code == 200
     assert "/openapi.json" in answer.text
+    assets = re.findall(r'(?:src|href)="([^"]+)"', answer.text)
+    assert assets
+    for asset in assets:  # nothing comes from elsewhere
+        assert asset.startswith("/")
+        assert server.http().get(asset).status_code == 200
 
 
 def references(value: Any) -> list[str]:

@@ -51,8 +51,8 @@ _HARMLESS = frozenset(
     "decoder_start_token_id dtype eos_token_id finetuning_task id2label initializer_range is_decoder "
     "is_encoder_decoder label2id language max_length max_sequence_length model_type name output_attentions "
     "output_hidden_states pad_token_id prefix pretraining_tp problem_type return_dict sep_token_id "
-    "task_specific_params tokenizer_class torch_dtype torchscript transformers_version unsloth_fixed unsloth_version use_cache "
-    "use_bfloat16 use_mrope".split()
+    "task_specific_params tokenizer_class torch_dtype torchscript transformers_version unsloth_fixed unsloth_version "
+    "use_cache use_bfloat16 use_mrope".split()
 )
 """Keys that change nothing in the forward pass."""
 

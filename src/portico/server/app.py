@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 
 from portico.server import errors, health
@@ -21,7 +22,8 @@ from portico.text.pipeline import Pipeline
 def create_app(engine: EngineClient, model: TextModel, settings: ServerSettings) -> FastAPI:
     """An ASGI application that serves `model` by `engine`; the engine may still be loading."""
     service = Service(Pipeline(model, engine), settings, started=int(time.time()))
-    app = FastAPI(title="Portico", version=settings.version, redoc_url=None)
+    # Its page at /docs carries its scripts with it: a server without a way out shows it too.
+    app = FastAPIOffline(title="Portico", version=settings.version, redoc_url=None)
     errors.install(app)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     if settings.api_keys:
