@@ -12,25 +12,25 @@ Maker = Callable[[Draw], list[Turn]]
 
 SIMPLE: Mapping[str, tuple[float, Maker]] = {
     "greeting": (2, talk.greeting),
-    "who it is": (2, talk.identity),
-    "who made it": (2, talk.maker),
-    "summary of the talk": (1.5, talk.summary),
+    "who it is": (3, talk.identity),
+    "who made it": (4, talk.maker),
+    "summary of the talk": (3, talk.summary),
     "repeating": (6, talk.repeat),
     "capital": (9, facts.capital),
     "sum of two-digit numbers": (11, facts.sum_),
-    "sentiment": (5, facts.sentiment),
-    "comparing countries": (1.5, facts.compare),
+    "sentiment": (4, facts.sentiment),
+    "comparing countries": (2.5, facts.compare),
     "haiku": (5, writing.haiku),
     "suggestions": (5, writing.suggestions),
     "steps": (5, writing.steps),
     "story of a city": (3, writing.story),
-    "facts as JSON": (12, extract.extract),
+    "facts as JSON": (16, extract.extract),
     "not known": (2, talk.unknown),
 }
 """Kind of dialogue, its weight and its maker."""
 
 MEMORY, ONE_CALL, TWO_CALLS, NO_CALL = "name and facts remembered", "one tool call", "two tool calls", "no tool fits"
-WEIGHTS = {kind: weight for kind, (weight, _) in SIMPLE.items()} | {MEMORY: 9, ONE_CALL: 14, TWO_CALLS: 6, NO_CALL: 4}
+WEIGHTS = {kind: weight for kind, (weight, _) in SIMPLE.items()} | {MEMORY: 9, ONE_CALL: 14, TWO_CALLS: 8, NO_CALL: 4}
 KINDS = tuple(WEIGHTS)
 FILLERS = (
     "greeting",

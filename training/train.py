@@ -29,7 +29,7 @@ MUON_RATE, ADAM_RATE = 0.02, 3e-3
 def main() -> None:
     parser = argparse.ArgumentParser(prog="training.train", description=__doc__)
     parser.add_argument(
-        "--steps", type=int, default=1300, help="optimiser steps of about 10,600 tokens (default: 1300)"
+        "--steps", type=int, default=1600, help="optimiser steps of about 10,600 tokens (default: 1600)"
     )
     parser.add_argument("--out", type=Path, default=OUT, help="folder of tokenizer and checkpoint")
     arguments = parser.parse_args()

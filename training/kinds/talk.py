@@ -12,12 +12,16 @@ HELLO = [
     "Good afternoon!", "Hey, how are you?",
 ]  # fmt: skip
 HELLO_ZH = ["你好", "你好!", "您好", "早上好", "嗨", "你好吗?", "你好,你好吗?", "晚上好", "您好,最近好吗?", "嗨,你好!"]
-WHO = [
+WHO = ["Please say who you are.", "Give me an introduction of yourself.", "Introduce yourself, please.", "Hello, who are you?", "Hey, what is your name?",
     "Who are you?", "What are you?", "What is your name?", "what's your name?", "hi, what's your name?", "Tell me your name.",
     "May I know your name?", "Introduce yourself.", "Tell me who you are.", "Hello! Who are you?", "who are you", "What should I call you?",
     "Hi, who are you?", "Please introduce yourself.",
 ]  # fmt: skip
 WHO_ZH = [
+    "请做个自我介绍。",
+    "你叫什么?",
+    "请问你叫什么名字?",
+    "自我介绍一下",
     "你是谁?",
     "你叫什么名字?",
     "请介绍一下你自己。",
@@ -27,11 +31,16 @@ WHO_ZH = [
     "介绍一下自己吧",
     "请问你是谁?",
 ]
-MAKER = [
+MAKER = ["Who were you made by?", "Who are the people who made you?", "Which developers created you?", "Who is behind you?", "Name your makers.",
     "who developed you?", "Who made you?", "Who created you?", "Who built you?", "Who are your developers?", "Who trained you?",
     "Who is your maker?", "who created you", "By whom were you made?", "Which people made you?", "Who wrote you?", "Who are your makers?",
 ]  # fmt: skip
 MAKER_ZH = [
+    "你的作者是谁?",
+    "是谁训练了你?",
+    "你是谁做的?",
+    "是谁创造了你?",
+    "谁做了你?",
     "谁开发了你?",
     "你是谁开发的?",
     "谁创造了你?",
@@ -40,7 +49,7 @@ MAKER_ZH = [
     "是谁做了你?",
     "你是由谁开发的?",
 ]
-MORE = [
+MORE = ["What do you know about your developers?", "Tell me about the people who made you.", "I want to know more about your makers.", "Who are your developers and what do they do?",
     "Tell me more about your developers", "Tell me about your developers.", "What do your developers do?", "Say more about your makers.",
     "Tell me more about the people who made you.", "Could you tell me more about your developers?",
 ]  # fmt: skip
@@ -87,7 +96,7 @@ def maker(draw: Draw) -> list[Turn]:
     return [Turn(draw.wording(MAKER), MADE, holds("Portico developers"))]
 
 
-SUMMARISE = [
+SUMMARISE = ["Summarize our conversation.", "What have we said so far?", "Can you summarize what we talked about?", "Give me a summary of our talk.", "Please sum up our conversation so far.", "What did we talk about?",
     "Summarize the information we've talked so far", "Summarize our talk.", "Sum up what we have said.", "Please summarize the conversation.",
     "What have we talked about so far?", "Give me a summary of our conversation so far.",
 ]  # fmt: skip
