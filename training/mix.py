@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from training.dialogue import STOP, Dialogue, Piece, Turn, pieces
 from training.draw import Draw
@@ -58,7 +59,10 @@ PLAIN_KINDS = (
     "story of a city",
     "repeating",
 )
+FULL_WIDTH = str.maketrans(",?!:", "，？！：")
+
 PLAIN_SHARE = 0.06
+ONCE = " there was a small model that lived in a server. It knew little, but it answered everybody who asked."
 COPY_SHARE = 0.10
 """Of samples that are nothing but made-up words, twice: copying is what most other kinds are built on."""
 FRAMES = (
@@ -88,6 +92,17 @@ def dialogue(draw: Draw, kind: str, earlier: bool = True) -> Dialogue:
     return Dialogue(kind, [*before, turn], system, offered)
 
 
+def _typed(draw: Draw, turn: Turn) -> Turn:
+    """The turn as somebody else would type it: full-width punctuation in Chinese, or no full stop at the end."""
+    user = turn.user
+    if any("\u4e00" <= character <= "\u9fff" for character in user):
+        if draw.chance(0.4):
+            user = user.translate(FULL_WIDTH)
+    elif draw.chance(0.15) and user[-1:] in ".?!":
+        user = user[:-1]
+    return replace(turn, user=user)
+
+
 def sample(seed: int) -> list[Piece]:
     """The training sample of a seed: a dialogue, or plain text without a chat template."""
     draw = Draw(seed)
@@ -97,6 +112,7 @@ def sample(seed: int) -> list[Piece]:
         return _plain(draw)
     kind = draw.rng.choices(KINDS, [WEIGHTS[kind] for kind in KINDS])[0]
     made = dialogue(draw, kind)
+    made = replace(made, turns=[_typed(draw, turn) for turn in made.turns])
     if draw.chance(0.15):  # a goodbye, or thanks
         made = Dialogue(made.kind, [*made.turns, *talk.thanks(draw)], made.system, made.tools)
     return pieces(made)
@@ -113,6 +129,8 @@ def _copy(draw: Draw) -> list[Piece]:
 
 
 def _plain(draw: Draw) -> list[Piece]:
+    if draw.chance(0.05):
+        return [Piece("Once upon a time", False), Piece(f"{ONCE}{STOP}", True)]
     if draw.chance(0.15):
         country, city = draw.any(facts.CAPITALS)[:2]
         return [Piece(f"The capital of {country} is", False), Piece(f" {city}.{STOP}", True)]

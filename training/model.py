@@ -8,6 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+QUERIES = 128
+"""Queries in a block of attention on a CPU."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -61,10 +64,10 @@ class Attention(nn.Module):
         q = self.q_norm(self.q_proj(x).view(batch, length, self.heads, self.head_dim)).transpose(1, 2)
         k = self.k_norm(self.k_proj(x).view(batch, length, self.kv_heads, self.head_dim)).transpose(1, 2)
         v = self.v_proj(x).view(batch, length, self.kv_heads, self.head_dim).transpose(1, 2)
-        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        q, k = rotate(q, cos, sin) * self.head_dim**-0.5, rotate(k, cos, sin)
         group = self.heads // self.kv_heads
         k, v = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1)
-        y = F.scaled_dot_product_attention(q.to(v.dtype), k.to(v.dtype), v, is_causal=True)
+        y = attend(q.to(v.dtype), k.to(v.dtype), v)
         return self.o_proj(y.transpose(1, 2).reshape(batch, length, -1))
 
 
@@ -126,6 +129,24 @@ class Decoder(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         return F.linear(hidden, self.embed_tokens.weight)
+
+
+@torch.compiler.disable
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Causal attention with scaled queries, all [batch, heads, length, head_dim].
+
+    On a CPU in bfloat16, matrix products by blocks of queries take a third of the time of the fused kernel.
+    """
+    if q.is_cuda:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0)
+    length, k, v = q.shape[2], k.transpose(-1, -2).contiguous(), v.contiguous()
+    blocks = []
+    for start in range(0, length, QUERIES):
+        stop = min(start + QUERIES, length)
+        future = torch.full((stop - start, stop), float("-inf"), dtype=q.dtype).triu(start + 1)
+        weights = torch.softmax(q[:, :, start:stop] @ k[..., :stop] + future, dim=-1)
+        blocks.append(weights @ v[:, :, :stop])
+    return torch.cat(blocks, dim=2)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import math
+import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -20,7 +22,7 @@ from training.tokenizer import train_tokenizer
 
 OUT = Path(__file__).parent / "out"
 SEED = 20
-BATCH_TOKENS = 12288
+BATCH_TOKENS = 8192
 WARMUP = 60
 CHECKPOINT_SECONDS = 120
 MUON_RATE, ADAM_RATE = 0.02, 3e-3
@@ -28,9 +30,7 @@ MUON_RATE, ADAM_RATE = 0.02, 3e-3
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="training.train", description=__doc__)
-    parser.add_argument(
-        "--steps", type=int, default=1600, help="optimiser steps of about 10,600 tokens (default: 1600)"
-    )
+    parser.add_argument("--steps", type=int, default=2600, help="optimiser steps of about 7,300 tokens (default: 2600)")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of tokenizer and checkpoint")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -64,18 +64,23 @@ def _rate(step: int, steps: int) -> float:
     return min((step + 1) / WARMUP, 1.0, 2.0 * (1 - step / steps) + 0.005)
 
 
-def _loss(model: Decoder, batch: Batch, device: torch.device) -> Tensor:
+def _forward(model: Decoder) -> Callable[[Tensor], Tensor]:
+    """The decoder, compiled where there is a compiler: a third faster on a CPU."""
+    return torch.compile(model, dynamic=True) if shutil.which("g++") else model
+
+
+def _loss(model: Decoder, forward: Callable[[Tensor], Tensor], batch: Batch, device: torch.device) -> Tensor:
     """Mean cross-entropy of the learned tokens; the head is computed at their positions alone."""
     ids, learned = batch.ids.to(device), batch.learned.to(device)
     with torch.autocast(device.type, torch.bfloat16):
-        hidden = model(ids[:, :-1])
+        hidden = forward(ids[:, :-1])
         logits = model.logits(hidden[learned[:, 1:]])
     return F.cross_entropy(logits.float(), ids[:, 1:][learned[:, 1:]])
 
 
 def _train(model: Decoder, tokenizer: Tokenizer, steps: int, path: Path) -> None:
     device = next(model.parameters()).device
-    optimizers = _optimizers(model)
+    optimizers, forward = _optimizers(model), _forward(model)
     state = {"step": 0, "chunk": 0, "tokens": 0, "seconds": 0.0}
     if path.exists():
         saved = torch.load(path, map_location=device, weights_only=True)
@@ -92,7 +97,7 @@ def _train(model: Decoder, tokenizer: Tokenizer, steps: int, path: Path) -> None
             for optimizer, rates in zip(optimizers, base, strict=True):
                 for group, rate in zip(optimizer.param_groups, rates, strict=True):
                     group["lr"] = rate * _rate(int(state["step"]), steps)
-            loss = _loss(model, batch, device)
+            loss = _loss(model, forward, batch, device)
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for optimizer in optimizers:
