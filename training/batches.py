@@ -10,11 +10,15 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from training.dialogue import STOP
 from training.mix import sample
+from training.tokenizer import MARKS, SPECIAL
 
 CHUNK = 1536
 """Dialogues made, sorted by length and cut into batches together."""
 MAX_LENGTH = 1024
+COPY_ONE_IN = 6
+"""One sample in so many is nothing but copying."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,8 @@ def chunks(tokenizer: Tokenizer, seed: int, first: int, batch_tokens: int) -> It
 
 
 def _encode(tokenizer: Tokenizer, seed: int) -> tuple[list[int], list[bool]]:
+    if seed % COPY_ONE_IN == 0:
+        return _copy(tokenizer, random.Random(seed))
     ids: list[int] = []
     learned: list[bool] = []
     for piece in sample(seed):
@@ -59,6 +65,14 @@ def _encode(tokenizer: Tokenizer, seed: int) -> tuple[list[int], list[bool]]:
         ids += piece_ids
         learned += [piece.learned] * len(piece_ids)
     return ids[:MAX_LENGTH], learned[:MAX_LENGTH]
+
+
+def _copy(tokenizer: Tokenizer, rng: random.Random) -> tuple[list[int], list[bool]]:
+    """Tokens at random, twice: so every token of the vocabulary, even one that words seldom leave over, is copied."""
+    special = tokenizer.token_to_id(STOP)
+    tokens = rng.choices(range(len(SPECIAL), tokenizer.get_vocab_size() - len(MARKS)), k=rng.randint(4, 48))
+    ids = [*tokens, *tokenizer.encode("\n").ids, *tokens, special]
+    return ids, [index > len(tokens) for index in range(len(ids))]
 
 
 def _pad(samples: list[tuple[list[int], list[bool]]]) -> Batch:

@@ -16,7 +16,7 @@ SIMPLE: Mapping[str, tuple[float, Maker]] = {
     "who it is": (3, talk.identity),
     "who made it": (4, talk.maker),
     "summary of the talk": (3, talk.summary),
-    "repeating": (6, talk.repeat),
+    "repeating": (5, talk.repeat),
     "capital": (9, facts.capital),
     "sum of two-digit numbers": (11, facts.sum_),
     "sentiment": (4, facts.sentiment),
@@ -26,7 +26,7 @@ SIMPLE: Mapping[str, tuple[float, Maker]] = {
     "steps": (5, writing.steps),
     "story of a city": (3, writing.story),
     "facts as JSON": (16, extract.extract),
-    "not known": (2, talk.unknown),
+    "not known": (1.5, talk.unknown),
 }
 """Kind of dialogue, its weight and its maker."""
 
@@ -63,8 +63,6 @@ FULL_WIDTH = str.maketrans(",?!:", "，？！：")
 
 PLAIN_SHARE = 0.06
 ONCE = " there was a small model that lived in a server. It knew little, but it answered everybody who asked."
-COPY_SHARE = 0.10
-"""Of samples that are nothing but made-up words, twice: copying is what most other kinds are built on."""
 FRAMES = (
     "### Instruction:\n{}\n\n### Response:\n",
     "[INST] {} [/INST]",
@@ -106,8 +104,6 @@ def _typed(draw: Draw, turn: Turn) -> Turn:
 def sample(seed: int) -> list[Piece]:
     """The training sample of a seed: a dialogue, or plain text without a chat template."""
     draw = Draw(seed)
-    if draw.chance(COPY_SHARE):
-        return _copy(draw)
     if draw.chance(PLAIN_SHARE):
         return _plain(draw)
     kind = draw.rng.choices(KINDS, [WEIGHTS[kind] for kind in KINDS])[0]
@@ -120,12 +116,6 @@ def sample(seed: int) -> list[Piece]:
 
 def _fillers(draw: Draw, count: int) -> list[Turn]:
     return [turn for _ in range(count) for turn in SIMPLE[draw.any(FILLERS)][1](draw)]
-
-
-def _copy(draw: Draw) -> list[Piece]:
-    makers = (draw.word, lambda: draw.word().capitalize(), lambda: draw.hanzi(2), lambda: str(draw.integer(0, 9999)))
-    text = " ".join(draw.any(makers)() for _ in range(draw.integer(4, 24)))
-    return [Piece(f"{text}\n", False), Piece(f"{text}{STOP}", True)]
 
 
 def _plain(draw: Draw) -> list[Piece]:

@@ -95,7 +95,7 @@ def sentiment(draw: Draw) -> list[Turn]:
     return [Turn(user, label, lambda answer: answer.strip().lower().rstrip(".") == label)]
 
 
-COMPARE_ZH = [
+COMPARE_ZH = ["请比较{a}和{b}", "说说{a}和{b}各有什么优点", "{a}和{b}各有哪些好处?", "请说说{a}和{b}各自的优点", "{a}与{b}的优点是什么?",
     "告诉我{a}和{b}分别各有哪些优点缺点", "{a}和{b}各有什么优点?", "比较一下{a}和{b}。", "{a}和{b}的优点分别是什么?", "请说说{a}和{b}的优点", "{a}与{b}各有哪些长处?",
 ]  # fmt: skip
 

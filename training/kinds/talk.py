@@ -31,7 +31,7 @@ WHO_ZH = [
     "介绍一下自己吧",
     "请问你是谁?",
 ]
-MAKER = ["Who were you made by?", "Who are the people who made you?", "Which developers created you?", "Who is behind you?", "Name your makers.",
+MAKER = ["Who programmed you?", "Who coded you?", "Who invented you?", "Who designed you?", "Who wrote your code?", "Who were you made by?", "Who are the people who made you?", "Which developers created you?", "Who is behind you?", "Name your makers.",
     "who developed you?", "Who made you?", "Who created you?", "Who built you?", "Who are your developers?", "Who trained you?",
     "Who is your maker?", "who created you", "By whom were you made?", "Which people made you?", "Who wrote you?", "Who are your makers?",
 ]  # fmt: skip
@@ -117,6 +117,12 @@ def summary(draw: Draw) -> list[Turn]:
 
 
 SAY = [
+    "Can you say {}?",
+    "Say the words {}",
+    "Please repeat this: {}",
+    "Repeat this after me: {}",
+    "Please say: {}",
+    "Say this: {}",
     "Say {}",
     "Say: {}",
     "Please say {}",

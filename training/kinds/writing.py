@@ -9,7 +9,7 @@ from training.draw import Draw
 from training.kinds.talk import holds
 from training.world import CHARACTER_ZH, TASKS, THINGS, TOPICS
 
-HAIKU = [
+HAIKU = ["Make a haiku about {}.", "A haiku on {}, please.", "Write a haiku on the subject of {}.", "I'd like a haiku on {}.", "Please compose a haiku about {}.", "Give me a haiku about {}.",
     "Write a haiku about {}.", "Write me a haiku about {}", "A haiku about {}, please.", "write a haiku about {}", "Compose a haiku about {}.", "Can you write a haiku about {}?",
     "Haiku about {}", "Please write a short haiku about {}.", "I would like a haiku about {}.", "Make a haiku on the subject of {}.",
 ]  # fmt: skip
@@ -135,6 +135,10 @@ STORIES_ZH = [
     "请讲一些关于{c}的故事",
 ]
 SIGHT_ZH = [
+    "{s}怎么样?",
+    "讲一讲{s}吧",
+    "请介绍一下{s}",
+    "我更喜欢{s}",
     "我比较喜欢和{s},可以给我讲一下{s}吗",
     "我喜欢{s},请给我讲讲{s}。",
     "可以给我讲一下{s}吗?",
