@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def rms_norm_torch(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     """x over the root of its mean square along the last axis, in float32, times weight.
 
     `weight` broadcasts against x: [hidden], or [heads, head_dim] where heads have weights of their own.
@@ -16,13 +16,6 @@ def rms_norm_torch(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     wide = x.float()
     scale: Tensor = torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)
     return (wide * scale).to(x.dtype) * weight
-
-
-def rms_norm_fused(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """The same with fewer passes over memory: the norm is one reduction that reads x once."""
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-    scale: Tensor = norm.square_().mul_(1.0 / x.shape[-1]).add_(eps).rsqrt_()
-    return (x * scale).to(x.dtype).mul_(weight)
 
 
 def rotate_torch(x: Tensor, cos: Tensor, sin: Tensor) -> None:

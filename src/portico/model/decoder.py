@@ -25,8 +25,13 @@ class DecoderLayer:
     mlp_norm: RMSNorm
     mlp: MLP
 
-    def __call__(self, x: Tensor, angles: tuple[Tensor, Tensor], batch: Batch, cache: KVCache) -> Tensor:
+    def attend(self, x: Tensor, angles: tuple[Tensor, Tensor], batch: Batch, cache: KVCache) -> Tensor:
+        """The first half, in which tokens see each other; changes x [tokens, hidden] in place."""
         x += self.attention(self.attention_norm(x), angles, batch, cache)
+        return x
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        """The second half, every token for itself; changes x [tokens, hidden] in place."""
         x += self.mlp(self.mlp_norm(x))
         return x
 
@@ -47,6 +52,9 @@ class Decoder:
         """Logits [rows that draw, vocab] in the model's dtype; keys and values of all tokens go to the cache."""
         x = F.embedding(batch.token_ids, self.embedding)
         angles = self.rotary.angles(batch.positions, x.dtype)
-        for layer in self.layers:
-            x = layer(x, angles, batch, cache)
-        return self.head(self.norm(x[batch.draws]))
+        *inner, last = self.layers
+        for layer in inner:
+            x = layer.feed_forward(layer.attend(x, angles, batch, cache))
+        # Past the last attention nothing is read of tokens that do not draw.
+        x = last.feed_forward(last.attend(x, angles, batch, cache)[batch.draws])
+        return self.head(self.norm(x))

@@ -17,8 +17,9 @@ from portico.model.config import ModelConfig
 _TILE = 256
 """Queries of a chunk that attend together: keys after the last of them are left out, and scores stay near the cache."""
 
-_GROUP_COST = 128
-"""What one more group costs in every layer, in padded positions that would cost the same; measured on CPUs."""
+_PADDING = 64
+"""Positions by which any row may be padded to join a group; long rows, by a quarter of the longest. A group of its own
+costs every layer some ten small operations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def _spans(rows: Sequence[Row]) -> Iterator[_Span]:
 def _goes_with(group: Sequence[Row], row: Row) -> bool:
     if len(row.token_ids) > 1 or len(group[0].token_ids) > 1:
         return False
-    return (group[0].start - row.start) <= max(_GROUP_COST // 2, group[0].start // 4)
+    return (group[0].start - row.start) <= max(_PADDING, group[0].start // 4)
 
 
 def _block_range(row: Row, size: int) -> np.ndarray:

@@ -16,7 +16,7 @@ def usable_cores() -> int:
         return max(1, os.cpu_count() or 1)
     cpus = os.sched_getaffinity(0)
     cores = len({_siblings(cpu) for cpu in cpus})
-    return max(1, min(cores, math.ceil(_cpu_quota())) if _cpu_quota() < cores else cores)
+    return max(1, math.ceil(min(cores, _cpu_quota())))
 
 
 def _siblings(cpu: int) -> str:
