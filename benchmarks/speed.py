@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--no-http", action="store_true", help="leave the server out")
     arguments = parser.parse_args()
     folder = arguments.model or checkpoint.make_checkpoint()
-    console = Console()
+    console = Console(width=120)
 
     repeat = arguments.repeat
     engine = _engine_figures(folder, repeat)
@@ -80,7 +80,16 @@ def _engine_figures(folder: Path, repeat: int) -> EngineFigures:
 
 
 def _http_figures(folder: Path, repeat: int) -> dict[str, float]:
-    flags = ("--served-model-name", "bench", "--max-num-seqs", "32", "--max-model-len", "2048")
+    flags = (
+        "--served-model-name",
+        "bench",
+        "--max-num-seqs",
+        "32",
+        "--max-model-len",
+        "2048",
+        "--log-level",
+        "warning",
+    )
     with http_load.server(folder, *flags) as server:
         asyncio.run(http_load.decode(server.port, checkpoint.VOCABULARY, 2, new_tokens=8))
         figures = {

@@ -47,6 +47,7 @@ def run(arguments: Sequence[str]) -> int:
     parsed = make_parser().parse_args(list(arguments))
     options: ServeOptions = collect(ServeOptions, parsed)
     logging.basicConfig(level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # the banner says when and where
     folder, names = locate(parsed.model, options.served_model_name)
     # The engine loads torch and weights while this process imports the web server.
     process = EngineProcess(options.engine(str(folder)))

@@ -60,7 +60,7 @@ def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
         kernels=kernels.name,
         load_seconds=time.perf_counter() - began,
     )
-    log.info("Loaded %s", loaded)
+    log.debug("%s", loaded)
     return runner, loaded
 
 
