@@ -88,7 +88,7 @@ async def drive(port: int, pid: int, count: int, at_once: int, seed: int) -> int
             await client(port, random.Random(seed), outcomes)
 
     for _ in range(4):
-        await asyncio.gather(*(one(rng.random().__hash__()) for _ in range(count // 4)))
+        await asyncio.gather(*(one(rng.getrandbits(32)) for _ in range(count // 4)))
         sizes.append(memory(pid))
     async with asyncio.timeout(60):
         while (state := await health(port))["blocks_used"] or state["running"] or state["waiting"]:
