@@ -17,7 +17,9 @@ serve: install
 ## install      make .venv and install Portico into it
 install: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml
+NATIVE := CMakeLists.txt $(wildcard src/portico/kernels/cpp/*)
+
+$(VENV)/.installed: pyproject.toml $(NATIVE)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Portico needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 serve")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing Portico into $(VENV) (the first time downloads PyTorch) ..."

@@ -77,10 +77,11 @@ class Harness:
         max_model_len: int = 64,
         max_num_seqs: int = 8,
         max_num_batched_tokens: int = 16,
+        max_prefill_beside_decodes: int = 5,
         poison: int | None = None,
     ) -> None:
         self.runner = MemoryRunner(num_blocks, block_size, poison)
-        self.limits = Limits(max_model_len, max_num_seqs, max_num_batched_tokens)
+        self.limits = Limits(max_model_len, max_num_seqs, max_num_batched_tokens, max_prefill_beside_decodes)
         self.engine = Engine(self.runner, self.limits, num_blocks=num_blocks, block_size=block_size)
         self.tokens: dict[tuple[str, int], list[int]] = {}
         self.endings: dict[tuple[str, int], str] = {}
@@ -93,11 +94,14 @@ class Harness:
 
     def step(self) -> StepDone:
         before = len(self.runner.plans)
+        decodes = sum(sequence.remaining == 1 for sequence in self.engine.scheduler.running)
         done = self.engine.step()
         self.engine.check()
         if len(self.runner.plans) > before:
-            tokens = sum(len(row.token_ids) for row in self.runner.plans[before].rows)
-            assert tokens <= max(self.limits.max_num_batched_tokens, self.limits.max_num_seqs)
+            lengths = [len(row.token_ids) for row in self.runner.plans[before].rows]
+            assert sum(lengths) <= max(self.limits.max_num_batched_tokens, self.limits.max_num_seqs)
+            if decodes:
+                assert sum(lengths) - decodes <= self.limits.max_prefill_beside_decodes
         for event in done.events:
             key = (event.request_id, event.choice)
             assert key not in self.endings, "an event after the end"

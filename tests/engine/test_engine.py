@@ -176,6 +176,7 @@ PROMPTS = st.integers(0, 3).flatmap(
     num_blocks=st.integers(12, 40),
     block_size=st.integers(1, 5).map(lambda n: n + 3),
     budget=st.integers(3, 40),
+    beside=st.integers(1, 12),
     seqs=st.integers(1, 6),
     requests=st.lists(
         st.tuples(PROMPTS, st.integers(1, 3), st.integers(1, 12), st.integers(0, 30), st.integers(0, 60)),
@@ -184,7 +185,12 @@ PROMPTS = st.integers(0, 3).flatmap(
     ),
 )
 def test_any_traffic_is_exact_and_leaks_nothing(
-    num_blocks: int, block_size: int, budget: int, seqs: int, requests: list[tuple[list[int], int, int, int, int]]
+    num_blocks: int,
+    block_size: int,
+    budget: int,
+    beside: int,
+    seqs: int,
+    requests: list[tuple[list[int], int, int, int, int]],
 ) -> None:
     harness = Harness(
         num_blocks=num_blocks,
@@ -192,6 +198,7 @@ def test_any_traffic_is_exact_and_leaks_nothing(
         max_model_len=num_blocks * block_size,
         max_num_seqs=seqs,
         max_num_batched_tokens=budget,
+        max_prefill_beside_decodes=beside,
     )
     requests = [r for r in requests if len(r[0]) < num_blocks * block_size]
     adds = {}

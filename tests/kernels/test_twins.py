@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from portico.kernels import attention, elementwise, linear
+from portico.kernels import attention, elementwise, linear, prepare
 from portico.kernels.dispatch import select_kernels
 
 CPU = torch.device("cpu")
@@ -65,11 +65,9 @@ def test_rotation(dtype: torch.dtype) -> None:
         rotate(out, *values[1:])
         return out
 
-    exact = rotated(elementwise.rotate_torch, x.double(), cos.double(), sin.double())
+    exact = rotated(prepare.rotate_torch, x.double(), cos.double(), sin.double())
     assert torch.allclose(exact.norm(dim=-1), x.double().norm(dim=-1), rtol=1e-2)
-    assert_as_exact(
-        rotated(elementwise.rotate_fused, x, cos, sin), rotated(elementwise.rotate_torch, x, cos, sin), exact
-    )
+    assert_as_exact(rotated(prepare.rotate_fused, x, cos, sin), rotated(prepare.rotate_torch, x, cos, sin), exact)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -91,6 +89,8 @@ def test_gather(dtype: torch.dtype, width: int) -> None:
 def test_the_table_gives_the_twins_when_asked() -> None:
     assert select_kernels(CPU, torch.bfloat16, "torch").linear is linear.linear_torch
     assert select_kernels(torch.device("cuda"), torch.bfloat16).name == "torch"
+    assert not select_kernels(CPU, torch.float32, "torch").paged
     packed = select_kernels(CPU, torch.bfloat16).linear is linear.linear_onednn
     assert packed == linear.onednn_has_packed_bf16()
     assert select_kernels(CPU, torch.float32).linear is linear.linear_torch
+    assert select_kernels(CPU, torch.float16).name == "torch-cpu"

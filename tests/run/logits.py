@@ -44,11 +44,9 @@ def blocks_for(number: int, tokens: int) -> list[int]:
 def forward(runner: TorchRunner, rows: Sequence[Row]) -> list[Tensor]:
     """Logits [tokens, vocab] of each row, in their order."""
     with torch.inference_mode():
-        batch, _ = runner._builder.build(rows)
+        batch, order = runner._builder.build(rows)
         everywhere = torch.arange(len(batch.token_ids))
         logits = runner.decoder(dataclasses.replace(batch, draws=everywhere), runner.cache).float()
-    # The builder reorders rows; find each by its tokens' positions in the batch.
-    order = sorted(range(len(rows)), key=lambda i: (len(rows[i].token_ids) > 1, -rows[i].start))
     parts = dict(zip(order, logits.split([len(rows[i].token_ids) for i in order]), strict=True))
     return [parts[i] for i in range(len(rows))]
 

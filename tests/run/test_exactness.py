@@ -99,7 +99,7 @@ class Served:
             model_path=str(folder), dtype="float32", max_model_len=128, block_size=4, kv_cache_memory=2**26, threads=1
         )
         runner, loaded = build_runner(config)
-        self.engine = Engine(runner, Limits(loaded.max_model_len, 40, 64), num_blocks=num_blocks, block_size=4)
+        self.engine = Engine(runner, Limits(loaded.max_model_len, 40, 64, 24), num_blocks=num_blocks, block_size=4)
 
     def __call__(self, *adds: Add) -> dict[tuple[str, int], list[int]]:
         tokens: dict[tuple[str, int], list[int]] = {}

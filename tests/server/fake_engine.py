@@ -14,6 +14,7 @@ LOADED = Loaded(
     max_model_len=256,
     max_num_seqs=8,
     max_num_batched_tokens=512,
+    max_prefill_beside_decodes=256,
     block_size=16,
     num_blocks=64,
     vocab_size=402,

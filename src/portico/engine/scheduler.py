@@ -1,8 +1,9 @@
 """Continuous batching: which sequences run, and what each of them computes in the next step.
 
 One token budget serves all: every decoding sequence gets its one token, and what is left goes to prompts in chunks,
-oldest first (Sarathi-Serve, Agrawal et al. 2024, arXiv:2403.02310). When the blocks run out, the youngest running
-sequence gives its blocks back and is computed again later; what it has said so far is kept.
+oldest first (Sarathi-Serve, Agrawal et al. 2024, arXiv:2403.02310). Chunks are smaller while anything decodes, for a
+chunk is a pause of every stream. When the blocks run out, the youngest running sequence gives its blocks back and is
+computed again later; what it has said so far is kept.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ class Limits:
     max_model_len: int
     max_num_seqs: int
     max_num_batched_tokens: int
+    max_prefill_beside_decodes: int
+    """Tokens of prompts in a step that also decodes."""
 
 
 class Scheduler:
@@ -62,7 +65,10 @@ class Scheduler:
         """Decide the next step: grow what runs, preempting where blocks are short, then admit what fits."""
         rows: list[Row] = []
         preemptions = self.preemptions
-        left = self._budget - sum(sequence.remaining == 1 for sequence in self.running)
+        decodes = sum(sequence.remaining == 1 for sequence in self.running)
+        left = self._budget - decodes
+        if decodes:
+            left = min(left, self.limits.max_prefill_beside_decodes)
         index = 0
         while index < len(self.running):
             sequence = self.running[index]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from portico.kernels import attention, elementwise, linear
+from portico.kernels import attention, elementwise, linear, prepare
+from portico.kernels.context import Context
+from portico.kernels.native import load_native
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,49 +19,55 @@ class Kernels:
     """The implementations that a model runs on; what each takes and gives is said at its plain-torch twin."""
 
     name: str
+    paged: bool
+    """Whether `prepare` and `attend` want a `Paged` context; otherwise a `Gathered` one."""
     linear: Callable[[Tensor, Tensor | None], linear.Linear]
     rms_norm: Callable[[Tensor, Tensor, float], Tensor]
-    rotate: Callable[[Tensor, Tensor, Tensor], None]
     silu_mul: Callable[[Tensor], Tensor]
-    attention: Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]
-    gather: Callable[[Tensor, Tensor, Tensor], None]
+    prepare: Callable[[Tensor, Tensor, prepare.HeadNorm | None, tuple[Tensor, Tensor], Context], None]
+    attend: Callable[[Tensor, Tensor, Context, int | None, float, Tensor], None]
 
 
 def select_kernels(device: torch.device, dtype: torch.dtype, choice: Literal["auto", "torch"] = "auto") -> Kernels:
     """The fastest path for this device and dtype, or with choice "torch" the plain twins."""
     if choice == "torch" or device.type != "cpu":
         return _TORCH
+    kernels = _native(dtype) or _CPU
     if dtype is torch.bfloat16 and linear.onednn_has_packed_bf16():
-        return _CPU_BF16
-    return _CPU
+        return replace(kernels, name=f"{kernels.name}, onednn-bf16", linear=linear.linear_onednn)
+    return kernels
+
+
+def _native(dtype: torch.dtype) -> Kernels | None:
+    native = load_native(dtype)
+    if native is None:
+        return None
+    return Kernels(
+        name=f"native {native.instruction_set}",
+        paged=True,
+        linear=linear.linear_torch,
+        rms_norm=native.rms_norm,
+        silu_mul=native.silu_mul,
+        prepare=native.prepare,
+        attend=native.attend,
+    )
 
 
 _TORCH = Kernels(
     name="torch",
+    paged=False,
     linear=linear.linear_torch,
     rms_norm=elementwise.rms_norm,
-    rotate=elementwise.rotate_torch,
     silu_mul=elementwise.silu_mul_torch,
-    attention=attention.attention_torch,
-    gather=attention.gather_torch,
+    prepare=prepare.PrepareTorch(prepare.rotate_torch),
+    attend=attention.GatheredAttention(attention.attention_torch, attention.gather_torch),
 )
 
-_CPU = Kernels(
-    name="cpu",
-    linear=linear.linear_torch,
-    rms_norm=elementwise.rms_norm,
-    rotate=elementwise.rotate_fused,
+_CPU = replace(
+    _TORCH,
+    name="torch-cpu",
     silu_mul=elementwise.silu_mul_fused,
-    attention=attention.attention_bmm,
-    gather=attention.gather_words,
+    prepare=prepare.PrepareTorch(prepare.rotate_fused),
+    attend=attention.GatheredAttention(attention.attention_bmm, attention.gather_words),
 )
-
-_CPU_BF16 = Kernels(
-    name="cpu-onednn-bf16",
-    linear=linear.linear_onednn,
-    rms_norm=elementwise.rms_norm,
-    rotate=elementwise.rotate_fused,
-    silu_mul=elementwise.silu_mul_fused,
-    attention=attention.attention_bmm,
-    gather=attention.gather_words,
-)
+"""What is faster on CPUs than the twins, of torch alone."""

@@ -1,4 +1,4 @@
-"""The small operations between the matrix products: normalisation, rotation, gate."""
+"""Normalisation and gate, in plain torch."""
 
 from __future__ import annotations
 
@@ -16,22 +16,6 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     wide = x.float()
     scale: Tensor = torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)
     return (wide * scale).to(x.dtype) * weight
-
-
-def rotate_torch(x: Tensor, cos: Tensor, sin: Tensor) -> None:
-    """Turn each pair (x[i], x[i + half]) of x [tokens, heads, head_dim] by its angle, in place.
-
-    `cos` and `sin` are [tokens, 1, head_dim], each half a copy of the other, the first half of `sin` negated.
-    Source: Su et al. 2021, arXiv:2104.09864, in the half-split layout of Hugging Face checkpoints.
-    """
-    first, second = x.chunk(2, dim=-1)
-    x.copy_(x * cos + torch.cat((second, first), dim=-1) * sin)
-
-
-def rotate_fused(x: Tensor, cos: Tensor, sin: Tensor) -> None:
-    """The same in three passes."""
-    swapped = x.roll(x.shape[-1] // 2, dims=-1)
-    x.mul_(cos).addcmul_(swapped, sin)
 
 
 def silu_mul_torch(gate_up: Tensor) -> Tensor:

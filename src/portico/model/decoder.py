@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
+from portico.kernels.dispatch import Kernels
 from portico.kernels.linear import Linear
 from portico.model.batch import Batch
 from portico.model.cache import KVCache
@@ -47,6 +48,7 @@ class Decoder:
     layers: Sequence[DecoderLayer]
     norm: RMSNorm
     head: Linear
+    kernels: Kernels
 
     def __call__(self, batch: Batch, cache: KVCache) -> Tensor:
         """Logits [rows that draw, vocab] in the model's dtype; keys and values of all tokens go to the cache."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from portico.kernels.dispatch import Kernels
 from portico.kernels.linear import Linear
-from portico.model.batch import Batch, Group
+from portico.kernels.prepare import HeadNorm
+from portico.model.batch import Batch
 from portico.model.cache import KVCache
 from portico.model.config import ModelConfig
 
@@ -46,38 +46,15 @@ class Attention:
     config: ModelConfig
     qkv: Linear
     out: Linear
-    qk_norm: RMSNorm | None
-    """Over query and key heads, weight [heads + kv_heads, head_dim]."""
+    qk_norm: HeadNorm | None
     kernels: Kernels
 
     def __call__(self, x: Tensor, angles: tuple[Tensor, Tensor], batch: Batch, cache: KVCache) -> Tensor:
         """x [tokens, hidden] -> [tokens, hidden]; writes the tokens' keys and values to the cache first."""
-        heads, kv_heads, width = self.config.num_heads, self.config.num_kv_heads, self.config.head_dim
-        qkv = self.qkv(x).view(-1, heads + 2 * kv_heads, width)
-        query_key = qkv[:, : heads + kv_heads]
-        if self.qk_norm is not None:
-            query_key.copy_(self.qk_norm(query_key))
-        self.kernels.rotate(query_key, *angles)
-        cache.write(self.layer, batch.write_index, qkv[:, heads:])
-        attended = torch.empty_like(qkv[:, :heads], memory_format=torch.contiguous_format)
-        for group in batch.groups[self.config.windows[self.layer]]:
-            self._attend(qkv[group.tokens, :heads], attended[group.tokens], group, cache)
-        return self.out(attended.view(-1, heads * width))
-
-    def _attend(self, query: Tensor, out: Tensor, group: Group, cache: KVCache) -> None:
-        """query and out [sequences * tokens, heads, head_dim]; heads that share a key head become rows of it."""
-        kv_heads, width = self.config.num_kv_heads, self.config.head_dim
-        by_key_head = (group.sequences, -1, kv_heads, self.config.num_heads // kv_heads, width)
-        query, out = query.view(by_key_head), out.view(by_key_head)
-        key, value = cache.read(self.layer, group.read_index, group.sequences)
-        for tile in group.tiles:
-            rows = query[:, tile.queries].transpose(1, 2)
-            shape = rows.shape
-            result = self.kernels.attention(
-                rows.reshape(group.sequences, kv_heads, -1, width),
-                key[:, :, tile.keys],
-                value[:, :, tile.keys],
-                tile.mask,
-                width**-0.5,
-            )
-            out[:, tile.queries] = result.view(shape).transpose(1, 2)
+        c, pool = self.config, cache.pools[self.layer]
+        qkv = self.qkv(x).view(-1, c.num_heads + 2 * c.num_kv_heads, c.head_dim)
+        self.kernels.prepare(qkv, pool, self.qk_norm, angles, batch.context)
+        attended = qkv.new_empty(len(qkv), c.num_heads, c.head_dim)
+        window, scale = c.windows[self.layer], c.head_dim**-0.5
+        self.kernels.attend(qkv[:, : c.num_heads], pool, batch.context, window, scale, attended)
+        return self.out(attended.view(len(qkv), -1))

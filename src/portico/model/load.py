@@ -12,6 +12,7 @@ from torch import Tensor
 from portico.errors import CheckpointError
 from portico.kernels.dispatch import Kernels
 from portico.kernels.linear import Linear
+from portico.kernels.prepare import HeadNorm
 from portico.model.config import ModelConfig
 from portico.model.decoder import Decoder, DecoderLayer
 from portico.model.layers import MLP, Attention, RMSNorm
@@ -66,6 +67,7 @@ class _Loader:
             layers=[self.layer(i) for i in range(c.num_layers)],
             norm=self.norm("model.norm"),
             head=head,
+            kernels=self.kernels,
         )
 
     def layer(self, index: int) -> DecoderLayer:
@@ -90,11 +92,11 @@ class _Loader:
             kernels=self.kernels,
         )
 
-    def qk_norm(self, prefix: str) -> RMSNorm:
+    def qk_norm(self, prefix: str) -> HeadNorm:
         c = self.config
         query, key = (self.tensor(f"{prefix}.{part}.weight", c.head_dim) for part in ("q_norm", "k_norm"))
         weight = torch.cat((query.expand(c.num_heads, -1), key.expand(c.num_kv_heads, -1)))
-        return RMSNorm(weight, c.rms_norm_eps, self.kernels)
+        return HeadNorm(weight, c.rms_norm_eps)
 
     def mlp(self, prefix: str) -> MLP:
         c = self.config

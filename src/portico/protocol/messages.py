@@ -65,6 +65,7 @@ class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
     max_model_len: int
     max_num_seqs: int
     max_num_batched_tokens: int
+    max_prefill_beside_decodes: int
     block_size: int
     num_blocks: int
     vocab_size: int

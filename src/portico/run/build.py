@@ -11,7 +11,7 @@ import torch
 from portico.config.engine import EngineConfig
 from portico.engine.plan import Draw, Row, StepPlan
 from portico.kernels.dispatch import select_kernels
-from portico.model.cache import KVCache
+from portico.model.cache import make_cache
 from portico.model.config import read_config
 from portico.model.load import load_decoder
 from portico.protocol.messages import Loaded
@@ -24,7 +24,9 @@ from portico.weights.safetensors import Checkpoint
 
 log = logging.getLogger(__name__)
 
-_BATCHED_TOKENS = {"cpu": 512, "cuda": 8192, "mps": 1024}
+_BATCHED_TOKENS = {"cpu": 1024, "cuda": 8192, "mps": 1024}
+_BESIDE_DECODES = {"cpu": 256, "cuda": 2048, "mps": 512}
+"""Prompt tokens in a step that also decodes: the products of so many rows already run at full speed."""
 
 
 def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
@@ -44,13 +46,15 @@ def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
             model, Checkpoint(folder), dtype=dtype, device=device, kernels=kernels, max_model_len=max_model_len
         )
         size = size_cache(config, model, max_model_len, dtype, device)
-        cache = KVCache(model, size.num_blocks + 1, config.block_size, dtype, device, kernels)
+        cache = make_cache(model, size.num_blocks + 1, config.block_size, dtype, device)
     runner = TorchRunner(decoder, cache)
+    batched = config.max_num_batched_tokens or _BATCHED_TOKENS[device.type]
     _warm_up(runner)
     loaded = Loaded(
         max_model_len=size.max_model_len,
         max_num_seqs=config.max_num_seqs,
-        max_num_batched_tokens=config.max_num_batched_tokens or _BATCHED_TOKENS[device.type],
+        max_num_batched_tokens=batched,
+        max_prefill_beside_decodes=min(batched, _BESIDE_DECODES[device.type]),
         block_size=config.block_size,
         num_blocks=size.num_blocks,
         vocab_size=model.vocab_size,

@@ -22,14 +22,15 @@ class TorchRunner:
     def __init__(self, decoder: Decoder, cache: KVCache) -> None:
         self.decoder = decoder
         self.cache = cache
-        self._builder = BatchBuilder(decoder.config, cache, decoder.embedding.dtype, decoder.embedding.device)
+        self._builder = BatchBuilder(decoder, cache.block_size)
 
     def run(self, plan: StepPlan) -> StepResult:
         """Compute every row's keys, values and logits, and draw the tokens that are asked for."""
         if not plan.rows:
             return StepResult([])
         with torch.inference_mode():
-            batch, places = self._builder.build(plan.rows)
+            batch, order = self._builder.build(plan.rows)
+            places = [place for place in order if plan.rows[place].draw is not None]
             logits = self.decoder(batch, self.cache)
             draws = [draw for place in places if (draw := plan.rows[place].draw) is not None]
             drawn = dict(zip(places, draw_tokens(logits, draws), strict=True))

@@ -1,0 +1,60 @@
+// What the kernels are called with: plain pointers and sizes, the same for every instruction set.
+#pragma once
+
+#include <cstdint>
+
+namespace portico {
+
+// Attention of `sequences` rows of a step over the paged cache, all in one dtype.
+struct AttendArguments {
+    const void* query;         // [tokens, heads, head_dim], tokens `query_stride` elements apart
+    void* out;                 // [tokens, heads, head_dim], contiguous
+    const void* pool;          // [blocks, 2, kv_heads, block_size, head_dim]
+    const int32_t* tables;     // [sequences, table_width]: the blocks of each sequence
+    const int32_t* starts;     // [sequences]: position of the first query of each
+    const int32_t* tokens;     // [sequences + 1]: its first query among the tokens
+    int64_t query_stride;
+    int sequences, table_width, heads, kv_heads, head_dim, block_size;
+    int window;                // keys that a query sees, itself included; 0: all before it
+    float scale;
+};
+
+// Between the product of q, k and v and attention: normalise and rotate queries and keys, store keys and values.
+struct PrepareArguments {
+    void* qkv;                 // [tokens, heads + 2 * kv_heads, head_dim]
+    void* pool;                // as above
+    const void* weight;        // [heads + kv_heads, head_dim], or null: no normalisation
+    const void* cos;           // [tokens, head_dim]
+    const void* sin;           // [tokens, head_dim], the first half negated
+    const int64_t* slots;      // [tokens]: block * block_size + offset
+    int tokens, heads, kv_heads, head_dim, block_size;
+    float eps;
+};
+
+struct RmsNormArguments {
+    const void* x;             // [rows, width]
+    const void* weight;        // [width]
+    void* out;                 // [rows, width]
+    int64_t rows;
+    int width;
+    float eps;
+};
+
+struct SiluMulArguments {
+    const void* gate_up;       // [rows, 2 * width], gate first
+    void* out;                 // [rows, width]
+    int64_t rows;
+    int width;
+};
+
+enum Dtype : int { FLOAT32 = 0, BFLOAT16 = 1 };
+
+// The kernels of one instruction set.
+struct Kernels {
+    void (*attend)(const AttendArguments&, Dtype);
+    void (*prepare)(const PrepareArguments&, Dtype);
+    void (*rms_norm)(const RmsNormArguments&, Dtype);
+    void (*silu_mul)(const SiluMulArguments&, Dtype);
+};
+
+}  // namespace portico

@@ -1,0 +1,102 @@
+// The operations between the matrix products. Every row is computed alone, its sums in a fixed order.
+#pragma once
+
+#include "arguments.h"
+#include "simd.h"
+
+namespace portico::PORTICO_ISA {
+
+// 1 / sqrt(mean of squares + eps) of x [width].
+template <class T>
+inline float inverse_root(const T* x, int width, float eps) {
+    Floats squares{};
+    int i = 0;
+    for (; i + LANES <= width; i += LANES) {
+        Floats value = load(x + i);
+        squares += value * value;
+    }
+    float total = sum(squares);
+    for (; i < width; i++) total += widen(x[i]) * widen(x[i]);
+    return 1.0f / std::sqrt(total / width + eps);
+}
+
+template <class T>
+inline void store_one(T* to, float value) {
+    T lanes[LANES];
+    store(lanes, splat(value));
+    *to = lanes[0];
+}
+
+// Zhang and Sennrich 2019, arXiv:1910.07467. Rounds before the weight, as transformers does.
+template <class T>
+inline void rms_norm_row(const T* x, const T* weight, T* out, int width, float eps) {
+    const float factor = inverse_root(x, width, eps);
+    int i = 0;
+    for (; i + LANES <= width; i += LANES) store(out + i, rounded<T>(load(x + i) * factor) * load(weight + i));
+    for (; i < width; i++) store_one(out + i, rounded<T>(splat(widen(x[i]) * factor))[0] * widen(weight[i]));
+}
+
+template <class T>
+void rms_norm(const RmsNormArguments& a) {
+#pragma omp parallel for schedule(static) if (a.rows > 1)
+    for (int64_t row = 0; row < a.rows; row++)
+        rms_norm_row((const T*)a.x + row * a.width, (const T*)a.weight, (T*)a.out + row * a.width, a.width, a.eps);
+}
+
+inline Floats silu(Floats x) { 
+    Floats e = exponential(select(x > 0.0f, -x, x));  // of -|x|, so that it never overflows
+    return x * select(x > 0.0f, splat(1.0f), e) / (1.0f + e);
+}
+
+// Shazeer 2020, arXiv:2002.05202.
+template <class T>
+void silu_mul(const SiluMulArguments& a) {
+#pragma omp parallel for schedule(static) if (a.rows > 1)
+    for (int64_t row = 0; row < a.rows; row++) {
+        const T *gate = (const T*)a.gate_up + row * 2 * a.width, *up = gate + a.width;
+        T* out = (T*)a.out + row * a.width;
+        int i = 0;
+        for (; i + LANES <= a.width; i += LANES) store(out + i, rounded<T>(silu(load(gate + i))) * load(up + i));
+        for (; i < a.width; i++) store_one(out + i, rounded<T>(silu(splat(widen(gate[i]))))[0] * widen(up[i]));
+    }
+}
+
+// Turn each pair (x[i], x[i + half]) by its angle (Su et al. 2021, arXiv:2104.09864).
+template <class T>
+inline void rotate(T* x, const T* cos, const T* sin, int width) {
+    const int half = width / 2;
+    int i = 0;
+    for (; i + LANES <= half; i += LANES) {
+        Floats low = load(x + i), high = load(x + half + i);
+        store(x + i, low * load(cos + i) + high * load(sin + i));
+        store(x + half + i, high * load(cos + half + i) + low * load(sin + half + i));
+    }
+    for (; i < half; i++) {
+        float low = widen(x[i]), high = widen(x[half + i]);
+        store_one(x + i, low * widen(cos[i]) + high * widen(sin[i]));
+        store_one(x + half + i, high * widen(cos[half + i]) + low * widen(sin[half + i]));
+    }
+}
+
+template <class T>
+void prepare(const PrepareArguments& a) {
+    const int turned = a.heads + a.kv_heads, all = a.heads + 2 * a.kv_heads, width = a.head_dim;
+    const int64_t side = (int64_t)a.kv_heads * a.block_size * width;
+#pragma omp parallel for schedule(static) if (a.tokens > 1)
+    for (int token = 0; token < a.tokens; token++) {
+        T* row = (T*)a.qkv + (int64_t)token * all * width;
+        const int64_t block = a.slots[token] / a.block_size, offset = a.slots[token] % a.block_size;
+        T* keys = (T*)a.pool + block * 2 * side + offset * width;
+        for (int head = 0; head < turned; head++) {
+            T* x = row + (int64_t)head * width;
+            if (a.weight) rms_norm_row(x, (const T*)a.weight + (int64_t)head * width, x, width, a.eps);
+            rotate(x, (const T*)a.cos + (int64_t)token * width, (const T*)a.sin + (int64_t)token * width, width);
+        }
+        for (int head = 0; head < 2 * a.kv_heads; head++) {  // keys, then values
+            T* to = keys + (head / a.kv_heads) * side + (int64_t)(head % a.kv_heads) * a.block_size * width;
+            std::memcpy(to, row + (int64_t)(a.heads + head) * width, width * sizeof(T));
+        }
+    }
+}
+
+}  // namespace portico::PORTICO_ISA

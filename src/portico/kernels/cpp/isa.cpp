@@ -1,0 +1,32 @@
+// The kernels for one instruction set: compiled once for each, PORTICO_ISA naming it, the compiler's flags choosing it.
+#include "attention.h"
+#include "elementwise.h"
+
+namespace portico::PORTICO_ISA {
+namespace {
+
+#if defined(__AVX512BF16__)
+using Bf16Product = MulBf16;
+#else
+using Bf16Product = MulFloat;
+#endif
+
+void attend_any(const AttendArguments& a, Dtype dtype) {
+    dtype == BFLOAT16 ? attend<Bf16, Bf16Product>(a) : attend<float, MulFloat>(a);
+}
+void prepare_any(const PrepareArguments& a, Dtype dtype) {
+    dtype == BFLOAT16 ? prepare<Bf16>(a) : prepare<float>(a);
+}
+void rms_norm_any(const RmsNormArguments& a, Dtype dtype) {
+    dtype == BFLOAT16 ? rms_norm<Bf16>(a) : rms_norm<float>(a);
+}
+void silu_mul_any(const SiluMulArguments& a, Dtype dtype) {
+    dtype == BFLOAT16 ? silu_mul<Bf16>(a) : silu_mul<float>(a);
+}
+
+}  // namespace
+
+extern const Kernels kernels;
+const Kernels kernels = {attend_any, prepare_any, rms_norm_any, silu_mul_any};
+
+}  // namespace portico::PORTICO_ISA

@@ -1,0 +1,54 @@
+// The C interface: the kernels of the best instruction set that this machine has, chosen once at load.
+#include "arguments.h"
+
+namespace portico {
+
+#define PORTICO_DECLARE(name) namespace name { extern const Kernels kernels; }
+PORTICO_DECLARE(baseline)
+#if defined(PORTICO_X86)
+PORTICO_DECLARE(avx2)
+PORTICO_DECLARE(avx512bf16)
+#endif
+
+namespace {
+
+struct Choice {
+    const char* name;
+    const Kernels* kernels;
+};
+
+Choice choose() {
+#if defined(PORTICO_X86)
+    __builtin_cpu_init();
+    const bool avx512 = __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512dq");
+    if (avx512 && __builtin_cpu_supports("avx512bf16")) return {"avx512-bf16", &avx512bf16::kernels};
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return {"avx2", &avx2::kernels};
+#endif
+    return {"baseline", &baseline::kernels};
+}
+
+const Choice chosen = choose();
+
+}  // namespace
+}  // namespace portico
+
+#pragma GCC visibility push(default)
+extern "C" {
+
+const char* portico_instruction_set() { return portico::chosen.name; }
+
+void portico_attend(const portico::AttendArguments* a, int dtype) {
+    portico::chosen.kernels->attend(*a, portico::Dtype(dtype));
+}
+void portico_prepare(const portico::PrepareArguments* a, int dtype) {
+    portico::chosen.kernels->prepare(*a, portico::Dtype(dtype));
+}
+void portico_rms_norm(const portico::RmsNormArguments* a, int dtype) {
+    portico::chosen.kernels->rms_norm(*a, portico::Dtype(dtype));
+}
+void portico_silu_mul(const portico::SiluMulArguments* a, int dtype) {
+    portico::chosen.kernels->silu_mul(*a, portico::Dtype(dtype));
+}
+}
+#pragma GCC visibility pop

@@ -1,0 +1,134 @@
+// Sixteen floats at a time: loads and stores in both formats, exp, and the multiply-adds of the two dot products.
+// Everything is in the namespace of the instruction set that this object is compiled for.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
+
+namespace portico::PORTICO_ISA {
+
+constexpr int LANES = 16;
+typedef float Floats __attribute__((vector_size(64)));
+typedef int32_t Ints __attribute__((vector_size(64)));
+typedef uint32_t Words __attribute__((vector_size(64)));
+typedef uint16_t Halves __attribute__((vector_size(32)));
+
+struct Bf16 {
+    uint16_t bits;
+};
+
+inline Floats splat(float value) { return value - Floats{}; }
+
+template <class V>
+inline V load_raw(const void* from) {
+    V value;
+    std::memcpy(&value, from, sizeof value);
+    return value;
+}
+
+template <class V>
+inline void store_raw(void* to, V value) {
+    std::memcpy(to, &value, sizeof value);
+}
+
+inline Floats load(const float* from) { return load_raw<Floats>(from); }
+
+inline Floats load(const Bf16* from) {
+    return (Floats)(__builtin_convertvector(load_raw<Halves>(from), Words) << 16);
+}
+
+inline void store(float* to, Floats value) { store_raw(to, value); }
+
+inline Halves to_bf16(Floats value) {
+#if defined(__AVX512BF16__)
+    return (Halves)_mm512_cvtneps_pbh((__m512)value);
+#else
+    Words bits = (Words)value;  // round to nearest even; NaN is not expected here
+    return __builtin_convertvector((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16, Halves);
+#endif
+}
+
+inline void store(Bf16* to, Floats value) { store_raw(to, to_bf16(value)); }
+
+inline float widen(float value) { return value; }
+
+inline float widen(Bf16 value) {
+    uint32_t bits = uint32_t(value.bits) << 16;
+    float wide;
+    std::memcpy(&wide, &bits, sizeof wide);
+    return wide;
+}
+
+// What storing as T and loading again would give.
+template <class T>
+inline Floats rounded(Floats value) {
+    if constexpr (sizeof(T) == 4) return value;
+    return (Floats)(__builtin_convertvector(to_bf16(value), Words) << 16);
+}
+
+inline Floats select(Ints where, Floats yes, Floats no) { return where ? yes : no; }
+
+inline Floats maximum(Floats a, Floats b) { return select(a > b, a, b); }
+
+inline float sum(Floats value) {
+    float total = 0;
+    for (int width = LANES / 2; width; width /= 2)
+        for (int i = 0; i < width; i++) value[i] += value[i + width];
+    total = value[0];
+    return total;
+}
+
+inline float largest(Floats value) {
+    for (int width = LANES / 2; width; width /= 2)
+        for (int i = 0; i < width; i++) value[i] = value[i] > value[i + width] ? value[i] : value[i + width];
+    return value[0];
+}
+
+// e^x for x <= 0, and 0 below -87: reduced by ln 2 in two parts (Cody and Waite 1980), then a polynomial.
+inline Floats exponential(Floats x) {
+    const Floats magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
+    Floats clamped = maximum(x, splat(-87.0f));
+    Floats whole = clamped * 1.44269504f + magic;
+    Ints exponent = (Ints)whole - (Ints)magic;
+    whole -= magic;
+    Floats rest = clamped - whole * 0.693145752f - whole * 1.42860677e-6f;
+    Floats p = splat(1.98756911e-4f);
+    p = p * rest + 1.39819994e-3f;
+    p = p * rest + 8.33345205e-3f;
+    p = p * rest + 4.16657962e-2f;
+    p = p * rest + 1.66666657e-1f;
+    p = p * rest + 0.5f;
+    p = p * (rest * rest) + rest + 1.0f;
+    Floats result = (Floats)((Ints)p + (exponent << 23));
+    return select(x < -87.0f, splat(0.0f), result);
+}
+
+// One step of a dot product, DEPTH elements of it in each 32-bit lane: sum + a * b.
+struct MulFloat {
+    using Element = float;
+    static constexpr int DEPTH = 1;
+    static Floats add(Floats sum, Words a, Words b) { return sum + (Floats)a * (Floats)b; }
+};
+
+#if defined(__AVX512BF16__)
+struct MulBf16 {
+    using Element = Bf16;
+    static constexpr int DEPTH = 2;
+    static Floats add(Floats sum, Words a, Words b) {
+        return (Floats)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+    }
+};
+#endif
+
+inline Words splat_word(const void* from) {
+    uint32_t word;
+    std::memcpy(&word, from, sizeof word);
+    return word - Words{};
+}
+
+}  // namespace portico::PORTICO_ISA

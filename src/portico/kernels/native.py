@@ -1,0 +1,148 @@
+"""The C++ kernels of `cpp/`, called through ctypes; built with the package where there is a compiler for them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from ctypes import CDLL, RTLD_GLOBAL, Structure, byref, c_char_p, c_float, c_int, c_int64, c_void_p
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import portico.kernels
+from portico.kernels.context import Context, Paged
+from portico.kernels.prepare import HeadNorm
+
+log = logging.getLogger(__name__)
+
+_LIBRARY = "libportico_kernels.so"
+_OPENMP = ("libgomp", "libiomp5")
+"""Runtimes that have the entry points of GCC's."""
+_DTYPES = {torch.float32: 0, torch.bfloat16: 1}
+
+
+@dataclass(frozen=True, slots=True)
+class NativeKernels:
+    """The functions of the library for one dtype; what each takes and gives is said at its plain-torch twin."""
+
+    library: CDLL
+    dtype: int
+    instruction_set: str
+
+    def attend(
+        self, query: Tensor, pool: Tensor, context: Context, window: int | None, scale: float, out: Tensor
+    ) -> None:
+        """As `GatheredAttention`, on blocks where they are; `query` may be a slice of wider rows."""
+        assert isinstance(context, Paged)
+        arguments = _Attend(
+            query.data_ptr(),
+            out.data_ptr(),
+            pool.data_ptr(),
+            context.tables.data_ptr(),
+            context.starts.data_ptr(),
+            context.tokens.data_ptr(),
+            query.stride(0),
+            *context.tables.shape,
+            query.shape[1],
+            *pool.shape[2:3],
+            pool.shape[4],
+            pool.shape[3],
+            window or 0,
+            scale,
+        )
+        self.library.portico_attend(byref(arguments), self.dtype)
+
+    def prepare(
+        self, qkv: Tensor, pool: Tensor, norm: HeadNorm | None, angles: tuple[Tensor, Tensor], context: Context
+    ) -> None:
+        """As `PrepareTorch`, in one pass; every result is rounded once."""
+        assert isinstance(context, Paged)
+        tokens, all_heads, width = qkv.shape
+        kv_heads, block_size = pool.shape[2:4]
+        arguments = _Prepare(
+            qkv.data_ptr(),
+            pool.data_ptr(),
+            0 if norm is None else norm.weight.data_ptr(),
+            angles[0].data_ptr(),
+            angles[1].data_ptr(),
+            context.slots.data_ptr(),
+            tokens,
+            all_heads - 2 * kv_heads,
+            kv_heads,
+            width,
+            block_size,
+            0.0 if norm is None else norm.eps,
+        )
+        self.library.portico_prepare(byref(arguments), self.dtype)
+
+    def rms_norm(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        """As the plain one, for contiguous x [rows, width]."""
+        out = torch.empty_like(x)
+        arguments = _RmsNorm(x.data_ptr(), weight.data_ptr(), out.data_ptr(), x.shape[0], x.shape[1], eps)
+        self.library.portico_rms_norm(byref(arguments), self.dtype)
+        return out
+
+    def silu_mul(self, gate_up: Tensor) -> Tensor:
+        """As the plain one."""
+        rows, width = gate_up.shape[0], gate_up.shape[1] // 2
+        out = gate_up.new_empty(rows, width)
+        arguments = _SiluMul(gate_up.data_ptr(), out.data_ptr(), rows, width)
+        self.library.portico_silu_mul(byref(arguments), self.dtype)
+        return out
+
+
+def load_native(dtype: torch.dtype) -> NativeKernels | None:
+    """The library for a dtype, or None where it was not built, cannot be loaded, or lacks the dtype."""
+    path = next((folder / _LIBRARY for folder in _folders() if (folder / _LIBRARY).exists()), None)
+    if path is None or dtype not in _DTYPES:
+        return None
+    try:
+        _share_openmp()
+        library = CDLL(str(path))
+    except OSError as error:
+        log.warning("The native kernels cannot be loaded (%s); plain torch is used instead.", error)
+        return None
+    library.portico_instruction_set.restype = c_char_p
+    for name in ("attend", "prepare", "rms_norm", "silu_mul"):
+        getattr(library, f"portico_{name}").restype = None
+    return NativeKernels(library, _DTYPES[dtype], library.portico_instruction_set().decode())
+
+
+def _folders() -> Iterator[Path]:
+    """Where the package's files are: an editable install has its modules and what was compiled in two places."""
+    return map(Path, portico.kernels.__path__)
+
+
+def _share_openmp() -> None:
+    """Make torch's OpenMP runtime visible to the library, which brings none: two would spin against each other."""
+    with open("/proc/self/maps", encoding="utf-8") as maps:
+        loaded = {line.split(maxsplit=5)[5].strip() for line in maps if len(line.split(maxsplit=5)) == 6}
+    for path in sorted(loaded):
+        if Path(path).name.startswith(_OPENMP):
+            CDLL(path, RTLD_GLOBAL)
+
+
+def _layout(name: str, **fields: Any) -> type[Structure]:
+    """A structure of `arguments.h`, with the same fields in the same order."""
+    return type(name, (Structure,), {"_fields_": list(fields.items())})
+
+
+_Attend = _layout(
+    "AttendArguments",
+    query=c_void_p, out=c_void_p, pool=c_void_p, tables=c_void_p, starts=c_void_p, tokens=c_void_p,
+    query_stride=c_int64,
+    sequences=c_int, table_width=c_int, heads=c_int, kv_heads=c_int, head_dim=c_int, block_size=c_int,
+    window=c_int, scale=c_float,
+)  # fmt: skip
+_Prepare = _layout(
+    "PrepareArguments",
+    qkv=c_void_p, pool=c_void_p, weight=c_void_p, cos=c_void_p, sin=c_void_p, slots=c_void_p,
+    tokens=c_int, heads=c_int, kv_heads=c_int, head_dim=c_int, block_size=c_int, eps=c_float,
+)  # fmt: skip
+_RmsNorm = _layout(
+    "RmsNormArguments", x=c_void_p, weight=c_void_p, out=c_void_p, rows=c_int64, width=c_int, eps=c_float
+)
+_SiluMul = _layout("SiluMulArguments", gate_up=c_void_p, out=c_void_p, rows=c_int64, width=c_int)

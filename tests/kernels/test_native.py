@@ -1,0 +1,209 @@
+"""The C++ kernels on random shapes, measured from float64 beside the plain twins, and against themselves bit by bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from portico.kernels import elementwise, prepare
+from portico.kernels.attention import write_index
+from portico.kernels.context import Gathered, Paged
+from portico.kernels.native import NativeKernels, load_native
+from portico.kernels.prepare import HeadNorm
+
+DTYPES = [torch.float32, torch.bfloat16]
+ROUNDING = {torch.float32: 2e-6, torch.bfloat16: 6e-3}
+"""Relative to the largest value: what one rounding of the result, and of the weights of attention, may cost."""
+
+
+def native(dtype: torch.dtype) -> NativeKernels:
+    kernels = load_native(dtype)
+    if kernels is None:
+        pytest.skip("the native kernels were not built here")
+    return kernels
+
+
+def random(*shape: int, dtype: torch.dtype, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+
+
+def assert_close(got: Tensor, exact: Tensor, tolerance: float) -> None:
+    assert not got.isnan().any()
+    assert float((got.double() - exact).abs().max()) <= tolerance * max(1.0, float(exact.abs().max()))
+
+
+@dataclass
+class Case:
+    """Sequences over a pool, some with more context than others."""
+
+    dtype: torch.dtype
+    heads: int
+    kv_heads: int
+    head_dim: int
+    block_size: int
+    lengths: list[tuple[int, int]]
+    """Of each sequence: tokens before this step, and tokens of it."""
+
+    def __post_init__(self) -> None:
+        needed = [-(-(start + count) // self.block_size) for start, count in self.lengths]
+        order = torch.randperm(sum(needed), generator=torch.Generator().manual_seed(3)) + 1
+        self.pool = random(sum(needed) + 1, 2, self.kv_heads, self.block_size, self.head_dim, dtype=self.dtype)
+        self.tables = [part.int() for part in order.split(needed)]
+        tokens = sum(count for _, count in self.lengths)
+        self.qkv = random(tokens, self.heads + 2 * self.kv_heads, self.head_dim, dtype=self.dtype, seed=1)
+
+    def paged(self) -> Paged:
+        width = max(map(len, self.tables))
+        # What lies past a sequence's blocks must not be read: no pool has such a block.
+        tables = torch.stack([torch.nn.functional.pad(t, (0, width - len(t)), value=2**20) for t in self.tables])
+        counts = torch.tensor([0, *(count for _, count in self.lengths)])
+        starts = torch.tensor([start for start, _ in self.lengths])
+        return Paged(tables, starts.int(), counts.cumsum(0).int(), self.slots())
+
+    def slots(self) -> Tensor:
+        parts = []
+        for table, (start, count) in zip(self.tables, self.lengths, strict=True):
+            at = torch.arange(start, start + count)
+            parts.append(table[at // self.block_size].long() * self.block_size + at % self.block_size)
+        return torch.cat(parts)
+
+    def exact(self, window: int | None, scale: float) -> Tensor:
+        """Attention by its definition, in float64."""
+        out, first = [], 0
+        for table, (start, count) in zip(self.tables, self.lengths, strict=True):
+            query = self.qkv[first : first + count, : self.heads].double().transpose(0, 1)
+            context = self.pool[table].double().permute(1, 2, 0, 3, 4).flatten(2, 3)[:, :, : start + count]
+            key, value = context.repeat_interleave(self.heads // self.kv_heads, dim=1)
+            at, keys = torch.arange(start, start + count)[:, None], torch.arange(start + count)[None]
+            hidden = (keys > at) | (keys <= at - (window or 2**30))
+            scores = (query @ key.transpose(1, 2) * scale).masked_fill(hidden, -torch.inf)
+            out.append((scores.softmax(-1) @ value).transpose(0, 1))
+            first += count
+        return torch.cat(out)
+
+    def attend(self, window: int | None, scale: float) -> Tensor:
+        query = self.qkv[:, : self.heads]
+        out = torch.full_like(query, torch.nan, memory_format=torch.contiguous_format)
+        native(self.dtype).attend(query, self.pool, self.paged(), window, scale, out)
+        return out
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    dtype=st.sampled_from(DTYPES),
+    kv_heads=st.integers(1, 3),
+    shared=st.integers(1, 7),
+    head_dim=st.sampled_from([2, 6, 16, 30, 32, 64, 80, 128]),
+    block_size=st.integers(1, 20),
+    lengths=st.lists(st.tuples(st.integers(0, 200), st.integers(1, 90)), min_size=1, max_size=5),
+    window=st.none() | st.integers(1, 150),
+)
+def test_attention(
+    dtype: torch.dtype,
+    kv_heads: int,
+    shared: int,
+    head_dim: int,
+    block_size: int,
+    lengths: list[tuple[int, int]],
+    window: int | None,
+) -> None:
+    case = Case(dtype, kv_heads * shared, kv_heads, head_dim, block_size, lengths)
+    assert_close(case.attend(window, head_dim**-0.5), case.exact(window, head_dim**-0.5), ROUNDING[dtype])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_hidden_keys_hold_does_not_matter(dtype: torch.dtype) -> None:
+    case = Case(dtype, 4, 2, 32, 16, [(5, 3), (70, 1)])
+    before = case.attend(None, 0.2)
+    for table, (start, count) in zip(case.tables, case.lengths, strict=True):
+        case.pool[table[-1], :, :, (start + count - 1) % 16 + 1 :] = torch.nan
+    assert torch.equal(case.attend(None, 0.2), before)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("window", [None, 37])
+def test_attention_has_the_same_bits_in_any_company_and_chunking(dtype: torch.dtype, window: int | None) -> None:
+    case = Case(dtype, 6, 2, 64, 16, [(0, 300), (130, 1), (64, 7)])
+    together = case.attend(window, 0.125)
+    first = 0
+    for number, (start, count) in enumerate(case.lengths):
+        for at in range(count):
+            one = Case(dtype, 6, 2, 64, 16, [(start + at, 1)])
+            one.pool, one.tables = case.pool, [case.tables[number]]
+            one.qkv = case.qkv[first + at : first + at + 1]
+            assert torch.equal(one.attend(window, 0.125)[0], together[first + at])
+        first += count
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_large_scores_do_not_overflow(dtype: torch.dtype) -> None:
+    case = Case(dtype, 2, 1, 16, 4, [(0, 80)])
+    case.qkv *= 40
+    # Scores in the thousands, rounded to float32, are known to some 1e-3.
+    assert_close(case.attend(None, 3.0), case.exact(None, 3.0), max(ROUNDING[dtype] * 2, 1e-3))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    dtype=st.sampled_from(DTYPES),
+    heads=st.tuples(st.integers(1, 5), st.integers(1, 3)),
+    head_dim=st.sampled_from([2, 16, 20, 64, 128]),
+    block_size=st.integers(1, 17),
+    lengths=st.lists(st.tuples(st.integers(0, 40), st.integers(1, 9)), min_size=1, max_size=3),
+    with_norm=st.booleans(),
+)
+def test_prepare(
+    dtype: torch.dtype,
+    heads: tuple[int, int],
+    head_dim: int,
+    block_size: int,
+    lengths: list[tuple[int, int]],
+    with_norm: bool,
+) -> None:
+    shared, kv_heads = heads
+    case = Case(dtype, shared * kv_heads, kv_heads, head_dim, block_size, lengths)
+    norm = HeadNorm(random((shared + 1) * kv_heads, head_dim, dtype=dtype, seed=5), 1e-6) if with_norm else None
+    angle = torch.rand(len(case.qkv), 1, head_dim // 2)
+    angles = tuple(torch.cat(pair, -1).to(dtype) for pair in ((angle.cos(), angle.cos()), (-angle.sin(), angle.sin())))
+    paged = case.paged()
+
+    wide_norm = None if norm is None else HeadNorm(norm.weight.double(), norm.eps)
+    exact_qkv, exact_pool = case.qkv.double(), case.pool.double()
+    gathered = Gathered({}, torch.from_numpy(write_index(paged.slots.numpy(), kv_heads, block_size)))
+    wide_angles = (angles[0].double(), angles[1].double())
+    prepare.PrepareTorch(prepare.rotate_torch)(exact_qkv, exact_pool, wide_norm, wide_angles, gathered)
+    native(dtype).prepare(case.qkv, case.pool, norm, (angles[0], angles[1]), paged)
+
+    # Normalised heads are rounded before and after their weight, as in transformers.
+    assert_close(case.qkv[:, :-kv_heads], exact_qkv[:, :-kv_heads], ROUNDING[dtype] * 2)
+    assert torch.equal(case.qkv[:, -kv_heads:].double(), exact_qkv[:, -kv_heads:])
+    assert_close(case.pool, exact_pool, ROUNDING[dtype] * 2)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("rows", "width"), [(0, 8), (1, 1), (1, 16), (3, 50), (70, 1024)])
+def test_rms_norm(dtype: torch.dtype, rows: int, width: int) -> None:
+    x, weight = random(rows, width, dtype=dtype), random(width, dtype=dtype, seed=1)
+    exact = elementwise.rms_norm(x.double(), weight.double(), 1e-6)
+    got = native(dtype).rms_norm(x, weight, 1e-6)
+    assert got.shape == x.shape
+    if rows:
+        assert_close(got, exact, ROUNDING[dtype] * 2)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("rows", "width"), [(0, 8), (1, 1), (2, 16), (3, 50), (70, 96)])
+def test_gate(dtype: torch.dtype, rows: int, width: int) -> None:
+    x = random(rows, 2 * width, dtype=dtype) * 8
+    if rows:
+        x[0, 0] = -200.0  # exp overflows in float32
+        x[-1, 0] = 200.0
+    got = native(dtype).silu_mul(x)
+    assert got.shape == (rows, width)
+    if rows:
+        assert_close(got, elementwise.silu_mul_torch(x.double()), ROUNDING[dtype])
