@@ -7,10 +7,17 @@ import asyncio
 import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
+from tokenizers import Tokenizer
 
+from portico.demo import demo_folder
 from tests.e2e.serving import Server
 
 GREEDY = {"temperature": 0}
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return Tokenizer.from_file(str(demo_folder() / "tokenizer.json"))
 
 
 @pytest.fixture
@@ -118,6 +125,38 @@ def test_completions_of_text_and_tokens(client: OpenAI) -> None:
     assert [choice.index for choice in done.choices] == [0, 1]
     assert "Paris" in done.choices[0].text
     assert "北京" in done.choices[1].text
+
+
+def raw(client: OpenAI, **extra: object) -> str:
+    done = client.completions.create(
+        model="portico-demo", prompt="The capital of France is", max_tokens=12, temperature=0, extra_body=extra
+    )
+    return done.choices[0].text
+
+
+def test_what_a_request_can_ask_of_tokens(client: OpenAI, tokenizer: Tokenizer) -> None:
+    plain = raw(client)
+    assert plain == " Paris."
+    known = len(tokenizer.encode("The capital of France is").ids)
+    tokens = tokenizer.encode(f"The capital of France is{plain}").ids[known:]
+    at = next(i for i, token in enumerate(tokens) if "Paris" in tokenizer.decode([token]))
+    assert raw(client, echo=True) == "The capital of France is Paris."
+    assert "Paris" not in raw(client, bad_words=["Paris"])
+    assert "Paris" not in raw(client, logit_bias={str(tokens[at]): -100})
+    assert raw(client, stop_token_ids=[tokens[at]]) == tokenizer.decode(tokens[:at])
+    shown = raw(client, stop_token_ids=[tokens[at]], include_stop_str_in_output=True)
+    assert shown == tokenizer.decode(tokens[: at + 1])
+    assert raw(client, stop=["Par"], include_stop_str_in_output=True) == " Par"
+    assert set(tokenizer.encode(raw(client, allowed_token_ids=tokens)).ids) <= set(tokens)
+    assert len(raw(client, min_tokens=12)) > len(plain)
+    last = tokenizer.decode(tokenizer.encode("The capital of France is").ids[-1:])
+    assert raw(client, truncate_prompt_tokens=1, echo=True).startswith(last)
+
+
+def test_an_answer_that_no_token_may_begin_ends_with_a_clear_error(client: OpenAI) -> None:
+    with pytest.raises(openai.APIStatusError, match="No token is left"):
+        raw(client, allowed_token_ids=[5], logit_bias={}, bad_words=["ignored"], stop_token_ids=[5], min_tokens=2)
+    assert raw(client) == " Paris."
 
 
 @pytest.mark.parametrize(

@@ -47,13 +47,15 @@ Script = Callable[[Add], Iterable[Step]]
 
 
 def say(token_ids: list[int], finish: str = "stop", per_step: int = 1) -> Script:
-    """Every choice of a request gives these tokens."""
+    """Every choice of a request gives these tokens; the stop token itself is not among them."""
 
     def script(add: Add) -> Iterable[Step]:
         for start in range(0, len(token_ids), per_step):
             part = token_ids[start : start + per_step]
-            last = finish if start + per_step >= len(token_ids) else None
+            last = finish if finish != "stop" and start + per_step >= len(token_ids) else None
             yield [TokenEvent(add.request_id, choice, part, last) for choice in range(add.n)]
+        if finish == "stop":
+            yield [TokenEvent(add.request_id, choice, [], "stop") for choice in range(add.n)]
 
     return script
 

@@ -44,3 +44,31 @@ def test_an_end_without_tokens_flushes() -> None:
     one = choice("xyz")
     assert one.feed(ids("x")) == ("", None)
     assert one.feed([], "stop") == ("x", "stop")
+
+
+def test_a_stop_string_may_be_part_of_the_answer() -> None:
+    one = ChoiceText(VOCABULARY.detokenizer(), ["is"], include_stop=True)
+    assert one.feed(ids("The capital of France is Paris")) == ("The capital of France is", "stop")
+
+
+def test_a_stop_tokens_text_is_left_out_unless_it_is_asked_for() -> None:
+    *before, last = ids("Hello, world")
+    text = TOKENIZER.decode([last])
+    assert text
+    for include, end in ((False, ""), (True, text)):
+        one = ChoiceText(VOCABULARY.detokenizer(), include_stop=include)
+        assert one.feed([*before, last], "stop") == (TOKENIZER.decode(before) + end, "stop")
+        assert one.token_count == len(before) + 1
+
+
+def test_stop_strings_are_not_looked_for_in_the_first_tokens() -> None:
+    words = ids("The capital of France is Paris. The capital is Tokyo")
+    first = len(ids("The capital of France is"))
+    one = ChoiceText(VOCABULARY.detokenizer(), ["is"], min_tokens=first)
+    assert one.feed(words) == ("The capital of France is Par", "stop")
+
+
+def test_special_tokens_are_shown_when_they_are_not_skipped() -> None:
+    for skip, text in ((True, "Hello"), (False, "Hello<|im_start|>")):
+        one = ChoiceText(VOCABULARY.detokenizer(skip_special_tokens=skip))
+        assert one.feed([*ids("Hello"), 1]) == (text, None)

@@ -178,6 +178,38 @@ async def test_a_chat_prompt_gets_no_second_bos(model: TextModel) -> None:
     assert prepared.add.prompt_ids == ids(model, expected)
 
 
+async def test_a_prompt_is_cut_from_its_start_when_asked(model: TextModel) -> None:
+    whole = ids(model, "The capital of France is Paris. " * 30)
+    assert len(whole) > 256
+    for sampling, kept in (
+        ({"truncate_prompt_tokens": 7}, 7),
+        ({"truncate_prompt_tokens": 9999, "max_tokens": 1}, None),
+        ({"truncate_prompt_tokens": -1, "max_tokens": 16}, 256 - 16),
+    ):
+        asked = request(TokenPrompt(whole), **sampling)
+        if kept is None:
+            with pytest.raises(RequestError, match="context length"):
+                await Pipeline(model, FakeEngine()).prepare(asked)
+        else:
+            prepared = await Pipeline(model, FakeEngine()).prepare(asked)
+            assert prepared.add.prompt_ids == whole[-kept:]
+
+
+async def test_an_echo_comes_before_every_choice(model: TextModel) -> None:
+    asked = GenerationRequest("r1", TextPrompt("Hello"), SamplingParams(n=2), echo=True)
+    events, _ = await events_of(model, say(ids(model, " world")), asked)
+    assert text_of(events, 0) == text_of(events, 1) == "Hello world"
+    assert events[-1] == Usage(len(ids(model, "Hello")), 2 * len(ids(model, " world")), 0)
+
+
+async def test_a_bad_word_is_its_tokens_with_and_without_a_space(model: TextModel) -> None:
+    prepared = await Pipeline(model, FakeEngine()).prepare(request(bad_words=("Paris",), stop_token_ids=(9, 2)))
+    bare, spaced = ids(model, "Paris"), ids(model, " Paris")
+    expected = [bare, spaced] if len(bare) == len(spaced) else [bare]
+    assert [list(word) for word in prepared.add.params.bad_words] == expected
+    assert set(prepared.add.params.stop_token_ids) == {*model.tokenizer.eos_token_ids, 9, 2}
+
+
 async def test_while_the_engine_loads_requests_are_refused(model: TextModel) -> None:
     with pytest.raises(EngineError) as caught:
         await Pipeline(model, FakeEngine(limits=None)).prepare(request())

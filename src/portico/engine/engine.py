@@ -9,6 +9,7 @@ from portico.engine.blocks import BlockPool
 from portico.engine.plan import Row, Runner, StepPlan, StepResult
 from portico.engine.scheduler import Limits, Scheduler
 from portico.engine.sequence import Request, Sequence
+from portico.errors import PorticoError
 from portico.protocol.messages import Add, Cancel, EngineStats, StepDone, TokenEvent
 
 log = logging.getLogger(__name__)
@@ -111,7 +112,8 @@ class Engine:
             try:
                 tokens += self._runner.run(StepPlan((row,))).token_ids
             except Exception as error:
-                failed[row.sequence_id] = f"the model step failed: {type(error).__name__}"
+                known = isinstance(error, PorticoError)
+                failed[row.sequence_id] = str(error) if known else f"the model step failed: {type(error).__name__}"
                 log.exception("request %s failed", self._living[row.sequence_id].request.id)
         return StepResult(tokens), failed
 

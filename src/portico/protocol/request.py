@@ -41,6 +41,8 @@ class GenerationRequest:
     request_id: str
     prompt: Prompt
     sampling: SamplingParams
+    echo: bool = False
+    """Whether every choice begins with the prompt's own text."""
     max_tokens_param: str = "max_tokens"
     """The name under which the client gave max_tokens, for error messages."""
     prompt_param: str = "prompt"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import msgspec
 
@@ -10,6 +11,8 @@ from portico.errors import RequestError
 
 MAX_STOP_STRINGS = 16
 MAX_CHOICES = 128
+MAX_BIASES = 1024
+MAX_BAD_WORDS = 1024
 
 
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +22,13 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     look at the tokens generated so far; `repetition_penalty` looks at prompt and generated tokens alike (Keskar et al.
     2019, arXiv:1909.05858). `max_tokens` None means what is left of the context. The same `seed` gives the same tokens
     whatever else the server does.
+
+    Before `min_tokens` tokens nothing that would end the answer is drawn, and stop strings are not looked for. A token
+    of `stop_token_ids` ends the answer; its text, like that of a stop string, belongs to the answer only with
+    `include_stop_str_in_output`. `allowed_token_ids` leaves no other tokens; `bad_words` are never completed, whether
+    they begin a word or follow a space; `logit_bias` is added to the logits of its tokens. `truncate_prompt_tokens`
+    keeps that many tokens from the prompt's end, -1 as many as the context holds with `max_tokens`.
+    `add_special_tokens` None means: for plain text yes, behind a chat template no.
     """
 
     n: int = 1
@@ -32,7 +42,16 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     repetition_penalty: float | None = None
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
+    include_stop_str_in_output: bool = False
+    min_tokens: int = 0
     ignore_eos: bool = False
+    logit_bias: Mapping[int, float] = {}
+    allowed_token_ids: tuple[int, ...] | None = None
+    bad_words: tuple[str, ...] = ()
+    skip_special_tokens: bool = True
+    truncate_prompt_tokens: int | None = None
+    add_special_tokens: bool | None = None
 
     def validate(self) -> None:
         """Raise RequestError, naming the field and its range, at the first value out of range."""
@@ -49,8 +68,34 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
         _require_range("repetition_penalty", self.repetition_penalty, 0.0, math.inf, open_low=True)
         if self.seed is not None:
             _require(-(2**63) <= self.seed < 2**64, "seed", self.seed, "a 64-bit integer")
+        self._validate_tokens()
         _require(len(self.stop) <= MAX_STOP_STRINGS, "stop", len(self.stop), f"at most {MAX_STOP_STRINGS} strings")
         _require(all(self.stop), "stop", "''", "non-empty strings")
+
+    def _validate_tokens(self) -> None:
+        most = math.inf if self.max_tokens is None else self.max_tokens
+        right = "at least 0" if self.max_tokens is None else f"from 0 to max_tokens, {most}"
+        _require(0 <= self.min_tokens <= most, "min_tokens", self.min_tokens, right)
+        _require(len(self.logit_bias) <= MAX_BIASES, "logit_bias", len(self.logit_bias), f"at most {MAX_BIASES} tokens")
+        for token_id, bias in self.logit_bias.items():
+            _require_range(f"logit_bias.{token_id}", bias, -100.0, 100.0)
+        _require(self.allowed_token_ids != (), "allowed_token_ids", "[]", "a list with at least one token")
+        _require(
+            len(self.bad_words) <= MAX_BAD_WORDS, "bad_words", len(self.bad_words), f"at most {MAX_BAD_WORDS} words"
+        )
+        _require(all(word.strip() for word in self.bad_words), "bad_words", "''", "words that are not empty")
+        if self.truncate_prompt_tokens is not None:
+            keep = self.truncate_prompt_tokens
+            _require(
+                keep == -1 or keep >= 1, "truncate_prompt_tokens", keep, "-1 (what the context holds), or at least 1"
+            )
+
+    def validate_ids(self, vocab_size: int) -> None:
+        """Raise RequestError at the first token id that the model does not have."""
+        listed = {"stop_token_ids": self.stop_token_ids, "allowed_token_ids": self.allowed_token_ids or ()}
+        for field, token_ids in (*listed.items(), ("logit_bias", tuple(self.logit_bias))):
+            for token_id in token_ids:
+                _require(0 <= token_id < vocab_size, field, token_id, f"a token id from 0 to {vocab_size - 1}")
 
 
 class TokenParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -68,7 +113,14 @@ class TokenParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     frequency_penalty: float = 0.0
     repetition_penalty: float = 1.0
     stop_token_ids: tuple[int, ...] = ()
-    """Tokens that end the sequence; empty when the request ignores end-of-sequence."""
+    """Tokens that end the sequence; without end-of-sequence when the request ignores it."""
+    min_tokens: int = 0
+    """Output tokens before which no stop token is drawn."""
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    allowed_token_ids: tuple[int, ...] = ()
+    """The only tokens that may be drawn; empty: all."""
+    bad_words: tuple[tuple[int, ...], ...] = ()
+    """Token sequences whose last token is not drawn after the others."""
 
 
 def _require(holds: bool, field: str, value: object, right: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from portico.decode.penalties import apply_penalties, has_penalties
+from portico.decode.adjust import adjust, needs_adjusting
 from portico.decode.random import uniforms
 from portico.decode.sampling import greedy, is_greedy, sample
 from portico.engine.plan import Draw, StepPlan, StepResult
@@ -40,7 +40,7 @@ class TorchRunner:
 def draw_tokens(logits: Tensor, draws: Sequence[Draw]) -> list[int]:
     """The token of each row of logits [rows, vocab], any float dtype, by its row's wishes."""
     tokens = greedy(logits)
-    special = [i for i, draw in enumerate(draws) if not is_greedy(draw.params) or has_penalties(draw.params)]
+    special = [i for i, draw in enumerate(draws) if not is_greedy(draw.params) or _adjusts(draw)]
     if special:
         tokens[special] = _draw_special(logits[special].float(), [draws[i] for i in special])
     result: list[int] = tokens.tolist()
@@ -50,8 +50,8 @@ def draw_tokens(logits: Tensor, draws: Sequence[Draw]) -> list[int]:
 def _draw_special(logits: Tensor, draws: Sequence[Draw]) -> Tensor:
     """Rows that need more than their largest logit; `logits` is float32 and changed in place."""
     for row, draw in zip(logits, draws, strict=True):
-        if has_penalties(draw.params):
-            apply_penalties(row, draw.params, draw.prompt_ids, draw.output_ids)
+        if _adjusts(draw):
+            adjust(row, draw.params, draw.prompt_ids, draw.output_ids)
     tokens = greedy(logits)
     warm = [i for i, draw in enumerate(draws) if not is_greedy(draw.params)]
     if warm:
@@ -59,3 +59,7 @@ def _draw_special(logits: Tensor, draws: Sequence[Draw]) -> Tensor:
         at = uniforms([d.params.seed for d in chosen], [d.choice for d in chosen], [d.position for d in chosen])
         tokens[warm] = sample(logits[warm], [d.params for d in chosen], at)
     return tokens
+
+
+def _adjusts(draw: Draw) -> bool:
+    return needs_adjusting(draw.params, draw.position)

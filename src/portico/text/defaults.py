@@ -49,6 +49,7 @@ def resolve(
     *,
     prompt_len: int,
     max_model_len: int,
+    bad_words: Sequence[Sequence[int]] = (),
     eos_token_ids: Sequence[int],
     max_tokens_param: str = "max_tokens",
     prompt_param: str = "prompt",
@@ -80,7 +81,13 @@ def resolve(
         presence_penalty=sampling.presence_penalty,
         frequency_penalty=sampling.frequency_penalty,
         repetition_penalty=_either(sampling.repetition_penalty, defaults.repetition_penalty),
-        stop_token_ids=() if sampling.ignore_eos else tuple(eos_token_ids),
+        stop_token_ids=tuple(
+            dict.fromkeys((*(() if sampling.ignore_eos else eos_token_ids), *sampling.stop_token_ids))
+        ),
+        min_tokens=sampling.min_tokens,
+        logit_bias=tuple(sampling.logit_bias.items()),
+        allowed_token_ids=tuple(dict.fromkeys(sampling.allowed_token_ids or ())),
+        bad_words=tuple(tuple(word) for word in bad_words),
     )
 
 

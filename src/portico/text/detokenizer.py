@@ -36,21 +36,15 @@ class Vocabulary:
         decoder = json.loads(rust.to_str()).get("decoder")
         rule = _token_rule(decoder)
         self._strip = _leading_spaces(decoder)
-        self._table = (
-            None
-            if rule is None
-            else {
-                token_id: rule.to_bytes(token)
-                for token, token_id in rust.get_vocab(with_added_tokens=True).items()
-                if token_id not in self._hidden
-            }
-        )
+        vocabulary = rust.get_vocab(with_added_tokens=True)
+        self._table = None if rule is None else {i: rule.to_bytes(token) for token, i in vocabulary.items()}
 
-    def detokenizer(self) -> Detokenizer:
+    def detokenizer(self, *, skip_special_tokens: bool = True) -> Detokenizer:
         """A fresh detokeniser for one sequence."""
+        hidden = self._hidden if skip_special_tokens else frozenset()
         if self._table is None:
-            return WindowDetokenizer(self._rust, self._hidden)
-        return ByteDetokenizer(self._table, self._strip)
+            return WindowDetokenizer(self._rust, hidden)
+        return ByteDetokenizer(self._table, self._strip, hidden)
 
 
 class ByteDetokenizer:
@@ -60,13 +54,14 @@ class ByteDetokenizer:
     character still incomplete when the sequence ends never comes out.
     """
 
-    def __init__(self, table: Mapping[int, bytes], strip: int) -> None:
+    def __init__(self, table: Mapping[int, bytes], strip: int, hidden: frozenset[int] = frozenset()) -> None:
         self._table = table
+        self._hidden = hidden
         self._decode = codecs.getincrementaldecoder("utf-8")(errors="replace").decode
         self._strip = strip
 
     def push(self, token_id: int) -> str:
-        text = self._decode(self._table.get(token_id, b""))
+        text = "" if token_id in self._hidden else self._decode(self._table.get(token_id, b""))
         if self._strip and text:
             text = self._without_leading_spaces(text)
         return text

@@ -32,36 +32,71 @@ class TextModel:
 
     def prepare(self, request: GenerationRequest, *, max_model_len: int, vocab_size: int) -> Add:
         """The engine's message for a request; RequestError if it cannot be honoured. Takes time for long prompts."""
-        request.sampling.validate()
-        prompt_ids = self._prompt_ids(request, vocab_size)
+        sampling = request.sampling
+        sampling.validate()
+        sampling.validate_ids(vocab_size)
+        prompt_ids = _truncated(self._prompt_ids(request, vocab_size), sampling, max_model_len)
         if not prompt_ids:
             raise RequestError("The prompt has no tokens.", param=request.prompt_param, code="empty_prompt")
         params = resolve(
-            request.sampling,
+            sampling,
             self.defaults,
             prompt_len=len(prompt_ids),
             max_model_len=max_model_len,
+            bad_words=[ids for word in sampling.bad_words for ids in self._spellings(word)],
             eos_token_ids=self.tokenizer.eos_token_ids,
             max_tokens_param=request.max_tokens_param,
             prompt_param=request.prompt_param,
         )
-        return Add(request.request_id, prompt_ids, params, request.sampling.n)
+        return Add(request.request_id, prompt_ids, params, sampling.n)
 
     def choices(self, sampling: SamplingParams) -> list[ChoiceText]:
         """A fresh token-to-text state for each choice of a request."""
-        return [ChoiceText(self.tokenizer.detokenizer(), sampling.stop) for _ in range(sampling.n)]
+        return [
+            ChoiceText(
+                self.tokenizer.detokenizer(skip_special_tokens=sampling.skip_special_tokens),
+                sampling.stop,
+                min_tokens=sampling.min_tokens,
+                include_stop=sampling.include_stop_str_in_output,
+            )
+            for _ in range(sampling.n)
+        ]
+
+    def echo(self, prompt_ids: Sequence[int], sampling: SamplingParams) -> str:
+        """The prompt as text, as the model sees it."""
+        return self.tokenizer.decode(prompt_ids, skip_special_tokens=sampling.skip_special_tokens)
+
+    def _spellings(self, word: str) -> list[list[int]]:
+        """The tokens of a bad word at the start of a text, and behind a space if they differ in their first only."""
+        bare, spaced = (
+            self.tokenizer.encode(prefix + word.lstrip(), add_special_tokens=False, param="bad_words")
+            for prefix in ("", " ")
+        )
+        return [bare, spaced] if len(bare) == len(spaced) and bare[0] != spaced[0] else [bare]
 
     def _prompt_ids(self, request: GenerationRequest, vocab_size: int) -> list[int]:
         match request.prompt:
             case ChatPrompt(messages, tools):
                 text = self.template.render(messages, tools)
                 # The template writes BOS and the like itself.
-                return self.tokenizer.encode(text, add_special_tokens=False, param=request.prompt_param)
+                special = bool(request.sampling.add_special_tokens)
+                return self.tokenizer.encode(text, add_special_tokens=special, param=request.prompt_param)
             case TextPrompt(text):
-                return self.tokenizer.encode(text, add_special_tokens=True, param=request.prompt_param)
+                special = request.sampling.add_special_tokens is not False
+                return self.tokenizer.encode(text, add_special_tokens=special, param=request.prompt_param)
             case TokenPrompt(token_ids):
                 _check_range(token_ids, vocab_size, request.prompt_param)
                 return list(token_ids)
+
+
+def _truncated(prompt_ids: list[int], sampling: SamplingParams, max_model_len: int) -> list[int]:
+    """The end of the prompt, if the request asks for it."""
+    keep = sampling.truncate_prompt_tokens
+    if keep is None:
+        return prompt_ids
+    if keep == -1:
+        keep = max(1, max_model_len - (sampling.max_tokens or 1))
+    return prompt_ids[-keep:]
 
 
 def _check_range(token_ids: Sequence[int], vocab_size: int, param: str) -> None:

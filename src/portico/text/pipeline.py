@@ -26,6 +26,8 @@ class Prepared:
 
     add: Add
     choices: list[ChoiceText]
+    echo: str = ""
+    """What every choice begins with."""
 
 
 class Pipeline:
@@ -41,7 +43,8 @@ class Pipeline:
 
         def work() -> Prepared:
             add = self.model.prepare(request, max_model_len=loaded.max_model_len, vocab_size=loaded.vocab_size)
-            return Prepared(add, self.model.choices(request.sampling))
+            echo = self.model.echo(add.prompt_ids, request.sampling) if request.echo else ""
+            return Prepared(add, self.model.choices(request.sampling), echo)
 
         if _prompt_size(request) < THREAD_FROM_CHARACTERS:
             return work()
@@ -50,6 +53,9 @@ class Pipeline:
     async def run(self, prepared: Prepared) -> AsyncGenerator[GenerationEvent, None]:
         """The events of a prepared request; closing the generator cancels it in the engine."""
         answer = _Answer(prepared)
+        if prepared.echo:
+            for choice in range(prepared.add.n):
+                yield TextDelta(choice, prepared.echo, 0)
         # Engine clients are generators, whose closing is what cancels; the protocol promises only an iterator.
         source = cast("AsyncGenerator[list[TokenEvent], None]", self.engine.submit(prepared.add))
         async with aclosing(source):

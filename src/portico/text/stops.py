@@ -17,7 +17,8 @@ class StopFinder:
     is followed by its own Knuth-Morris-Pratt automaton, so the work per character does not grow with their length.
     """
 
-    def __init__(self, stops: Sequence[str]) -> None:
+    def __init__(self, stops: Sequence[str], *, include: bool = False) -> None:
+        """`include`: the stop string that ends the text is given out as its end."""
         for stop in stops:
             if len(stop) > MAX_STOP_CHARACTERS:
                 raise RequestError(
@@ -26,24 +27,26 @@ class StopFinder:
                     code="invalid_value",
                 )
         self._needles = [_Needle(stop) for stop in stops]
+        self._include = include
         self._held = ""
         self.hit = False
 
-    def push(self, text: str) -> str:
+    def push(self, text: str, *, search: bool = True) -> str:
         """The part of the text so far, not given out before, that cannot belong to a stop string.
 
         Sets `hit` once a stop string is complete; the text before it has then been given out, and no more will be.
+        Without `search` the text is given out unread: no stop string may begin in it.
         """
         if self.hit:
             return ""
-        if not self._needles:
+        if not self._needles or not search:
             return text
         text, checked = self._held + text, len(self._held)
         for position in range(checked, len(text)):
             ended = [len(needle.stop) for needle in self._needles if needle.step(text[position])]
             if ended:
                 self.hit, self._held = True, ""
-                return text[: position + 1 - max(ended)]
+                return text[: position + 1 - (0 if self._include else max(ended))]
         keep = max(needle.matched for needle in self._needles)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]

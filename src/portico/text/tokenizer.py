@@ -82,9 +82,9 @@ class Tokenizer:
         """The text of a finished sequence of ids, as the tokenizers library gives it."""
         return self._rust.decode(list(token_ids), skip_special_tokens=skip_special_tokens)
 
-    def detokenizer(self) -> Detokenizer:
-        """A fresh incremental detokeniser for one sequence; end-of-sequence and special tokens give no text."""
-        return self._vocabulary.detokenizer()
+    def detokenizer(self, *, skip_special_tokens: bool = True) -> Detokenizer:
+        """A fresh incremental detokeniser for one sequence; special tokens and end-of-sequence may be left out."""
+        return self._vocabulary.detokenizer(skip_special_tokens=skip_special_tokens)
 
 
 def _special_tokens(config: Mapping[str, Any]) -> SpecialTokens:

@@ -50,7 +50,13 @@ def _understand(body: CompletionRequest, request_id: str, service: Service) -> C
         )
     several = len(prompts) > 1
     requests = [
-        GenerationRequest(f"{request_id}-{index}" if several else request_id, prompt, sampling, prompt_param=param)
+        GenerationRequest(
+            f"{request_id}-{index}" if several else request_id,
+            prompt,
+            sampling,
+            echo=bool(body.echo),
+            prompt_param=param,
+        )
         for index, (param, prompt) in enumerate(prompts)
     ]
     return Call(request_id, model, requests, bool(body.stream), body.include_usage, ignored)

@@ -22,7 +22,6 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "audio": (),
     "function_call": ("none", "auto"),
     "functions": ([],),
-    "logit_bias": ({},),
     "modalities": (["text"],),
     "moderation": (),
     "parallel_tool_calls": (True, False),
@@ -40,15 +39,12 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "web_search_options": (),
     # vLLM
     "add_generation_prompt": (True,),
-    "allowed_token_ids": (),
-    "bad_words": ([],),
     "cache_salt": (),
     "chat_template": (),
     "chat_template_kwargs": ({},),
     "continue_final_message": (False,),
     "documents": ([],),
     "early_stopping": (False,),
-    "echo": (False,),
     "guided_choice": (),
     "guided_decoding_backend": (),
     "guided_grammar": (),
@@ -56,13 +52,11 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "guided_regex": (),
     "guided_whitespace_pattern": (),
     "include_reasoning": (True,),
-    "include_stop_str_in_output": (False,),
     "kv_transfer_params": (),
     "length_penalty": (1,),
     "logits_processors": ([],),
     "logprob_token_ids": (),
     "media_io_kwargs": ({},),
-    "min_tokens": (0,),
     "mm_processor_kwargs": ({},),
     "priority": (0,),
     "prompt_embeds": (),
@@ -71,13 +65,10 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "request_id": (),
     "return_token_ids": (False,),
     "return_tokens_as_token_ids": (False,),
-    "skip_special_tokens": (True,),
     "spaces_between_special_tokens": (True, False),
-    "stop_token_ids": ([],),
     "structural_tag": (),
     "structured_outputs": (),
     "thinking_token_budget": (),
-    "truncate_prompt_tokens": (),
     "use_beam_search": (False,),
     "vllm_xargs": ({},),
     # LMDeploy, MLC LLM, Chinese-LLaMA-Alpaca-2, SGLang, llama.cpp
@@ -90,15 +81,14 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "interactive_mode": (False,),
     "json_schema": (),
     "lora_path": (),
-    "min_new_tokens": (0,),
     "num_beams": (1,),
     "regex": (),
     "repeat_penalty": (1,),
     "session_id": (-1,),
     "typical_p": (1,),
 }
-CHAT_ONLY: Mapping[str, tuple[Any, ...]] = {"add_special_tokens": (False,), "logprobs": (False,)}
-COMPLETION_ONLY: Mapping[str, tuple[Any, ...]] = {"add_special_tokens": (True,), "logprobs": ()}
+CHAT_ONLY: Mapping[str, tuple[Any, ...]] = {"echo": (False,), "logprobs": (False,)}
+COMPLETION_ONLY: Mapping[str, tuple[Any, ...]] = {"logprobs": ()}
 STREAM_OPTIONS: Mapping[str, tuple[Any, ...]] = {"continuous_usage_stats": (False,), "include_obfuscation": (False,)}
 
 PRINTABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
+from portico.errors import RequestError
 from portico.protocol.sampling import SamplingParams
 
 Prompt = str | list[str] | list[int] | list[list[int]]
@@ -44,7 +46,25 @@ class GenerationBody(BaseModel):
     repetition_penalty: float | None = Field(
         None, description="Above 0; above 1 keeps away what prompt and answer use."
     )
+    stop_token_ids: list[int] | None = Field(None, description="Token ids that end an answer, besides the model's own.")
+    include_stop_str_in_output: bool | None = Field(
+        None, description="Let the stop string or token that ended an answer be part of it."
+    )
+    min_tokens: int | None = Field(None, description="Tokens before which an answer does not end, 0 to max_tokens.")
+    min_new_tokens: int | None = Field(None, description="LMDeploy's name for min_tokens.")
     ignore_eos: bool | None = Field(None, description="Go on after the model's end of text, up to max_tokens.")
+    logit_bias: dict[str, float] | None = Field(
+        None, description="Token id to what is added to its logit, -100 to 100.", examples=[{"42": -100}]
+    )
+    allowed_token_ids: list[int] | None = Field(None, description="The only token ids that may be drawn.")
+    bad_words: list[str] | None = Field(None, description="Words that an answer never completes.")
+    skip_special_tokens: bool | None = Field(None, description="Leave special tokens out of the text (default: true).")
+    truncate_prompt_tokens: int | None = Field(
+        None, description="Keep this many tokens from the prompt's end; -1: what fits with max_tokens."
+    )
+    add_special_tokens: bool | None = Field(
+        None, description="Add the tokenizer's own (BOS) to the prompt; default: to plain text, not behind a template."
+    )
     user: str | None = Field(None, description="Accepted; has no effect.")
     metadata: dict[str, Any] | None = Field(None, description="Accepted; has no effect.")
 
@@ -63,12 +83,47 @@ class GenerationBody(BaseModel):
             repetition_penalty=self.repetition_penalty,
             seed=self.seed,
             stop=tuple(stop),
+            stop_token_ids=tuple(self.stop_token_ids or ()),
+            include_stop_str_in_output=bool(self.include_stop_str_in_output),
+            min_tokens=self._min_tokens(),
             ignore_eos=bool(self.ignore_eos),
+            logit_bias=_token_biases(self.logit_bias or {}),
+            allowed_token_ids=None if self.allowed_token_ids is None else tuple(self.allowed_token_ids),
+            bad_words=tuple(self.bad_words or ()),
+            skip_special_tokens=self.skip_special_tokens is not False,
+            truncate_prompt_tokens=self.truncate_prompt_tokens,
+            add_special_tokens=self.add_special_tokens,
         )
+
+    def _min_tokens(self) -> int:
+        names = {"min_tokens": self.min_tokens, "min_new_tokens": self.min_new_tokens}
+        given = {name: value for name, value in names.items() if value is not None}
+        if len(set(given.values())) > 1:
+            raise RequestError(
+                f"min_tokens is {self.min_tokens} and min_new_tokens is {self.min_new_tokens}; they are two names of "
+                "one parameter: give one.",
+                param="min_new_tokens",
+                code="invalid_value",
+            )
+        return next(iter(given.values()), 0)
 
     @property
     def include_usage(self) -> bool:
         return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+
+def _token_biases(given: Mapping[str, float]) -> dict[int, float]:
+    """JSON has string keys only."""
+    biases = {}
+    for name, bias in given.items():
+        if not (name.isascii() and name.isdecimal()):
+            raise RequestError(
+                f"logit_bias has the key {name[:40]!r}; keys must be token ids.",
+                param="logit_bias",
+                code="invalid_value",
+            )
+        biases[int(name)] = bias
+    return biases
 
 
 class ChatMessage(BaseModel):
@@ -100,6 +155,7 @@ class CompletionRequest(GenerationBody):
         description="A text, token ids, or a list of either; each prompt gets its own answers.",
         examples=["Once upon a time"],
     )
+    echo: bool | None = Field(None, description="Begin each answer with the prompt's text.")
 
 
 class PromptTokensDetails(BaseModel):

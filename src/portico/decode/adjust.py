@@ -1,0 +1,56 @@
+"""Everything that changes a row's logits before its token is drawn: what may not come, biases, penalties."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from portico.decode.penalties import apply_penalties, has_penalties
+from portico.errors import EngineError
+from portico.protocol.sampling import TokenParams
+
+
+def needs_adjusting(params: TokenParams, position: int) -> bool:
+    """Whether `adjust` would do anything to the row that draws output token `position`."""
+    return bool(
+        params.logit_bias
+        or params.allowed_token_ids
+        or params.bad_words
+        or position < params.min_tokens
+        or has_penalties(params)
+    )
+
+
+def adjust(logits: Tensor, params: TokenParams, prompt_ids: Sequence[int], output_ids: Sequence[int]) -> None:
+    """Change the float32 logits [vocab] of one row in place; raises EngineError if no token is left.
+
+    First what is allowed, then what is banned, then biases, then penalties, as in vLLM.
+    """
+    if params.allowed_token_ids:
+        allowed = torch.tensor(params.allowed_token_ids, device=logits.device)
+        kept = logits[allowed]
+        logits.fill_(-torch.inf)
+        logits[allowed] = kept
+    banned = list(_banned(params, output_ids))
+    if banned:
+        logits[torch.tensor(banned, device=logits.device)] = -torch.inf
+    if params.logit_bias:
+        ids, biases = zip(*params.logit_bias, strict=True)
+        logits[torch.tensor(ids, device=logits.device)] += torch.tensor(biases, device=logits.device)
+    if has_penalties(params):
+        apply_penalties(logits, params, prompt_ids, output_ids)
+    if (banned or params.allowed_token_ids) and bool(logits.max() == -torch.inf):
+        raise EngineError(
+            f"No token is left for output position {len(output_ids)}: allowed_token_ids, bad_words and min_tokens "
+            "exclude all."
+        )
+
+
+def _banned(params: TokenParams, output_ids: Sequence[int]) -> Iterator[int]:
+    if len(output_ids) < params.min_tokens:
+        yield from params.stop_token_ids
+    for *before, last in params.bad_words:
+        if not before or list(output_ids[-len(before) :]) == before:
+            yield last
