@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import openai
 import pytest
@@ -153,6 +154,47 @@ def test_what_a_request_can_ask_of_tokens(client: OpenAI, tokenizer: Tokenizer) 
     assert raw(client, truncate_prompt_tokens=1, echo=True).startswith(last)
 
 
+def test_chat_logprobs_whole_and_streamed(client: OpenAI) -> None:
+    question: Any = [{"role": "user", "content": "告诉我中国的首都在哪里"}]
+    asked: Any = {"model": "portico-demo", "messages": question, "temperature": 0, "logprobs": True, "top_logprobs": 3}
+    choice = client.chat.completions.create(**asked).choices[0]
+    assert choice.logprobs is not None
+    content = choice.logprobs.content
+    assert content is not None
+    assert b"".join(bytes(entry.bytes or []) for entry in content).decode() == choice.message.content
+    for entry in content:
+        assert len(entry.top_logprobs) == 3
+        assert entry.top_logprobs[0].logprob == entry.logprob <= 0  # greedy
+    streamed = []
+    for chunk in client.chat.completions.create(**asked, stream=True):
+        if chunk.choices and chunk.choices[0].logprobs is not None:
+            streamed += chunk.choices[0].logprobs.content or []
+    assert streamed == content
+
+
+def test_completion_logprobs_and_offsets(client: OpenAI) -> None:
+    asked: Any = {"model": "portico-demo", "prompt": ["The capital of France is"], "temperature": 0, "max_tokens": 8}
+    choice = client.completions.create(**asked, logprobs=2).choices[0]
+    told = choice.logprobs
+    assert told is not None
+    assert told.tokens is not None
+    assert told.text_offset is not None
+    assert "".join(told.tokens) == choice.text
+    for token, offset in zip(told.tokens, told.text_offset, strict=True):
+        assert choice.text[offset:].startswith(token)
+    for token, logprob, top in zip(told.tokens, told.token_logprobs or [], told.top_logprobs or [], strict=True):
+        assert top[token] == logprob == max(top.values())
+        assert len(top) == 2
+    streamed: list[int] = []
+    for chunk in client.completions.create(**asked, logprobs=2, stream=True):
+        if chunk.choices[0].logprobs is not None:
+            streamed += chunk.choices[0].logprobs.text_offset or []
+    assert streamed == told.text_offset
+    named = client.completions.create(**asked, logprobs=0, extra_body={"return_tokens_as_token_ids": True})
+    assert named.choices[0].logprobs is not None
+    assert all(token.startswith("token_id:") for token in named.choices[0].logprobs.tokens or [])
+
+
 def test_an_answer_that_no_token_may_begin_ends_with_a_clear_error(client: OpenAI) -> None:
     with pytest.raises(openai.APIStatusError, match="No token is left"):
         raw(client, allowed_token_ids=[5], logit_bias={}, bad_words=["ignored"], stop_token_ids=[5], min_tokens=2)
@@ -165,7 +207,7 @@ def test_an_answer_that_no_token_may_begin_ends_with_a_clear_error(client: OpenA
         ({"temperature": 3}, "temperature", "at most 2"),
         ({"max_tokens": 100_000}, "max_tokens", "4096"),
         ({"extra_body": {"guided_json": {}}}, "guided_json", "guided_json"),
-        ({"logprobs": True}, "logprobs", "logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "20"),
     ],
 )
 def test_errors_name_the_field(client: OpenAI, wrong: dict[str, object], param: str, words: str) -> None:

@@ -55,7 +55,8 @@ class MemoryRunner:
                 block, slot = divmod(row.start + offset, self.block_size)
                 assert row.blocks[block] != 0
                 self.slots[row.blocks[block]][slot] = token
-        return StepResult([self._draw(row) for row in plan.rows if row.draw is not None])
+        drawn = [self._draw(row) for row in plan.rows if row.draw is not None]
+        return StepResult(drawn, [None] * len(drawn))
 
     def _draw(self, row: Row) -> int:
         assert row.draw is not None

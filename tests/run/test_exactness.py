@@ -153,3 +153,26 @@ def test_a_seed_says_the_same_in_every_company(model: Loaded) -> None:
     assert alone["me", 0] != alone["me", 1]
     for choice in (0, 1):
         assert crowd["me", choice] == alone["me", choice]
+
+
+def test_logprobs_are_the_oracles(model: Loaded) -> None:
+    folder, oracle, _ = model
+    ids = prompt(20, seed=8)
+    served = Served(folder)
+    params = TokenParams(max_tokens=6, seed=3, temperature=1.0, logprobs=4, logit_bias=((7, 20.0),), min_tokens=2)
+    served.engine.add(Add("one", ids, params))
+    served.engine.add(greedy("other", prompt(9)))
+    tokens, told = [], []
+    while served.engine.has_work:
+        for event in served.engine.step().events:
+            if event.request_id == "one":
+                assert event.logprobs is not None
+                tokens += event.token_ids
+                told += event.logprobs
+            else:
+                assert event.logprobs is None
+    exact = oracle_logits(oracle, ids + tokens).log_softmax(-1)[len(ids) - 1 :]
+    assert len(told) == 6
+    for place, (token, logprobs) in enumerate(zip(tokens, told, strict=True)):
+        assert logprobs.logprob == pytest.approx(float(exact[place, token]), abs=2e-3)
+        assert logprobs.top == pytest.approx(exact[place].topk(4).values.tolist(), abs=2e-3)

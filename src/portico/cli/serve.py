@@ -77,7 +77,9 @@ async def _serve(process: EngineProcess, folder: Path, names: Sequence[str], opt
     listener = bind(options.host, options.port)
     client = AsyncEngineClient(process)
     try:
-        settings = ServerSettings(model_names=tuple(names), api_keys=options.api_key, version=__version__)
+        settings = ServerSettings(
+            model_names=tuple(names), api_keys=options.api_key, version=__version__, max_logprobs=options.max_logprobs
+        )
         app = create_app(client, TextModel.load(folder), settings)
         stop = asyncio.Event()
         server = asyncio.create_task(serve(app, listener, drain_seconds=options.drain_timeout, stop=stop))

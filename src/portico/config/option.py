@@ -90,6 +90,13 @@ def parse_positive(text: str) -> int:
     return int(text)
 
 
+def parse_count(text: str) -> int:
+    """A whole number, 0 included."""
+    if not re.fullmatch(r"\d+", text.strip()):
+        raise ValueError("it must be a whole number of at least 0")
+    return int(text)
+
+
 def parse_port(text: str) -> int:
     """A TCP port; 0 lets the system choose."""
     if not re.fullmatch(r"\d+", text.strip()) or int(text) > 65535:

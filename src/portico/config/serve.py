@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from portico.config.engine import DtypeName, EngineConfig
-from portico.config.option import option, parse_port, parse_positive, parse_seconds, parse_size
+from portico.config.option import option, parse_count, parse_port, parse_positive, parse_seconds, parse_size
 
 SERVER = "server"
 MODEL = "model"
@@ -29,6 +29,9 @@ class ServeOptions:
         5.0, "seconds that running requests get to finish at Ctrl-C or SIGTERM",
         group=SERVER, parse=parse_seconds, metavar="SECONDS",
     )  # fmt: skip
+    max_logprobs: int = option(
+        20, "likeliest tokens that 'logprobs' of a completion may ask for", group=SERVER, parse=parse_count, metavar="N"
+    )
     log_level: str = option("info", "how much to log", group=SERVER, choices=LOG_LEVELS)
     served_model_name: tuple[str, ...] = option(
         (), "name under which clients ask for the model; several make aliases (default: MODEL as given)",

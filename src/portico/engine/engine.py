@@ -10,7 +10,7 @@ from portico.engine.plan import Row, Runner, StepPlan, StepResult
 from portico.engine.scheduler import Limits, Scheduler
 from portico.engine.sequence import Request, Sequence
 from portico.errors import PorticoError
-from portico.protocol.messages import Add, Cancel, EngineStats, StepDone, TokenEvent
+from portico.protocol.messages import Add, Cancel, EngineStats, StepDone, TokenEvent, TokenLogprobs
 
 log = logging.getLogger(__name__)
 
@@ -101,25 +101,28 @@ class Engine:
     def _run(self, plan: StepPlan) -> tuple[StepResult, dict[int, str]]:
         """Run a plan; if that fails, run its rows one by one, so that only those that fail alone are lost."""
         if not plan.rows:
-            return StepResult(()), {}
+            return StepResult((), ()), {}
         try:
             return self._runner.run(plan), {}
         except Exception:
             log.exception("a step of %d rows failed; running its rows one by one", len(plan.rows))
         tokens: list[int] = []
+        logprobs: list[TokenLogprobs | None] = []
         failed: dict[int, str] = {}
         for row in plan.rows:
             try:
-                tokens += self._runner.run(StepPlan((row,))).token_ids
+                result = self._runner.run(StepPlan((row,)))
+                tokens += result.token_ids
+                logprobs += result.logprobs
             except Exception as error:
                 known = isinstance(error, PorticoError)
                 failed[row.sequence_id] = str(error) if known else f"the model step failed: {type(error).__name__}"
                 log.exception("request %s failed", self._living[row.sequence_id].request.id)
-        return StepResult(tokens), failed
+        return StepResult(tokens, logprobs), failed
 
     def _apply(self, plan: StepPlan, result: StepResult, failed: dict[int, str]) -> StepDone:
         events, self._refused = self._refused, []
-        drawn = iter(result.token_ids)
+        drawn = zip(result.token_ids, result.logprobs, strict=True)
         for row in plan.rows:
             sequence = self._living[row.sequence_id]
             error = failed.get(sequence.id)
@@ -129,12 +132,12 @@ class Engine:
                 continue
             self.scheduler.computed(sequence, len(row.token_ids))
             if row.draw is not None:
-                events.append(self._accept(sequence, row, next(drawn)))
+                events.append(self._accept(sequence, row, *next(drawn)))
         if plan.rows:
             self._steps += 1
         return StepDone(events, self.stats())
 
-    def _accept(self, sequence: Sequence, row: Row, token: int) -> TokenEvent:
+    def _accept(self, sequence: Sequence, row: Row, token: int, logprobs: TokenLogprobs | None) -> TokenEvent:
         """Append a drawn token, and end the sequence if that token or its length says so."""
         if not sequence.output_ids:
             self._prompt_tokens += len(sequence.request.prompt_ids)
@@ -145,7 +148,8 @@ class Engine:
         finish = self._ending(sequence, token)
         if finish is not None:
             self._end(sequence)
-        return TokenEvent(sequence.request.id, sequence.choice, [token], finish, sequence.cached_tokens)
+        told = None if logprobs is None else [logprobs]
+        return TokenEvent(sequence.request.id, sequence.choice, [token], finish, sequence.cached_tokens, logprobs=told)
 
     def _ending(self, sequence: Sequence, token: int) -> Ending | None:
         if token in sequence.params.stop_token_ids:

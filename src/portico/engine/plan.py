@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from portico.protocol.messages import TokenLogprobs
 from portico.protocol.sampling import TokenParams
 
 
@@ -48,9 +49,12 @@ class StepPlan:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """The drawn token of each row that has a `draw`, in the order of those rows."""
+    """What came of each row that has a `draw`, in the order of those rows."""
 
     token_ids: Sequence[int]
+    """The drawn tokens."""
+    logprobs: Sequence[TokenLogprobs | None]
+    """Of the drawn tokens whose request asked for them."""
 
 
 class Runner(Protocol):

@@ -32,6 +32,18 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
 ToEngine = Add | Cancel | Stop
 
 
+class TokenLogprobs(msgspec.Struct, frozen=True, array_like=True):
+    """Natural logarithms of probabilities in the model's own distribution at one place."""
+
+    logprob: float
+    """Of the token that stands there."""
+    rank: int
+    """How many tokens are at least as likely as it."""
+    top_ids: list[int]
+    """The likeliest tokens, falling."""
+    top: list[float]
+
+
 class TokenEvent(msgspec.Struct, frozen=True, array_like=True):
     """What one step gave one choice of a request."""
 
@@ -43,6 +55,8 @@ class TokenEvent(msgspec.Struct, frozen=True, array_like=True):
     """Prompt tokens that were taken from the prefix cache."""
     error: str | None = None
     """With finish "error": one line that says what failed."""
+    logprobs: list[TokenLogprobs] | None = None
+    """Of each of the tokens, where the request asked for them."""
 
 
 class EngineStats(msgspec.Struct, frozen=True, array_like=True):

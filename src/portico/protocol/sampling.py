@@ -13,6 +13,7 @@ MAX_STOP_STRINGS = 16
 MAX_CHOICES = 128
 MAX_BIASES = 1024
 MAX_BAD_WORDS = 1024
+MAX_LOGPROBS = 1024
 
 
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +30,9 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     they begin a word or follow a space; `logit_bias` is added to the logits of its tokens. `truncate_prompt_tokens`
     keeps that many tokens from the prompt's end, -1 as many as the context holds with `max_tokens`.
     `add_special_tokens` None means: for plain text yes, behind a chat template no.
+
+    `logprobs` asks for the log-probability of each token, and of so many of the likeliest in its place, in the model's
+    own distribution: before penalties, biases and temperature.
     """
 
     n: int = 1
@@ -52,6 +56,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     skip_special_tokens: bool = True
     truncate_prompt_tokens: int | None = None
     add_special_tokens: bool | None = None
+    logprobs: int | None = None
 
     def validate(self) -> None:
         """Raise RequestError, naming the field and its range, at the first value out of range."""
@@ -79,6 +84,8 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
         _require(len(self.logit_bias) <= MAX_BIASES, "logit_bias", len(self.logit_bias), f"at most {MAX_BIASES} tokens")
         for token_id, bias in self.logit_bias.items():
             _require_range(f"logit_bias.{token_id}", bias, -100.0, 100.0)
+        if self.logprobs is not None:
+            _require(0 <= self.logprobs <= MAX_LOGPROBS, "logprobs", self.logprobs, f"from 0 to {MAX_LOGPROBS}")
         _require(self.allowed_token_ids != (), "allowed_token_ids", "[]", "a list with at least one token")
         _require(
             len(self.bad_words) <= MAX_BAD_WORDS, "bad_words", len(self.bad_words), f"at most {MAX_BAD_WORDS} words"
@@ -121,6 +128,8 @@ class TokenParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """The only tokens that may be drawn; empty: all."""
     bad_words: tuple[tuple[int, ...], ...] = ()
     """Token sequences whose last token is not drawn after the others."""
+    logprobs: int | None = None
+    """How many of the likeliest tokens to report beside each drawn one; None: report nothing."""
 
 
 def _require(holds: bool, field: str, value: object, right: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from portico.protocol.events import Failure, Finish, FinishReason, GenerationEvent, TextDelta, Usage
+from portico.protocol.events import Failure, Finish, FinishReason, GenerationEvent, TextDelta, TokenInfo, Usage
 from portico.text.pipeline import Pipeline, Prepared
 
 QUEUED_EVENTS = 256
@@ -18,6 +18,8 @@ class Answer:
     """Everything a request gave."""
 
     texts: list[str]
+    tokens: list[list[TokenInfo]]
+    """Of each text, where the request asked for log-probabilities."""
     reasons: list[FinishReason]
     usage: Usage
 
@@ -25,20 +27,22 @@ class Answer:
 async def fold(events: AsyncGenerator[GenerationEvent, None], choices: int) -> Answer:
     """Read all events of a request with this many choices; raises the error of a Failure."""
     texts: list[list[str]] = [[] for _ in range(choices)]
+    tokens: list[list[TokenInfo]] = [[] for _ in range(choices)]
     reasons: list[FinishReason] = ["stop"] * choices
     usage = Usage(0, 0, 0)
     async with aclosing(events):
         async for event in events:
             match event:
-                case TextDelta(choice, text):
+                case TextDelta(choice, text, tokens=infos):
                     texts[choice].append(text)
+                    tokens[choice] += infos
                 case Finish(choice, reason):
                     reasons[choice] = reason
                 case Usage():
                     usage = event
                 case Failure(error):
                     raise error
-    return Answer(["".join(pieces) for pieces in texts], reasons, usage)
+    return Answer(["".join(pieces) for pieces in texts], tokens, reasons, usage)
 
 
 async def run_all(pipeline: Pipeline, prepared: Sequence[Prepared]) -> AsyncGenerator[GenerationEvent, None]:

@@ -16,4 +16,6 @@ class ServerSettings:
     api_keys: tuple[str, ...] = ()
     """Keys of which a client must send one as a bearer token; none: everybody is welcome."""
     version: str = "0"
+    max_logprobs: int = 20
+    """Likeliest tokens that a completion may ask to see."""
     max_body_bytes: int = 32 * MIB

@@ -22,6 +22,8 @@ class ChoiceText:
         self._include_stop = include_stop
         self.token_count = 0
         """Tokens that belong to the answer: up to the one that completed a stop string."""
+        self.said = 0
+        """Those of them that are part of its text: a stop token need not be."""
         self.finished: FinishReason | None = None
 
     @property
@@ -41,6 +43,7 @@ class ChoiceText:
             self.token_count += 1
             if index == stop_token and not self._include_stop:
                 break
+            self.said += 1
             text = self._detokenizer.push(token_id)
             pieces.append(self._stops.push(text, search=self.token_count > self._min_tokens))
             if self._stops.hit:

@@ -88,6 +88,7 @@ def resolve(
         logit_bias=tuple(sampling.logit_bias.items()),
         allowed_token_ids=tuple(dict.fromkeys(sampling.allowed_token_ids or ())),
         bad_words=tuple(tuple(word) for word in bad_words),
+        logprobs=sampling.logprobs,
     )
 
 

@@ -39,6 +39,12 @@ class Vocabulary:
         vocabulary = rust.get_vocab(with_added_tokens=True)
         self._table = None if rule is None else {i: rule.to_bytes(token) for token, i in vocabulary.items()}
 
+    def bytes_of(self, token_id: int) -> bytes:
+        """What a token stands for, special or not."""
+        if self._table is not None:
+            return self._table.get(token_id, b"")
+        return self._rust.decode([token_id], skip_special_tokens=False).encode()
+
     def detokenizer(self, *, skip_special_tokens: bool = True) -> Detokenizer:
         """A fresh detokeniser for one sequence."""
         hidden = self._hidden if skip_special_tokens else frozenset()

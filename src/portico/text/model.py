@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from portico.errors import RequestError
-from portico.protocol.messages import Add
+from portico.protocol.events import TokenInfo, TokenText
+from portico.protocol.messages import Add, TokenLogprobs
 from portico.protocol.request import ChatPrompt, GenerationRequest, TextPrompt, TokenPrompt
 from portico.protocol.sampling import SamplingParams
 from portico.text.choice import ChoiceText
@@ -65,6 +66,17 @@ class TextModel:
     def echo(self, prompt_ids: Sequence[int], sampling: SamplingParams) -> str:
         """The prompt as text, as the model sees it."""
         return self.tokenizer.decode(prompt_ids, skip_special_tokens=sampling.skip_special_tokens)
+
+    def token_infos(self, token_ids: Sequence[int], logprobs: Sequence[TokenLogprobs]) -> list[TokenInfo]:
+        """Tokens with their log-probabilities, as text."""
+        infos = []
+        for token_id, told in zip(token_ids, logprobs, strict=True):
+            top = [self._token_text(other, value) for other, value in zip(told.top_ids, told.top, strict=True)]
+            infos.append(TokenInfo(self._token_text(token_id, told.logprob), top))
+        return infos
+
+    def _token_text(self, token_id: int, logprob: float) -> TokenText:
+        return TokenText(token_id, self.tokenizer.bytes_of(token_id), logprob)
 
     def _spellings(self, word: str) -> list[list[int]]:
         """The tokens of a bad word at the start of a text, and behind a space if they differ in their first only."""

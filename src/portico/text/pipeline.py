@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from portico.errors import EngineError, RequestError
-from portico.protocol.events import Failure, Finish, GenerationEvent, TextDelta, Usage
+from portico.protocol.events import Failure, Finish, GenerationEvent, TextDelta, TokenInfo, Usage
 from portico.protocol.messages import Add, TokenEvent
 from portico.protocol.request import ChatPrompt, GenerationRequest, TextPrompt, TokenPrompt
 from portico.text.choice import ChoiceText
@@ -52,7 +52,7 @@ class Pipeline:
 
     async def run(self, prepared: Prepared) -> AsyncGenerator[GenerationEvent, None]:
         """The events of a prepared request; closing the generator cancels it in the engine."""
-        answer = _Answer(prepared)
+        answer = _Answer(prepared, self.model)
         if prepared.echo:
             for choice in range(prepared.add.n):
                 yield TextDelta(choice, prepared.echo, 0)
@@ -86,8 +86,10 @@ class Pipeline:
 class _Answer:
     """What is known of a running answer: which choices go on, what they cost, what their text is."""
 
-    def __init__(self, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared, model: TextModel) -> None:
         self._prepared = prepared
+        self._model = model
+        self._infos: list[list[TokenInfo]] = [[] for _ in prepared.choices]
         self._running = set(range(prepared.add.n))
         self._uncounted = [0] * prepared.add.n
         self._cached_tokens = 0
@@ -109,13 +111,18 @@ class _Answer:
             return [Failure(EngineError(event.error or "The engine failed."))]
         self._cached_tokens = max(self._cached_tokens, event.cached_tokens)
         choice = self._prepared.choices[event.choice]
-        before = choice.token_count
+        before, said = choice.token_count, choice.said
         text, finish = choice.feed(event.token_ids, event.finish)
         self._uncounted[event.choice] += choice.token_count - before
+        infos = self._infos[event.choice]
+        if event.logprobs is not None:
+            new = choice.said - said
+            infos += self._model.token_infos(event.token_ids[:new], event.logprobs[:new])
         events: list[GenerationEvent] = []
-        if text:
-            events.append(TextDelta(event.choice, text, self._uncounted[event.choice]))
+        if text or (finish is not None and infos):
+            events.append(TextDelta(event.choice, text, self._uncounted[event.choice], tuple(infos)))
             self._uncounted[event.choice] = 0
+            self._infos[event.choice] = []
         if finish is not None:
             self._running.discard(event.choice)
             self.ended_by_text = choice.stopped_by_text

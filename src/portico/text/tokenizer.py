@@ -82,6 +82,10 @@ class Tokenizer:
         """The text of a finished sequence of ids, as the tokenizers library gives it."""
         return self._rust.decode(list(token_ids), skip_special_tokens=skip_special_tokens)
 
+    def bytes_of(self, token_id: int) -> bytes:
+        """The bytes that a token stands for; they may be a part of a character."""
+        return self._vocabulary.bytes_of(token_id)
+
     def detokenizer(self, *, skip_special_tokens: bool = True) -> Detokenizer:
         """A fresh incremental detokeniser for one sequence; special tokens and end-of-sequence may be left out."""
         return self._vocabulary.detokenizer(skip_special_tokens=skip_special_tokens)

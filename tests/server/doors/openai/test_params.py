@@ -47,6 +47,9 @@ def test_neutral_values_are_accepted(server: LiveServer) -> None:
         ({"tool_choice": "required"}, 400),
         ({"logprobs": 0}, 400),
         ({"top_logprobs": False}, 400),
+        ({"top_logprobs": 2}, 400),
+        ({"top_logprobs": 0}, 200),
+        ({"logprobs": True, "top_logprobs": 21}, 400),
         ({"length_penalty": 1.0}, 200),
     ],
 )

@@ -13,13 +13,18 @@ import msgspec
 from fastapi import Request
 from starlette.responses import Response
 
+from portico.protocol.events import TextDelta
 from portico.protocol.request import GenerationRequest
 from portico.server.disconnect import while_connected
 from portico.server.doors.openai.chunks import CHAT, DONE, ChunkWriter, Form, last_words, usage_fields
+from portico.server.doors.openai.logprobs import Logprobs
 from portico.server.fold import Answer, fold, run_all
 from portico.server.service import Service
 from portico.server.sse import EventStream
 from portico.text.pipeline import Pipeline, Prepared
+
+ChoiceBody = Callable[[int, str], dict[str, Any]]
+"""A choice's number and text as its kind of completion writes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +38,15 @@ class Call:
     stream: bool
     include_usage: bool
     headers: dict[str, str]
+    logprobs: Logprobs | None = None
+    """How the log-probabilities are written, where the request asks for them."""
 
     @property
     def choices(self) -> int:
         return sum(request.sampling.n for request in self.requests)
 
 
-async def answer(
-    http: Request, call: Call, service: Service, *, form: Form, choice_body: Callable[[int, str, str], dict[str, Any]]
-) -> Response:
+async def answer(http: Request, call: Call, service: Service, *, form: Form, choice_body: ChoiceBody) -> Response:
     """Run a call to its end, or start its stream; whatever is wrong with it is raised before anything is sent."""
     prepared = await while_connected(http.receive, _prepare(service.pipeline, call.requests))
     head: dict[str, object] = {
@@ -51,11 +56,11 @@ async def answer(
         "system_fingerprint": f"portico-{service.settings.version}",
     }
     if call.stream:
-        writer = ChunkWriter(form, head, include_usage=call.include_usage)
+        writer = ChunkWriter(form, head, include_usage=call.include_usage, logprobs=call.logprobs)
         events = _chunks(service.pipeline, prepared, writer, roles=call.choices if form is CHAT else 0)
         return EventStream(events, on_crash=last_words, headers=call.headers)
     whole = await while_connected(http.receive, fold(run_all(service.pipeline, prepared), call.choices))
-    body = {**head, "object": form.object.removesuffix(".chunk"), **_answer_fields(whole, choice_body)}
+    body = {**head, "object": form.object.removesuffix(".chunk"), **_answer_fields(whole, choice_body, call.logprobs)}
     return Response(msgspec.json.encode(body), headers=call.headers, media_type="application/json")
 
 
@@ -79,9 +84,9 @@ async def _chunks(
     yield DONE
 
 
-def _answer_fields(whole: Answer, choice_body: Callable[[int, str, str], dict[str, Any]]) -> dict[str, Any]:
-    pairs = zip(whole.texts, whole.reasons, strict=True)
-    return {
-        "choices": [choice_body(index, text, reason) for index, (text, reason) in enumerate(pairs)],
-        "usage": usage_fields(whole.usage),
-    }
+def _answer_fields(whole: Answer, choice_body: ChoiceBody, logprobs: Logprobs | None) -> dict[str, Any]:
+    choices = []
+    for index, (text, tokens, reason) in enumerate(zip(whole.texts, whole.tokens, whole.reasons, strict=True)):
+        told = None if logprobs is None else logprobs.write(TextDelta(index, text, len(tokens), tokens))
+        choices.append({**choice_body(index, text), "logprobs": told, "finish_reason": reason})
+    return {"choices": choices, "usage": usage_fields(whole.usage)}

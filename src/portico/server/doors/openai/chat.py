@@ -13,6 +13,7 @@ from portico.server.body import read_body
 from portico.server.doors.openai.answer import Call, answer
 from portico.server.doors.openai.chunks import CHAT
 from portico.server.doors.openai.docs import describe
+from portico.server.doors.openai.logprobs import ChatLogprobs, chat_count
 from portico.server.doors.openai.params import CHAT_ONLY, check_fields
 from portico.server.doors.openai.schema import ChatCompletion, ChatCompletionRequest, ChatMessage
 from portico.server.middleware import context_of
@@ -37,14 +38,16 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
     model = service.resolve_model(body.model)
     ignored = check_fields(body, CHAT_ONLY, service)
     newer = body.max_completion_tokens is not None
+    logprobs = chat_count(body.logprobs, body.top_logprobs)
     request = GenerationRequest(
         request_id,
         ChatPrompt([_message(index, message) for index, message in enumerate(body.messages)]),
-        body.sampling(body.max_completion_tokens if newer else body.max_tokens),
+        body.sampling(body.max_completion_tokens if newer else body.max_tokens, logprobs),
         max_tokens_param="max_completion_tokens" if newer else "max_tokens",
         prompt_param="messages",
     )
-    return Call(request_id, model, [request], bool(body.stream), body.include_usage, ignored)
+    told = None if logprobs is None else ChatLogprobs(bool(body.return_tokens_as_token_ids))
+    return Call(request_id, model, [request], bool(body.stream), body.include_usage, ignored, told)
 
 
 def _message(index: int, message: ChatMessage) -> dict[str, Any]:
@@ -55,6 +58,5 @@ def _message(index: int, message: ChatMessage) -> dict[str, Any]:
     return message.model_dump(exclude_unset=True)
 
 
-def _choice(index: int, text: str, reason: str) -> dict[str, Any]:
-    message = {"role": "assistant", "content": text, "refusal": None}
-    return {"index": index, "message": message, "logprobs": None, "finish_reason": reason}
+def _choice(index: int, text: str) -> dict[str, Any]:
+    return {"index": index, "message": {"role": "assistant", "content": text, "refusal": None}}

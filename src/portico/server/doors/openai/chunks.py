@@ -8,6 +8,7 @@ import msgspec
 
 from portico.errors import RequestError
 from portico.protocol.events import Failure, Finish, GenerationEvent, TextDelta, Usage
+from portico.server.doors.openai.logprobs import Logprobs
 from portico.server.errors import error_body
 
 DONE = b"data: [DONE]\n\n"
@@ -33,13 +34,17 @@ COMPLETION = Form("text_completion", b'"text":', b"", b'"text":""')
 class ChunkWriter:
     """Writes the events of one request as server-sent events, one for each."""
 
-    def __init__(self, form: Form, head: dict[str, object], *, include_usage: bool) -> None:
+    def __init__(
+        self, form: Form, head: dict[str, object], *, include_usage: bool, logprobs: Logprobs | None = None
+    ) -> None:
         """`head` are the fields that all chunks have: id, created, model and so on."""
         self._form = form
+        self._logprobs = logprobs
         self._include_usage = include_usage
         self._open = b"data: " + _encode({**head, "object": form.object})[:-1] + b',"choices":['
         null_usage = b',"usage":null' if include_usage else b""
-        self._more = form.after + b',"logprobs":null,"finish_reason":null}]' + null_usage + b"}\n\n"
+        self._end = b',"finish_reason":null}]' + null_usage + b"}\n\n"
+        self._more = form.after + b',"logprobs":null' + self._end
         self._null_usage = null_usage
 
     def role(self, choice: int) -> bytes:
@@ -50,8 +55,11 @@ class ChunkWriter:
     def write(self, event: GenerationEvent) -> bytes:
         """One event; empty for a usage that was not asked for."""
         match event:
-            case TextDelta(choice, text):
-                return b'%b{"index":%d,%b%b%b' % (self._open, choice, self._form.before, _encode(text), self._more)
+            case TextDelta(choice, text, tokens=tokens):
+                more = self._more
+                if tokens and self._logprobs is not None:
+                    more = b'%b,"logprobs":%b%b' % (self._form.after, _encode(self._logprobs.write(event)), self._end)
+                return b'%b{"index":%d,%b%b%b' % (self._open, choice, self._form.before, _encode(text), more)
             case Finish(choice, reason):
                 ending = b'%b,"logprobs":null,"finish_reason":%b}]' % (self._form.end, _encode(reason))
                 return b'%b{"index":%d,%b%b}\n\n' % (self._open, choice, ending, self._null_usage)

@@ -13,6 +13,7 @@ from portico.server.body import read_body
 from portico.server.doors.openai.answer import Call, answer
 from portico.server.doors.openai.chunks import COMPLETION
 from portico.server.doors.openai.docs import describe
+from portico.server.doors.openai.logprobs import CompletionLogprobs, completion_count
 from portico.server.doors.openai.params import COMPLETION_ONLY, check_fields
 from portico.server.doors.openai.schema import Completion, CompletionRequest
 from portico.server.middleware import context_of
@@ -41,7 +42,14 @@ def _understand(body: CompletionRequest, request_id: str, service: Service) -> C
     model = service.resolve_model(body.model)
     ignored = check_fields(body, COMPLETION_ONLY, service)
     prompts = read_prompts(body.prompt)
-    sampling = body.sampling(DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens)
+    logprobs = completion_count(body.logprobs, service.settings.max_logprobs)
+    if body.echo and logprobs is not None:
+        raise RequestError(
+            "logprobs of an echoed prompt are not supported yet; leave echo or logprobs out.",
+            param="echo",
+            code="unsupported_parameter",
+        )
+    sampling = body.sampling(DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens, logprobs)
     if len(prompts) * sampling.n > MAX_ANSWERS:
         raise RequestError(
             f"n is {sampling.n} for {len(prompts)} prompts; a request may have at most {MAX_ANSWERS} answers.",
@@ -59,7 +67,8 @@ def _understand(body: CompletionRequest, request_id: str, service: Service) -> C
         )
         for index, (param, prompt) in enumerate(prompts)
     ]
-    return Call(request_id, model, requests, bool(body.stream), body.include_usage, ignored)
+    told = None if logprobs is None else CompletionLogprobs(bool(body.return_tokens_as_token_ids))
+    return Call(request_id, model, requests, bool(body.stream), body.include_usage, ignored, told)
 
 
 def read_prompts(raw: Any) -> list[tuple[str, TextPrompt | TokenPrompt]]:
@@ -98,5 +107,5 @@ def _not_a_prompt(param: str) -> RequestError:
     )
 
 
-def _choice(index: int, text: str, reason: str) -> dict[str, Any]:
-    return {"index": index, "text": text, "logprobs": None, "finish_reason": reason}
+def _choice(index: int, text: str) -> dict[str, Any]:
+    return {"index": index, "text": text}

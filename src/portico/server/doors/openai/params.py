@@ -34,7 +34,6 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "suffix": ("",),
     "tool_choice": ("none", "auto"),
     "tools": ([],),
-    "top_logprobs": (0,),
     "verbosity": ("medium",),
     "web_search_options": (),
     # vLLM
@@ -64,7 +63,6 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "repetition_detection": (),
     "request_id": (),
     "return_token_ids": (False,),
-    "return_tokens_as_token_ids": (False,),
     "spaces_between_special_tokens": (True, False),
     "structural_tag": (),
     "structured_outputs": (),
@@ -87,8 +85,8 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "session_id": (-1,),
     "typical_p": (1,),
 }
-CHAT_ONLY: Mapping[str, tuple[Any, ...]] = {"echo": (False,), "logprobs": (False,)}
-COMPLETION_ONLY: Mapping[str, tuple[Any, ...]] = {"logprobs": ()}
+CHAT_ONLY: Mapping[str, tuple[Any, ...]] = {"echo": (False,)}
+COMPLETION_ONLY: Mapping[str, tuple[Any, ...]] = {"top_logprobs": (0,)}
 STREAM_OPTIONS: Mapping[str, tuple[Any, ...]] = {"continuous_usage_stats": (False,), "include_obfuscation": (False,)}
 
 PRINTABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")

@@ -65,10 +65,13 @@ class GenerationBody(BaseModel):
     add_special_tokens: bool | None = Field(
         None, description="Add the tokenizer's own (BOS) to the prompt; default: to plain text, not behind a template."
     )
+    return_tokens_as_token_ids: bool | None = Field(
+        None, description='With logprobs: tokens as "token_id:17", which are unique where texts are not.'
+    )
     user: str | None = Field(None, description="Accepted; has no effect.")
     metadata: dict[str, Any] | None = Field(None, description="Accepted; has no effect.")
 
-    def sampling(self, max_tokens: int | None) -> SamplingParams:
+    def sampling(self, max_tokens: int | None, logprobs: int | None) -> SamplingParams:
         """The request's wishes, ranges not yet checked."""
         stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
         return SamplingParams(
@@ -93,6 +96,7 @@ class GenerationBody(BaseModel):
             skip_special_tokens=self.skip_special_tokens is not False,
             truncate_prompt_tokens=self.truncate_prompt_tokens,
             add_special_tokens=self.add_special_tokens,
+            logprobs=logprobs,
         )
 
     def _min_tokens(self) -> int:
@@ -144,6 +148,8 @@ class ChatCompletionRequest(GenerationBody):
     messages: list[ChatMessage] = Field(
         min_length=1, examples=[[{"role": "user", "content": "What is the capital of France?"}]]
     )
+    logprobs: bool | None = Field(None, description="Report the log-probability of each token.")
+    top_logprobs: int | None = Field(None, description="And of so many of the likeliest in its place, 0 to 20.")
     max_completion_tokens: int | None = Field(None, ge=1, description="OpenAI's newer name for max_tokens.")
 
 
@@ -154,6 +160,9 @@ class CompletionRequest(GenerationBody):
     prompt: Annotated[Prompt, SkipValidation] = Field(
         description="A text, token ids, or a list of either; each prompt gets its own answers.",
         examples=["Once upon a time"],
+    )
+    logprobs: int | None = Field(
+        None, description="Report log-probabilities, and of so many of the likeliest tokens; 0 to 20 (--max-logprobs)."
     )
     echo: bool | None = Field(None, description="Begin each answer with the prompt's text.")
 
@@ -173,6 +182,36 @@ class UsageBody(BaseModel):
     prompt_tokens_details: PromptTokensDetails
 
 
+class LogprobEntry(BaseModel):
+    """One token and its natural log-probability."""
+
+    token: str
+    logprob: float
+    bytes: list[int] = Field(description="The token's UTF-8 bytes, which may be a part of a character.")
+
+
+class TokenLogprob(LogprobEntry):
+    """One token of an answer."""
+
+    top_logprobs: list[LogprobEntry]
+
+
+class ChatChoiceLogprobs(BaseModel):
+    """Log-probabilities of a chat answer."""
+
+    content: list[TokenLogprob]
+    refusal: None = None
+
+
+class CompletionChoiceLogprobs(BaseModel):
+    """Log-probabilities of a continuation."""
+
+    text_offset: list[int] = Field(description="Where each token begins in the text, in characters.")
+    token_logprobs: list[float]
+    tokens: list[str]
+    top_logprobs: list[dict[str, float]]
+
+
 class AssistantMessage(BaseModel):
     """What the model said."""
 
@@ -186,7 +225,7 @@ class ChatChoice(BaseModel):
 
     index: int
     message: AssistantMessage
-    logprobs: None = None
+    logprobs: ChatChoiceLogprobs | None = None
     finish_reason: Literal["stop", "length"]
 
 
@@ -207,7 +246,7 @@ class CompletionChoice(BaseModel):
 
     index: int
     text: str
-    logprobs: None = None
+    logprobs: CompletionChoiceLogprobs | None = None
     finish_reason: Literal["stop", "length"]
 
 
