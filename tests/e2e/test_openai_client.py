@@ -179,8 +179,10 @@ def test_completion_logprobs_and_offsets(client: OpenAI) -> None:
     assert told is not None
     assert told.tokens is not None
     assert told.text_offset is not None
-    assert "".join(told.tokens) == choice.text
-    for token, offset in zip(told.tokens, told.text_offset, strict=True):
+    assert "".join(told.tokens[:-1]) == choice.text
+    assert told.tokens[-1] == "<|endoftext|>"
+    assert told.text_offset[-1] == len(choice.text)
+    for token, offset in zip(told.tokens[:-1], told.text_offset, strict=False):
         assert choice.text[offset:].startswith(token)
     for token, logprob, top in zip(told.tokens, told.token_logprobs or [], told.top_logprobs or [], strict=True):
         assert top[token] == logprob == max(top.values())
@@ -193,6 +195,50 @@ def test_completion_logprobs_and_offsets(client: OpenAI) -> None:
     named = client.completions.create(**asked, logprobs=0, extra_body={"return_tokens_as_token_ids": True})
     assert named.choices[0].logprobs is not None
     assert all(token.startswith("token_id:") for token in named.choices[0].logprobs.tokens or [])
+
+
+def test_a_prompt_is_scored_as_evaluation_harnesses_ask(client: OpenAI, tokenizer: Tokenizer) -> None:
+    prompt = "The capital of France is Paris."
+    ids = tokenizer.encode(prompt).ids
+    asked: Any = {"model": "portico-demo", "prompt": [ids], "temperature": 0, "echo": True, "logprobs": 1}
+    told = client.completions.create(**asked, max_tokens=1).choices[0].logprobs
+    assert told is not None
+    assert told.token_logprobs is not None
+    assert len(told.token_logprobs) == len(told.tokens or []) == len(ids) + 1
+    assert told.token_logprobs[0] is None
+    assert "".join(told.tokens or []).startswith(prompt)
+    paris = next(i for i, token in enumerate(ids) if "Paris" in tokenizer.decode([token]))
+    assert told.token_logprobs[paris] > -1
+    only = client.completions.create(**asked, max_tokens=0).choices[0]
+    assert only.text == prompt
+    assert only.finish_reason == "length"
+    assert only.logprobs is not None
+    assert only.logprobs.token_logprobs == told.token_logprobs[:-1]
+    assert (
+        client.completions.create(model="portico-demo", prompt=prompt, echo=True, max_tokens=0).choices[0].text
+        == prompt
+    )
+
+
+def test_prompt_logprobs_as_vllm_writes_them(client: OpenAI, tokenizer: Tokenizer) -> None:
+    prompts = ["The capital of France is", "告诉我中国的首都在哪里"]
+    done = client.completions.create(
+        model="portico-demo", prompt=prompts, n=2, max_tokens=2, extra_body={"prompt_logprobs": 2}
+    )
+    for choice in done.choices:
+        entries = choice.model_extra["prompt_logprobs"]  # type: ignore[index]
+        ids = tokenizer.encode(prompts[choice.index // 2]).ids
+        assert entries[0] is None
+        for token_id, entry in zip(ids[1:], entries[1:], strict=True):
+            assert entry[str(token_id)]["logprob"] <= 0
+            assert len(entry) == (2 if entry[str(token_id)]["rank"] <= 2 else 3)
+            assert {1, 2} <= {value["rank"] for value in entry.values()}
+    chat = client.chat.completions.create(
+        model="portico-demo",
+        messages=[{"role": "user", "content": "Hello!"}],
+        extra_body={"prompt_logprobs": 0},
+    )
+    assert len(chat.model_extra["prompt_logprobs"]) == chat.usage.prompt_tokens  # type: ignore[index,union-attr]
 
 
 def test_an_answer_that_no_token_may_begin_ends_with_a_clear_error(client: OpenAI) -> None:

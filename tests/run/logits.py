@@ -46,7 +46,8 @@ def forward(runner: TorchRunner, rows: Sequence[Row]) -> list[Tensor]:
     with torch.inference_mode():
         batch, order = runner._builder.build(rows)
         everywhere = torch.arange(len(batch.token_ids))
-        logits = runner.decoder(dataclasses.replace(batch, draws=everywhere), runner.cache).float()
+        hidden = runner.decoder(dataclasses.replace(batch, draws=everywhere), runner.cache)
+        logits = runner.decoder.logits(hidden).float()
     parts = dict(zip(order, logits.split([len(rows[i].token_ids) for i in order]), strict=True))
     return [parts[i] for i in range(len(rows))]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -176,3 +177,34 @@ def test_logprobs_are_the_oracles(model: Loaded) -> None:
     for place, (token, logprobs) in enumerate(zip(tokens, told, strict=True)):
         assert logprobs.logprob == pytest.approx(float(exact[place, token]), abs=2e-3)
         assert logprobs.top == pytest.approx(exact[place].topk(4).values.tolist(), abs=2e-3)
+
+
+def scores(served: Served, name: str, ids: list[int], **fields: Any) -> list[float]:
+    """Log-probabilities of a prompt's tokens from the second on."""
+    params = TokenParams(seed=0, temperature=0.0, prompt_logprobs=2, **fields)
+    served.engine.add(Add(name, ids, params))
+    told: list[float] = []
+    while served.engine.has_work:
+        for event in served.engine.step().events:
+            assert event.finish != "error"
+            if event.request_id == name and event.prompt_logprobs is not None:
+                assert not told, "scores came twice"
+                told = [entry.logprob for entry in event.prompt_logprobs]
+    served.engine.check()
+    return told
+
+
+def test_prompt_logprobs_are_the_oracles_in_any_chunking_and_company(model: Loaded) -> None:
+    folder, oracle, _ = model
+    ids = prompt(90, seed=4)
+    exact = oracle_logits(oracle, ids).log_softmax(-1)[:-1].gather(1, torch.tensor(ids[1:])[:, None]).flatten().tolist()
+    served = Served(folder)
+    served(greedy("warm", ids))
+    for fields in ({"max_tokens": 0}, {"max_tokens": 3}):
+        assert scores(served, "alone", ids, **fields) == pytest.approx(exact, abs=2e-3)
+    tight = Served(folder, num_blocks=40)
+    for n in range(3):
+        tight.engine.add(greedy(f"s{n}", prompt(20, seed=n), 60))
+    assert scores(tight, "among", ids, max_tokens=30) == pytest.approx(exact, abs=2e-3)
+    assert tight.engine.stats().preemptions > 0
+    assert scores(served, "short", ids[:1], max_tokens=2) == []

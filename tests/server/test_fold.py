@@ -19,7 +19,7 @@ async def test_an_answer_is_the_sum_of_its_events() -> None:
         TextDelta(1, "two", 1), TextDelta(0, "o", 1), TextDelta(0, "ne", 2),
         Finish(1, "length"), Finish(0, "stop"), Usage(3, 4, 1),
     )  # fmt: skip
-    assert await fold(events, 2) == Answer(["one", "two"], [[], []], ["stop", "length"], Usage(3, 4, 1))
+    assert await fold(events, 2) == Answer(["one", "two"], [[], []], {}, ["stop", "length"], Usage(3, 4, 1))
 
 
 async def test_a_failure_is_raised() -> None:

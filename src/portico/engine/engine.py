@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence as ListOf
 from typing import Literal
 
 from portico.engine.blocks import BlockPool
-from portico.engine.plan import Row, Runner, StepPlan, StepResult
+from portico.engine.plan import Runner, StepPlan, StepResult
 from portico.engine.scheduler import Limits, Scheduler
 from portico.engine.sequence import Request, Sequence
 from portico.errors import PorticoError
@@ -108,21 +109,24 @@ class Engine:
             log.exception("a step of %d rows failed; running its rows one by one", len(plan.rows))
         tokens: list[int] = []
         logprobs: list[TokenLogprobs | None] = []
+        scores: list[ListOf[TokenLogprobs]] = []
         failed: dict[int, str] = {}
         for row in plan.rows:
             try:
                 result = self._runner.run(StepPlan((row,)))
                 tokens += result.token_ids
                 logprobs += result.logprobs
+                scores += result.scores
             except Exception as error:
                 known = isinstance(error, PorticoError)
                 failed[row.sequence_id] = str(error) if known else f"the model step failed: {type(error).__name__}"
                 log.exception("request %s failed", self._living[row.sequence_id].request.id)
-        return StepResult(tokens, logprobs), failed
+        return StepResult(tokens, logprobs, scores), failed
 
     def _apply(self, plan: StepPlan, result: StepResult, failed: dict[int, str]) -> StepDone:
         events, self._refused = self._refused, []
         drawn = zip(result.token_ids, result.logprobs, strict=True)
+        scores = iter(result.scores)
         for row in plan.rows:
             sequence = self._living[row.sequence_id]
             error = failed.get(sequence.id)
@@ -131,17 +135,35 @@ class Engine:
                 events.append(TokenEvent(sequence.request.id, sequence.choice, [], "error", error=error))
                 continue
             self.scheduler.computed(sequence, len(row.token_ids))
+            if row.score is not None:
+                sequence.scored[row.start :] = next(scores)  # a preempted prompt is scored again from its start
             if row.draw is not None:
-                events.append(self._accept(sequence, row, *next(drawn)))
+                events.append(self._accept(sequence, *next(drawn)))
+            elif not sequence.remaining:
+                events.append(self._read(sequence))
         if plan.rows:
             self._steps += 1
         return StepDone(events, self.stats())
 
-    def _accept(self, sequence: Sequence, row: Row, token: int, logprobs: TokenLogprobs | None) -> TokenEvent:
+    def _read(self, sequence: Sequence) -> TokenEvent:
+        """End a sequence of which only the prompt was to be read."""
+        self._count_prompt(sequence)
+        self._release_held(sequence.request)
+        self._end(sequence)
+        scored = sequence.scored or None
+        return TokenEvent(
+            sequence.request.id, sequence.choice, [], "length", sequence.cached_tokens, prompt_logprobs=scored
+        )
+
+    def _count_prompt(self, sequence: Sequence) -> None:
+        self._prompt_tokens += len(sequence.request.prompt_ids)
+        self._cached_tokens += sequence.cached_tokens
+
+    def _accept(self, sequence: Sequence, token: int, logprobs: TokenLogprobs | None) -> TokenEvent:
         """Append a drawn token, and end the sequence if that token or its length says so."""
+        scored = None if sequence.output_ids else sequence.scored or None
         if not sequence.output_ids:
-            self._prompt_tokens += len(sequence.request.prompt_ids)
-            self._cached_tokens += sequence.cached_tokens
+            self._count_prompt(sequence)
         sequence.output_ids.append(token)
         self._generated_tokens += 1
         self._release_held(sequence.request)
@@ -149,7 +171,15 @@ class Engine:
         if finish is not None:
             self._end(sequence)
         told = None if logprobs is None else [logprobs]
-        return TokenEvent(sequence.request.id, sequence.choice, [token], finish, sequence.cached_tokens, logprobs=told)
+        return TokenEvent(
+            sequence.request.id,
+            sequence.choice,
+            [token],
+            finish,
+            sequence.cached_tokens,
+            logprobs=told,
+            prompt_logprobs=scored,
+        )
 
     def _ending(self, sequence: Sequence, token: int) -> Ending | None:
         if token in sequence.params.stop_token_ids:

@@ -27,6 +27,16 @@ class Draw:
 
 
 @dataclass(frozen=True, slots=True)
+class Score:
+    """A wish for the log-probabilities of the tokens that follow a row's first ones."""
+
+    targets: Sequence[int]
+    """targets[i] is what follows the row's token i; no more of them than the row has tokens."""
+    top: int
+    """How many of the likeliest tokens to report beside each."""
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One sequence's part of a step: compute `token_ids` at positions `start`, `start` + 1, …"""
 
@@ -38,6 +48,8 @@ class Row:
     positions before `start` are already there; those of this row are written by this step."""
     draw: Draw | None
     """None while a prompt's chunk does not reach its end."""
+    score: Score | None = None
+    """What to report of the prompt's own tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +61,14 @@ class StepPlan:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What came of each row that has a `draw`, in the order of those rows."""
+    """What came of a plan."""
 
     token_ids: Sequence[int]
-    """The drawn tokens."""
+    """The drawn token of each row that has a `draw`, in the order of those rows."""
     logprobs: Sequence[TokenLogprobs | None]
     """Of the drawn tokens whose request asked for them."""
+    scores: Sequence[Sequence[TokenLogprobs]] = ()
+    """Of the targets of each row that has a `score`, in the order of those rows."""
 
 
 class Runner(Protocol):

@@ -100,8 +100,9 @@ class Scheduler:
 
     def _row(self, sequence: Sequence, take: int) -> Row:
         start = sequence.computed
-        draw = sequence.draw() if take == sequence.remaining else None
-        return Row(sequence.id, sequence.tokens(start, start + take), start, sequence.blocks, draw)
+        draw = sequence.draw() if take == sequence.remaining and sequence.params.max_tokens else None
+        score = sequence.score(start, start + take)
+        return Row(sequence.id, sequence.tokens(start, start + take), start, sequence.blocks, draw, score)
 
     def _make_room(self, sequence: Sequence, take: int) -> bool:
         """Give a running sequence blocks for its next tokens; False if it had to give up its own place."""
@@ -122,7 +123,7 @@ class Scheduler:
         promised = sum(pool.blocks_for(s.length) - len(s.blocks) for s in self.running)
         while self.waiting and left > 0 and len(self.running) < self.limits.max_num_seqs:
             sequence = self.waiting[0]
-            matched = pool.match(sequence.tokens(0, sequence.length - 1))
+            matched = [] if sequence.wants_scores else pool.match(sequence.tokens(0, sequence.length - 1))
             needed = pool.blocks_for(sequence.length) - len(matched)
             spare = len(self.running)  # room for every running sequence to begin one more block
             if pool.num_free - pool.count_free(matched) < needed + promised + spare:

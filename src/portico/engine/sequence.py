@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from portico.engine.blocks import ROOT
-from portico.engine.plan import Draw
+from portico.engine.plan import Draw, Score
+from portico.protocol.messages import TokenLogprobs
 from portico.protocol.sampling import TokenParams
 
 
@@ -24,6 +25,8 @@ class Sequence:
     """Leading blocks that are in the prefix index."""
     node: int = ROOT
     """Trie node of the last registered block."""
+    scored: list[TokenLogprobs] = field(default_factory=list)
+    """Log-probabilities of the prompt's tokens from the second on, as far as they are computed and asked for."""
     cached_tokens: int = 0
     """Prompt tokens found in the prefix index at the first admission."""
 
@@ -40,6 +43,20 @@ class Sequence:
     def remaining(self) -> int:
         """Tokens to compute before the next one can be drawn; 1 means decoding."""
         return self.length - self.computed
+
+    @property
+    def wants_scores(self) -> bool:
+        """Whether prompt tokens are still to be scored; then they must be computed, known prefix or not."""
+        asked = self.params.prompt_logprobs is not None and self.choice == 0
+        return asked and len(self.scored) < len(self.request.prompt_ids) - 1
+
+    def score(self, start: int, stop: int) -> Score | None:
+        """The wish for scores that goes with computing positions start … stop - 1."""
+        targets = self.request.prompt_ids[start + 1 : stop + 1]
+        if not (self.wants_scores and targets):
+            return None
+        assert self.params.prompt_logprobs is not None
+        return Score(targets, self.params.prompt_logprobs)
 
     def tokens(self, start: int, stop: int) -> list[int]:
         """Token ids at positions start … stop - 1."""

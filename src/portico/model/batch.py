@@ -19,4 +19,4 @@ class Batch:
     """int64 [tokens]"""
     context: Context
     draws: Tensor
-    """int64 [rows that draw]: the tokens whose logits are wanted."""
+    """int64 [draws]: the tokens whose logits are wanted."""

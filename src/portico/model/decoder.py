@@ -51,12 +51,15 @@ class Decoder:
     kernels: Kernels
 
     def __call__(self, batch: Batch, cache: KVCache) -> Tensor:
-        """Logits [rows that draw, vocab] in the model's dtype; keys and values of all tokens go to the cache."""
+        """Hidden states [draws, hidden], normalised, for `logits`; keys and values of all tokens go to the cache."""
         x = F.embedding(batch.token_ids, self.embedding)
         angles = self.rotary.angles(batch.positions, x.dtype)
         *inner, last = self.layers
         for layer in inner:
             x = layer.feed_forward(layer.attend(x, angles, batch, cache))
-        # Past the last attention nothing is read of tokens that do not draw.
-        x = last.feed_forward(last.attend(x, angles, batch, cache)[batch.draws])
-        return self.head(self.norm(x))
+        # Past the last attention nothing is read of tokens whose logits are not wanted.
+        return self.norm(last.feed_forward(last.attend(x, angles, batch, cache)[batch.draws]))
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits [rows, vocab] in the model's dtype of hidden states [rows, hidden]."""
+        return self.head(hidden)

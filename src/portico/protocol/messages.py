@@ -57,6 +57,8 @@ class TokenEvent(msgspec.Struct, frozen=True, array_like=True):
     """With finish "error": one line that says what failed."""
     logprobs: list[TokenLogprobs] | None = None
     """Of each of the tokens, where the request asked for them."""
+    prompt_logprobs: list[TokenLogprobs] | None = None
+    """Of the prompt's tokens but its first, once for a request that asked for them."""
 
 
 class EngineStats(msgspec.Struct, frozen=True, array_like=True):

@@ -32,7 +32,8 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     `add_special_tokens` None means: for plain text yes, behind a chat template no.
 
     `logprobs` asks for the log-probability of each token, and of so many of the likeliest in its place, in the model's
-    own distribution: before penalties, biases and temperature.
+    own distribution: before penalties, biases and temperature. `prompt_logprobs` asks the same of the prompt's tokens
+    but the first. With it `max_tokens` may be 0: the prompt is read and nothing is generated.
     """
 
     n: int = 1
@@ -57,12 +58,14 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     truncate_prompt_tokens: int | None = None
     add_special_tokens: bool | None = None
     logprobs: int | None = None
+    prompt_logprobs: int | None = None
 
-    def validate(self) -> None:
+    def validate(self, max_tokens_param: str = "max_tokens") -> None:
         """Raise RequestError, naming the field and its range, at the first value out of range."""
         _require(1 <= self.n <= MAX_CHOICES, "n", self.n, f"from 1 to {MAX_CHOICES}")
         if self.max_tokens is not None:
-            _require(self.max_tokens >= 1, "max_tokens", self.max_tokens, "at least 1")
+            least = 1 if self.prompt_logprobs is None else 0
+            _require(self.max_tokens >= least, max_tokens_param, self.max_tokens, f"at least {least}")
         _require_range("temperature", self.temperature, 0.0, 2.0)
         _require_range("top_p", self.top_p, 0.0, 1.0, open_low=True)
         _require_range("min_p", self.min_p, 0.0, 1.0)
@@ -84,8 +87,8 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
         _require(len(self.logit_bias) <= MAX_BIASES, "logit_bias", len(self.logit_bias), f"at most {MAX_BIASES} tokens")
         for token_id, bias in self.logit_bias.items():
             _require_range(f"logit_bias.{token_id}", bias, -100.0, 100.0)
-        if self.logprobs is not None:
-            _require(0 <= self.logprobs <= MAX_LOGPROBS, "logprobs", self.logprobs, f"from 0 to {MAX_LOGPROBS}")
+        for field, count in (("logprobs", self.logprobs), ("prompt_logprobs", self.prompt_logprobs)):
+            _require(count is None or 0 <= count <= MAX_LOGPROBS, field, count, f"from 0 to {MAX_LOGPROBS}")
         _require(self.allowed_token_ids != (), "allowed_token_ids", "[]", "a list with at least one token")
         _require(
             len(self.bad_words) <= MAX_BAD_WORDS, "bad_words", len(self.bad_words), f"at most {MAX_BAD_WORDS} words"
@@ -130,6 +133,8 @@ class TokenParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """Token sequences whose last token is not drawn after the others."""
     logprobs: int | None = None
     """How many of the likeliest tokens to report beside each drawn one; None: report nothing."""
+    prompt_logprobs: int | None = None
+    """The same for the tokens of the prompt but its first."""
 
 
 def _require(holds: bool, field: str, value: object, right: str) -> None:

@@ -37,12 +37,12 @@ class BatchBuilder:
         ordered = [rows[i] for i in order]
         tokens = np.cumsum([0, *(len(row.token_ids) for row in ordered)])
         positions = np.concatenate([np.arange(row.start, row.start + len(row.token_ids)) for row in ordered])
-        drawing = [i for i, row in enumerate(ordered) if row.draw is not None]
+        wanted = [tokens[i] + at for i, row in enumerate(ordered) for at in logit_places(row)]
         batch = Batch(
             token_ids=self._tensor(np.concatenate([np.asarray(row.token_ids, dtype=np.int64) for row in ordered])),
             positions=self._tensor(positions),
             context=self._context(ordered, tokens, self._slots(ordered, positions)),
-            draws=self._tensor(tokens[1:][drawing] - 1),
+            draws=self._tensor(np.array(wanted, dtype=np.int64)),
         )
         return batch, order
 
@@ -67,3 +67,9 @@ class BatchBuilder:
 
     def _tensor(self, values: np.ndarray) -> torch.Tensor:
         return to_tensor(values, self._device)
+
+
+def logit_places(row: Row) -> list[int]:
+    """The tokens of a row whose logits are wanted: those that are scored, then the last if it draws."""
+    scored = range(len(row.score.targets)) if row.score is not None else range(0)
+    return [*scored, len(row.token_ids) - 1] if row.draw is not None else [*scored]

@@ -11,11 +11,14 @@ from portico.decode.adjust import adjust, needs_adjusting
 from portico.decode.logprobs import token_logprobs
 from portico.decode.random import uniforms
 from portico.decode.sampling import greedy, is_greedy, sample
-from portico.engine.plan import Draw, StepPlan, StepResult
+from portico.engine.plan import Draw, Score, StepPlan, StepResult
 from portico.model.cache import KVCache
 from portico.model.decoder import Decoder
 from portico.protocol.messages import TokenLogprobs
-from portico.run.batch import BatchBuilder
+from portico.run.batch import BatchBuilder, logit_places
+
+_SCORED_TOGETHER = 64
+"""Prompt tokens whose logits are in memory at the same time."""
 
 
 class TorchRunner:
@@ -32,13 +35,30 @@ class TorchRunner:
             return StepResult([], [])
         with torch.inference_mode():
             batch, order = self._builder.build(plan.rows)
-            places = [place for place in order if plan.rows[place].draw is not None]
-            logits = self.decoder(batch, self.cache)
-            draws = [draw for place in places if (draw := plan.rows[place].draw) is not None]
-            tokens = draw_tokens(logits, draws)
-            drawn = dict(zip(places, zip(tokens.tolist(), _logprobs(logits, tokens, draws), strict=True), strict=True))
-        in_order = [drawn[place] for place in sorted(drawn)]
-        return StepResult([token for token, _ in in_order], [logprobs for _, logprobs in in_order])
+            hidden = self.decoder(batch, self.cache)
+            parts = torch.split(hidden, [len(logit_places(plan.rows[place])) for place in order])
+            of_row = dict(zip(order, parts, strict=True))
+            drawing = [(row.draw, of_row[i][-1]) for i, row in enumerate(plan.rows) if row.draw is not None]
+            scores = [self._score(of_row[i], row.score) for i, row in enumerate(plan.rows) if row.score is not None]
+            return self._draw(drawing, scores)
+
+    def _draw(self, drawing: Sequence[tuple[Draw, Tensor]], scores: Sequence[list[TokenLogprobs]]) -> StepResult:
+        """Draw a token for each wish from its hidden state [hidden]."""
+        if not drawing:
+            return StepResult([], [], scores)
+        draws = [draw for draw, _ in drawing]
+        logits = self.decoder.logits(torch.stack([hidden for _, hidden in drawing]))
+        tokens = draw_tokens(logits, draws)
+        return StepResult(tokens.tolist(), _logprobs(logits, tokens, draws), scores)
+
+    def _score(self, hidden: Tensor, score: Score) -> list[TokenLogprobs]:
+        """Log-probabilities of a row's targets, some at a time: logits of a whole prompt would fill the memory."""
+        told = []
+        for start in range(0, len(score.targets), _SCORED_TOGETHER):
+            targets = torch.tensor(score.targets[start : start + _SCORED_TOGETHER], device=hidden.device)
+            logits = self.decoder.logits(hidden[start : start + len(targets)])
+            told += token_logprobs(logits, targets, [score.top] * len(targets))
+        return told
 
 
 def draw_tokens(logits: Tensor, draws: Sequence[Draw]) -> Tensor:

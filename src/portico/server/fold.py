@@ -7,7 +7,16 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from portico.protocol.events import Failure, Finish, FinishReason, GenerationEvent, TextDelta, TokenInfo, Usage
+from portico.protocol.events import (
+    Failure,
+    Finish,
+    FinishReason,
+    GenerationEvent,
+    PromptScores,
+    TextDelta,
+    TokenInfo,
+    Usage,
+)
 from portico.text.pipeline import Pipeline, Prepared
 
 QUEUED_EVENTS = 256
@@ -20,6 +29,8 @@ class Answer:
     texts: list[str]
     tokens: list[list[TokenInfo]]
     """Of each text, where the request asked for log-probabilities."""
+    prompts: dict[int, Sequence[TokenInfo]]
+    """The scored tokens of a prompt, by the first of its choices."""
     reasons: list[FinishReason]
     usage: Usage
 
@@ -28,6 +39,7 @@ async def fold(events: AsyncGenerator[GenerationEvent, None], choices: int) -> A
     """Read all events of a request with this many choices; raises the error of a Failure."""
     texts: list[list[str]] = [[] for _ in range(choices)]
     tokens: list[list[TokenInfo]] = [[] for _ in range(choices)]
+    prompts: dict[int, Sequence[TokenInfo]] = {}
     reasons: list[FinishReason] = ["stop"] * choices
     usage = Usage(0, 0, 0)
     async with aclosing(events):
@@ -36,13 +48,15 @@ async def fold(events: AsyncGenerator[GenerationEvent, None], choices: int) -> A
                 case TextDelta(choice, text, tokens=infos):
                     texts[choice].append(text)
                     tokens[choice] += infos
+                case PromptScores(choice, infos):
+                    prompts[choice] = infos
                 case Finish(choice, reason):
                     reasons[choice] = reason
                 case Usage():
                     usage = event
                 case Failure(error):
                     raise error
-    return Answer(["".join(pieces) for pieces in texts], tokens, reasons, usage)
+    return Answer(["".join(pieces) for pieces in texts], tokens, prompts, reasons, usage)
 
 
 async def run_all(pipeline: Pipeline, prepared: Sequence[Prepared]) -> AsyncGenerator[GenerationEvent, None]:

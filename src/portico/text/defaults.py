@@ -89,6 +89,7 @@ def resolve(
         allowed_token_ids=tuple(dict.fromkeys(sampling.allowed_token_ids or ())),
         bad_words=tuple(tuple(word) for word in bad_words),
         logprobs=sampling.logprobs,
+        prompt_logprobs=sampling.prompt_logprobs,
     )
 
 

@@ -34,7 +34,7 @@ class TextModel:
     def prepare(self, request: GenerationRequest, *, max_model_len: int, vocab_size: int) -> Add:
         """The engine's message for a request; RequestError if it cannot be honoured. Takes time for long prompts."""
         sampling = request.sampling
-        sampling.validate()
+        sampling.validate(request.max_tokens_param)
         sampling.validate_ids(vocab_size)
         prompt_ids = _truncated(self._prompt_ids(request, vocab_size), sampling, max_model_len)
         if not prompt_ids:
@@ -67,15 +67,20 @@ class TextModel:
         """The prompt as text, as the model sees it."""
         return self.tokenizer.decode(prompt_ids, skip_special_tokens=sampling.skip_special_tokens)
 
-    def token_infos(self, token_ids: Sequence[int], logprobs: Sequence[TokenLogprobs]) -> list[TokenInfo]:
-        """Tokens with their log-probabilities, as text."""
+    def token_infos(self, token_ids: Sequence[int], logprobs: Sequence[TokenLogprobs], said: int) -> list[TokenInfo]:
+        """Tokens with their log-probabilities, as text; the first `said` of them are part of the answer's."""
         infos = []
-        for token_id, told in zip(token_ids, logprobs, strict=True):
+        for place, (token_id, told) in enumerate(zip(token_ids, logprobs, strict=True)):
             top = [self._token_text(other, value) for other, value in zip(told.top_ids, told.top, strict=True)]
-            infos.append(TokenInfo(self._token_text(token_id, told.logprob), top))
+            infos.append(TokenInfo(self._token_text(token_id, told.logprob), top, told.rank, place < said))
         return infos
 
-    def _token_text(self, token_id: int, logprob: float) -> TokenText:
+    def prompt_infos(self, prompt_ids: Sequence[int], logprobs: Sequence[TokenLogprobs]) -> list[TokenInfo]:
+        """The prompt's tokens; of the first nothing is known."""
+        first = TokenInfo(self._token_text(prompt_ids[0], None), [], None)
+        return [first, *self.token_infos(prompt_ids[1:], logprobs, len(prompt_ids))]
+
+    def _token_text(self, token_id: int, logprob: float | None) -> TokenText:
         return TokenText(token_id, self.tokenizer.bytes_of(token_id), logprob)
 
     def _spellings(self, word: str) -> list[list[int]]:

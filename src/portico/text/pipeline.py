@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import cast
 
 from portico.errors import EngineError, RequestError
-from portico.protocol.events import Failure, Finish, GenerationEvent, TextDelta, TokenInfo, Usage
+from portico.protocol.events import Failure, Finish, GenerationEvent, PromptScores, TextDelta, TokenInfo, Usage
 from portico.protocol.messages import Add, TokenEvent
 from portico.protocol.request import ChatPrompt, GenerationRequest, TextPrompt, TokenPrompt
 from portico.text.choice import ChoiceText
@@ -53,9 +53,8 @@ class Pipeline:
     async def run(self, prepared: Prepared) -> AsyncGenerator[GenerationEvent, None]:
         """The events of a prepared request; closing the generator cancels it in the engine."""
         answer = _Answer(prepared, self.model)
-        if prepared.echo:
-            for choice in range(prepared.add.n):
-                yield TextDelta(choice, prepared.echo, 0)
+        for event in answer.begin():
+            yield event
         # Engine clients are generators, whose closing is what cancels; the protocol promises only an iterator.
         source = cast("AsyncGenerator[list[TokenEvent], None]", self.engine.submit(prepared.add))
         async with aclosing(source):
@@ -93,9 +92,18 @@ class _Answer:
         self._running = set(range(prepared.add.n))
         self._uncounted = [0] * prepared.add.n
         self._cached_tokens = 0
+        self._scored = False
         self.failed = False
         self.ended_by_text = False
         """Whether the latest event ended its choice by a stop string, which the engine cannot know."""
+
+    def begin(self) -> list[GenerationEvent]:
+        """What comes before any token; an echo that is to be scored waits for its scores."""
+        return [] if self._prepared.add.params.prompt_logprobs is not None else self._echo(())
+
+    def _echo(self, infos: Sequence[TokenInfo]) -> list[GenerationEvent]:
+        text = self._prepared.echo
+        return [TextDelta(choice, text, 0, tuple(infos)) for choice in range(self._prepared.add.n) if text]
 
     @property
     def done(self) -> bool:
@@ -110,15 +118,15 @@ class _Answer:
             self.failed = True
             return [Failure(EngineError(event.error or "The engine failed."))]
         self._cached_tokens = max(self._cached_tokens, event.cached_tokens)
+        events = self._scores(event)
         choice = self._prepared.choices[event.choice]
         before, said = choice.token_count, choice.said
         text, finish = choice.feed(event.token_ids, event.finish)
         self._uncounted[event.choice] += choice.token_count - before
         infos = self._infos[event.choice]
         if event.logprobs is not None:
-            new = choice.said - said
-            infos += self._model.token_infos(event.token_ids[:new], event.logprobs[:new])
-        events: list[GenerationEvent] = []
+            new = choice.token_count - before
+            infos += self._model.token_infos(event.token_ids[:new], event.logprobs[:new], choice.said - said)
         if text or (finish is not None and infos):
             events.append(TextDelta(event.choice, text, self._uncounted[event.choice], tuple(infos)))
             self._uncounted[event.choice] = 0
@@ -128,6 +136,14 @@ class _Answer:
             self.ended_by_text = choice.stopped_by_text
             events.append(Finish(event.choice, finish))
         return events
+
+    def _scores(self, event: TokenEvent) -> list[GenerationEvent]:
+        """The prompt's scores, which come with its first event: a prompt of one token has none."""
+        if self._prepared.add.params.prompt_logprobs is None or self._scored:
+            return []
+        self._scored = True
+        infos = self._model.prompt_infos(self._prepared.add.prompt_ids, event.prompt_logprobs or [])
+        return [PromptScores(0, infos), *self._echo(infos)]
 
     def usage(self) -> Usage:
         return Usage(

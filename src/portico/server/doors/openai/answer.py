@@ -17,7 +17,7 @@ from portico.protocol.events import TextDelta
 from portico.protocol.request import GenerationRequest
 from portico.server.disconnect import while_connected
 from portico.server.doors.openai.chunks import CHAT, DONE, ChunkWriter, Form, last_words, usage_fields
-from portico.server.doors.openai.logprobs import Logprobs
+from portico.server.doors.openai.logprobs import Logprobs, prompt_entries
 from portico.server.fold import Answer, fold, run_all
 from portico.server.service import Service
 from portico.server.sse import EventStream
@@ -40,6 +40,8 @@ class Call:
     headers: dict[str, str]
     logprobs: Logprobs | None = None
     """How the log-probabilities are written, where the request asks for them."""
+    prompt_logprobs: int | None = None
+    """How many of the likeliest tokens to show for each of the prompt's."""
 
     @property
     def choices(self) -> int:
@@ -60,7 +62,7 @@ async def answer(http: Request, call: Call, service: Service, *, form: Form, cho
         events = _chunks(service.pipeline, prepared, writer, roles=call.choices if form is CHAT else 0)
         return EventStream(events, on_crash=last_words, headers=call.headers)
     whole = await while_connected(http.receive, fold(run_all(service.pipeline, prepared), call.choices))
-    body = {**head, "object": form.object.removesuffix(".chunk"), **_answer_fields(whole, choice_body, call.logprobs)}
+    body = {**head, "object": form.object.removesuffix(".chunk"), **_answer_fields(whole, choice_body, call, form)}
     return Response(msgspec.json.encode(body), headers=call.headers, media_type="application/json")
 
 
@@ -84,9 +86,18 @@ async def _chunks(
     yield DONE
 
 
-def _answer_fields(whole: Answer, choice_body: ChoiceBody, logprobs: Logprobs | None) -> dict[str, Any]:
+def _answer_fields(whole: Answer, choice_body: ChoiceBody, call: Call, form: Form) -> dict[str, Any]:
     choices = []
     for index, (text, tokens, reason) in enumerate(zip(whole.texts, whole.tokens, whole.reasons, strict=True)):
-        told = None if logprobs is None else logprobs.write(TextDelta(index, text, len(tokens), tokens))
+        told = None if call.logprobs is None else call.logprobs.write(TextDelta(index, text, len(tokens), tokens))
         choices.append({**choice_body(index, text), "logprobs": told, "finish_reason": reason})
-    return {"choices": choices, "usage": usage_fields(whole.usage)}
+    fields: dict[str, Any] = {"choices": choices, "usage": usage_fields(whole.usage)}
+    if call.prompt_logprobs is not None:
+        entries = {first: prompt_entries(infos, call.prompt_logprobs) for first, infos in whole.prompts.items()}
+        if form is CHAT:
+            fields["prompt_logprobs"] = entries[0]
+        else:
+            per_prompt = call.requests[0].sampling.n
+            for index, choice in enumerate(choices):
+                choice["prompt_logprobs"] = entries[index - index % per_prompt]
+    return fields

@@ -13,7 +13,7 @@ from portico.server.body import read_body
 from portico.server.doors.openai.answer import Call, answer
 from portico.server.doors.openai.chunks import CHAT
 from portico.server.doors.openai.docs import describe
-from portico.server.doors.openai.logprobs import ChatLogprobs, chat_count
+from portico.server.doors.openai.logprobs import ChatLogprobs, chat_count, prompt_count
 from portico.server.doors.openai.params import CHAT_ONLY, check_fields
 from portico.server.doors.openai.schema import ChatCompletion, ChatCompletionRequest, ChatMessage
 from portico.server.middleware import context_of
@@ -39,15 +39,16 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
     ignored = check_fields(body, CHAT_ONLY, service)
     newer = body.max_completion_tokens is not None
     logprobs = chat_count(body.logprobs, body.top_logprobs)
+    prompt_logprobs = prompt_count(body.prompt_logprobs, bool(body.stream), service.settings.max_logprobs)
     request = GenerationRequest(
         request_id,
         ChatPrompt([_message(index, message) for index, message in enumerate(body.messages)]),
-        body.sampling(body.max_completion_tokens if newer else body.max_tokens, logprobs),
+        body.sampling(body.max_completion_tokens if newer else body.max_tokens, logprobs, prompt_logprobs),
         max_tokens_param="max_completion_tokens" if newer else "max_tokens",
         prompt_param="messages",
     )
     told = None if logprobs is None else ChatLogprobs(bool(body.return_tokens_as_token_ids))
-    return Call(request_id, model, [request], bool(body.stream), body.include_usage, ignored, told)
+    return Call(request_id, model, [request], bool(body.stream), body.include_usage, ignored, told, prompt_logprobs)
 
 
 def _message(index: int, message: ChatMessage) -> dict[str, Any]:

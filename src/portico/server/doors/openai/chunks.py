@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from portico.errors import RequestError
-from portico.protocol.events import Failure, Finish, GenerationEvent, TextDelta, Usage
+from portico.protocol.events import Failure, Finish, GenerationEvent, PromptScores, TextDelta, Usage
 from portico.server.doors.openai.logprobs import Logprobs
 from portico.server.errors import error_body
 
@@ -55,11 +55,15 @@ class ChunkWriter:
     def write(self, event: GenerationEvent) -> bytes:
         """One event; empty for a usage that was not asked for."""
         match event:
+            case TextDelta(_, "", tokens=tokens) if tokens and self._form is CHAT and not any(t.said for t in tokens):
+                return b""  # the token that ended the answer
             case TextDelta(choice, text, tokens=tokens):
                 more = self._more
                 if tokens and self._logprobs is not None:
                     more = b'%b,"logprobs":%b%b' % (self._form.after, _encode(self._logprobs.write(event)), self._end)
                 return b'%b{"index":%d,%b%b%b' % (self._open, choice, self._form.before, _encode(text), more)
+            case PromptScores():
+                return b""  # no field of a chunk holds them
             case Finish(choice, reason):
                 ending = b'%b,"logprobs":null,"finish_reason":%b}]' % (self._form.end, _encode(reason))
                 return b'%b{"index":%d,%b%b}\n\n' % (self._open, choice, ending, self._null_usage)

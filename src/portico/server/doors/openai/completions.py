@@ -13,7 +13,7 @@ from portico.server.body import read_body
 from portico.server.doors.openai.answer import Call, answer
 from portico.server.doors.openai.chunks import COMPLETION
 from portico.server.doors.openai.docs import describe
-from portico.server.doors.openai.logprobs import CompletionLogprobs, completion_count
+from portico.server.doors.openai.logprobs import CompletionLogprobs, completion_count, prompt_count
 from portico.server.doors.openai.params import COMPLETION_ONLY, check_fields
 from portico.server.doors.openai.schema import Completion, CompletionRequest
 from portico.server.middleware import context_of
@@ -43,13 +43,11 @@ def _understand(body: CompletionRequest, request_id: str, service: Service) -> C
     ignored = check_fields(body, COMPLETION_ONLY, service)
     prompts = read_prompts(body.prompt)
     logprobs = completion_count(body.logprobs, service.settings.max_logprobs)
-    if body.echo and logprobs is not None:
-        raise RequestError(
-            "logprobs of an echoed prompt are not supported yet; leave echo or logprobs out.",
-            param="echo",
-            code="unsupported_parameter",
-        )
-    sampling = body.sampling(DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens, logprobs)
+    prompt_logprobs = prompt_count(body.prompt_logprobs, bool(body.stream), service.settings.max_logprobs)
+    max_tokens = DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens
+    scored = [prompt_logprobs, logprobs if body.echo else None, 0 if body.echo and max_tokens == 0 else None]
+    most_scored = max((count for count in scored if count is not None), default=None)
+    sampling = body.sampling(max_tokens, logprobs, most_scored)
     if len(prompts) * sampling.n > MAX_ANSWERS:
         raise RequestError(
             f"n is {sampling.n} for {len(prompts)} prompts; a request may have at most {MAX_ANSWERS} answers.",
@@ -67,8 +65,8 @@ def _understand(body: CompletionRequest, request_id: str, service: Service) -> C
         )
         for index, (param, prompt) in enumerate(prompts)
     ]
-    told = None if logprobs is None else CompletionLogprobs(bool(body.return_tokens_as_token_ids))
-    return Call(request_id, model, requests, bool(body.stream), body.include_usage, ignored, told)
+    told = None if logprobs is None else CompletionLogprobs(bool(body.return_tokens_as_token_ids), logprobs)
+    return Call(request_id, model, requests, bool(body.stream), body.include_usage, ignored, told, prompt_logprobs)
 
 
 def read_prompts(raw: Any) -> list[tuple[str, TextPrompt | TokenPrompt]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,14 +15,14 @@ MAX_CHAT_TOP_LOGPROBS = 20
 
 @dataclass(slots=True)
 class ChatLogprobs:
-    """Writes the `logprobs` of chat choices."""
+    """Writes the `logprobs` of chat choices; a token that ends an answer is none of its content."""
 
     as_ids: bool
     """Tokens as "token_id:17" instead of their text, which need not be unique."""
 
     def write(self, delta: TextDelta) -> dict[str, Any]:
         """The object of the tokens of one delta."""
-        return {"content": [self._token(info) for info in delta.tokens], "refusal": None}
+        return {"content": [self._token(info) for info in delta.tokens if info.said], "refusal": None}
 
     def _token(self, info: TokenInfo) -> dict[str, Any]:
         return {**self._entry(info.token), "top_logprobs": [self._entry(other) for other in info.top]}
@@ -32,26 +33,31 @@ class ChatLogprobs:
 
 @dataclass(slots=True)
 class CompletionLogprobs:
-    """Writes the `logprobs` of completion choices; counts where in its choice's text each token begins."""
+    """Writes the `logprobs` of completion choices, the token that ends one included; counts where each begins."""
 
     as_ids: bool
+    count: int
+    """Likeliest tokens to show."""
     _places: dict[int, _Place] = field(default_factory=dict)
 
     def write(self, delta: TextDelta) -> dict[str, Any]:
         """The object of the tokens of one delta."""
         place = self._places.setdefault(delta.choice, _Place())
         return {
-            "text_offset": [place.next(info.token.bytes) for info in delta.tokens],
+            "text_offset": [place.next(info.token.bytes if info.said else b"") for info in delta.tokens],
             "token_logprobs": [info.token.logprob for info in delta.tokens],
             "tokens": [_name(info.token, self.as_ids) for info in delta.tokens],
             "top_logprobs": [self._top(info) for info in delta.tokens],
         }
 
-    def _top(self, info: TokenInfo) -> dict[str, float]:
+    def _top(self, info: TokenInfo) -> dict[str, float] | None:
         """Of tokens with the same text the likeliest; the token itself is always there."""
+        if info.token.logprob is None:
+            return None
         found: dict[str, float] = {}
-        for token in (*info.top, info.token):
-            found.setdefault(_name(token, self.as_ids), token.logprob)
+        for token in (*info.top[: self.count], info.token):
+            if token.logprob is not None:
+                found.setdefault(_name(token, self.as_ids), token.logprob)
         return found
 
 
@@ -71,6 +77,23 @@ class _Place:
 
 def _name(token: TokenText, as_ids: bool) -> str:
     return f"token_id:{token.id}" if as_ids else token.text
+
+
+def prompt_entries(tokens: Sequence[TokenInfo], count: int) -> list[dict[str, Any] | None]:
+    """vLLM's `prompt_logprobs`: for each token of the prompt the `count` likeliest and itself, by their ids."""
+    entries: list[dict[str, Any] | None] = []
+    for info in tokens:
+        if info.rank is None:
+            entries.append(None)
+            continue
+        ranked = [(info.rank, info.token), *enumerate(info.top[:count], 1)]
+        entries.append(
+            {
+                str(token.id): {"logprob": token.logprob, "rank": rank, "decoded_token": token.text}
+                for rank, token in ranked
+            }
+        )
+    return entries
 
 
 def chat_count(logprobs: bool | None, top_logprobs: int | None) -> int | None:
@@ -99,6 +122,23 @@ def completion_count(logprobs: int | None, most: int) -> int | None:
             code="invalid_value",
         )
     return logprobs
+
+
+def prompt_count(asked: int | None, stream: bool, most: int) -> int | None:
+    """How many of the likeliest tokens a request wants to see for each of the prompt's."""
+    if asked is not None and not 0 <= asked <= most:
+        raise RequestError(
+            f"prompt_logprobs is {asked}; it must be from 0 to {most} (--max-logprobs).",
+            param="prompt_logprobs",
+            code="invalid_value",
+        )
+    if asked is not None and stream:
+        raise RequestError(
+            "prompt_logprobs are not part of a stream; leave prompt_logprobs or stream out.",
+            param="prompt_logprobs",
+            code="invalid_value",
+        )
+    return asked
 
 
 Logprobs = ChatLogprobs | CompletionLogprobs

@@ -59,7 +59,6 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "mm_processor_kwargs": ({},),
     "priority": (0,),
     "prompt_embeds": (),
-    "prompt_logprobs": (),
     "repetition_detection": (),
     "request_id": (),
     "return_token_ids": (False,),

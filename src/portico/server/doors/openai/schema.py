@@ -29,7 +29,9 @@ class GenerationBody(BaseModel):
     model: str | None = Field(
         None, description="A name from GET /v1/models; the served model if left out.", examples=["my-model"]
     )
-    max_tokens: int | None = Field(None, ge=1, description="Tokens that an answer may have.", examples=[64])
+    max_tokens: int | None = Field(
+        None, ge=0, description="Tokens that an answer may have; 0 only to score or echo the prompt.", examples=[64]
+    )
     temperature: float | None = Field(None, description="0 (always the likeliest token) to 2.", examples=[0.7])
     top_p: float | None = Field(None, description="Keep the likeliest tokens that sum up to this, above 0 to 1.")
     top_k: int | None = Field(None, description="Keep this many of the likeliest tokens; 0 or -1 keeps all.")
@@ -65,13 +67,17 @@ class GenerationBody(BaseModel):
     add_special_tokens: bool | None = Field(
         None, description="Add the tokenizer's own (BOS) to the prompt; default: to plain text, not behind a template."
     )
+    prompt_logprobs: int | None = Field(
+        None,
+        description="Report log-probabilities of the prompt's tokens and of so many of the likeliest; not with stream.",
+    )
     return_tokens_as_token_ids: bool | None = Field(
         None, description='With logprobs: tokens as "token_id:17", which are unique where texts are not.'
     )
     user: str | None = Field(None, description="Accepted; has no effect.")
     metadata: dict[str, Any] | None = Field(None, description="Accepted; has no effect.")
 
-    def sampling(self, max_tokens: int | None, logprobs: int | None) -> SamplingParams:
+    def sampling(self, max_tokens: int | None, logprobs: int | None, prompt_logprobs: int | None) -> SamplingParams:
         """The request's wishes, ranges not yet checked."""
         stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
         return SamplingParams(
@@ -97,6 +103,7 @@ class GenerationBody(BaseModel):
             truncate_prompt_tokens=self.truncate_prompt_tokens,
             add_special_tokens=self.add_special_tokens,
             logprobs=logprobs,
+            prompt_logprobs=prompt_logprobs,
         )
 
     def _min_tokens(self) -> int:
@@ -150,7 +157,7 @@ class ChatCompletionRequest(GenerationBody):
     )
     logprobs: bool | None = Field(None, description="Report the log-probability of each token.")
     top_logprobs: int | None = Field(None, description="And of so many of the likeliest in its place, 0 to 20.")
-    max_completion_tokens: int | None = Field(None, ge=1, description="OpenAI's newer name for max_tokens.")
+    max_completion_tokens: int | None = Field(None, ge=0, description="OpenAI's newer name for max_tokens.")
 
 
 class CompletionRequest(GenerationBody):
@@ -207,9 +214,21 @@ class CompletionChoiceLogprobs(BaseModel):
     """Log-probabilities of a continuation."""
 
     text_offset: list[int] = Field(description="Where each token begins in the text, in characters.")
-    token_logprobs: list[float]
+    token_logprobs: list[float | None] = Field(description="null for the first token of an echoed prompt.")
     tokens: list[str]
-    top_logprobs: list[dict[str, float]]
+    top_logprobs: list[dict[str, float] | None]
+
+
+class PromptLogprob(BaseModel):
+    """One token that could stand at a place of the prompt."""
+
+    logprob: float
+    rank: int
+    decoded_token: str
+
+
+PromptLogprobs = dict[str, PromptLogprob] | None
+"""By token id; null for the first token of a prompt."""
 
 
 class AssistantMessage(BaseModel):
@@ -238,6 +257,7 @@ class ChatCompletion(BaseModel):
     model: str
     choices: list[ChatChoice]
     usage: UsageBody
+    prompt_logprobs: list[PromptLogprobs] | None = Field(None, description="Only where the request asks for them.")
     system_fingerprint: str
 
 
@@ -247,6 +267,7 @@ class CompletionChoice(BaseModel):
     index: int
     text: str
     logprobs: CompletionChoiceLogprobs | None = None
+    prompt_logprobs: list[PromptLogprobs] | None = Field(None, description="Only where the request asks for them.")
     finish_reason: Literal["stop", "length"]
 
 
