@@ -241,6 +241,21 @@ def test_prompt_logprobs_as_vllm_writes_them(client: OpenAI, tokenizer: Tokenize
     assert len(chat.model_extra["prompt_logprobs"]) == chat.usage.prompt_tokens  # type: ignore[index,union-attr]
 
 
+def test_the_best_of_several_answers(client: OpenAI) -> None:
+    asked: Any = {"model": "portico-demo", "prompt": "Write a haiku", "temperature": 1.5, "seed": 3, "max_tokens": 40}
+    drawn = client.completions.create(**asked, n=5, logprobs=0)
+    means = {}
+    for choice in drawn.choices:
+        assert choice.logprobs is not None
+        values = [value for value in choice.logprobs.token_logprobs or [] if value is not None]
+        means[choice.text] = sum(values) / len(values)
+    best = client.completions.create(**asked, n=2, best_of=5)
+    assert [choice.text for choice in best.choices] == sorted(means, key=lambda text: -means[text])[:2]
+    assert [choice.index for choice in best.choices] == [0, 1]
+    assert all(choice.logprobs is None for choice in best.choices)
+    assert best.usage == drawn.usage
+
+
 def test_an_answer_that_no_token_may_begin_ends_with_a_clear_error(client: OpenAI) -> None:
     with pytest.raises(openai.APIStatusError, match="No token is left"):
         raw(client, allowed_token_ids=[5], logit_bias={}, bad_words=["ignored"], stop_token_ids=[5], min_tokens=2)

@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from portico.errors import EngineError
-from portico.protocol.events import Failure, Finish, GenerationEvent, TextDelta, Usage
-from portico.server.fold import Answer, fold
+from portico.protocol.events import Failure, Finish, GenerationEvent, TextDelta, TokenInfo, TokenText, Usage
+from portico.server.fold import Answer, fold, keep_best
 
 
 async def stream(*events: GenerationEvent) -> AsyncGenerator[GenerationEvent, None]:
@@ -25,3 +25,24 @@ async def test_an_answer_is_the_sum_of_its_events() -> None:
 async def test_a_failure_is_raised() -> None:
     with pytest.raises(EngineError, match="gone"):
         await fold(stream(TextDelta(0, "x", 1), Failure(EngineError("gone"))), 1)
+
+
+def token(logprob: float, prompt: bool = False) -> TokenInfo:
+    return TokenInfo(TokenText(5, b"x", logprob), [], 1, prompt=prompt)
+
+
+def test_the_best_are_the_likeliest_by_token_of_each_prompt() -> None:
+    tokens = [
+        [token(-1.0), token(-1.0)],
+        [token(-0.5)],
+        [token(-9.0, prompt=True), token(-0.1), token(-0.7)],
+        [token(-3.0)],
+        [token(-2.0)],
+        [token(-2.0), token(-2.0)],
+    ]
+    answer = Answer(list("abcdef"), tokens, {0: tokens[2][:1], 3: []}, ["stop"] * 6, Usage(1, 2, 0))
+    best = keep_best(answer, 3, 2)
+    assert best.texts == ["c", "b", "e", "f"]
+    assert best.tokens == [tokens[2], tokens[1], tokens[4], tokens[5]]
+    assert best.prompts == {0: tokens[2][:1], 2: []}
+    assert best.usage == answer.usage

@@ -36,6 +36,8 @@ class TokenInfo:
     """How many tokens are at least as likely."""
     said: bool = True
     """Whether its text is part of the answer's: that of a token which ends the answer need not be."""
+    prompt: bool = False
+    """Whether it was read, not drawn."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -57,6 +58,27 @@ async def fold(events: AsyncGenerator[GenerationEvent, None], choices: int) -> A
                 case Failure(error):
                     raise error
     return Answer(["".join(pieces) for pieces in texts], tokens, prompts, reasons, usage)
+
+
+def keep_best(answer: Answer, drawn: int, kept: int) -> Answer:
+    """Of the `drawn` choices of each prompt the `kept` of the highest mean log-probability a token, best first."""
+    best = []
+    for first in range(0, len(answer.texts), drawn):
+        means = {choice: _mean_logprob(answer.tokens[choice]) for choice in range(first, first + drawn)}
+        best += sorted(means, key=lambda choice: (-means[choice], choice))[:kept]
+    return Answer(
+        [answer.texts[choice] for choice in best],
+        [answer.tokens[choice] for choice in best],
+        {first // drawn * kept: infos for first, infos in answer.prompts.items()},
+        [answer.reasons[choice] for choice in best],
+        answer.usage,
+    )
+
+
+def _mean_logprob(tokens: Sequence[TokenInfo]) -> float:
+    """Of the tokens that were drawn, not of an echoed prompt's."""
+    own = [info.token.logprob for info in tokens if info.token.logprob is not None and not info.prompt]
+    return sum(own) / len(own) if own else -math.inf
 
 
 async def run_all(pipeline: Pipeline, prepared: Sequence[Prepared]) -> AsyncGenerator[GenerationEvent, None]:

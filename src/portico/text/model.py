@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from portico.errors import RequestError
@@ -78,7 +78,8 @@ class TextModel:
     def prompt_infos(self, prompt_ids: Sequence[int], logprobs: Sequence[TokenLogprobs]) -> list[TokenInfo]:
         """The prompt's tokens; of the first nothing is known."""
         first = TokenInfo(self._token_text(prompt_ids[0], None), [], None)
-        return [first, *self.token_infos(prompt_ids[1:], logprobs, len(prompt_ids))]
+        infos = [first, *self.token_infos(prompt_ids[1:], logprobs, len(prompt_ids))]
+        return [replace(info, prompt=True) for info in infos]
 
     def _token_text(self, token_id: int, logprob: float | None) -> TokenText:
         return TokenText(token_id, self.tokenizer.bytes_of(token_id), logprob)

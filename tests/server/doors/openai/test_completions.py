@@ -129,7 +129,9 @@ def test_what_is_no_prompt_is_named(raw: Any, param: str) -> None:
         ({"prompt_logprobs": 1, "stream": True}, "prompt_logprobs"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"top_logprobs": 2}, "top_logprobs"),
-        ({"best_of": 3}, "best_of"),
+        ({"best_of": 1, "n": 2}, "best_of"),
+        ({"best_of": 129}, "best_of"),
+        ({"best_of": 2, "stream": True}, "best_of"),
         ({"prompt": ["x"] * 2048, "n": 3}, "n"),
     ],
 )

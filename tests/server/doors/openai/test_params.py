@@ -41,7 +41,8 @@ def test_neutral_values_are_accepted(server: LiveServer) -> None:
     [
         ({"best_of": 1}, 200),
         ({"best_of": 2, "n": 2}, 200),
-        ({"best_of": 2}, 400),
+        ({"best_of": 2}, 200),
+        ({"best_of": True}, 400),
         ({"response_format": {"type": "text"}}, 200),
         ({"response_format": {"type": "json_object"}}, 400),
         ({"tool_choice": "required"}, 400),

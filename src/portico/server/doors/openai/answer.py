@@ -18,7 +18,7 @@ from portico.protocol.request import GenerationRequest
 from portico.server.disconnect import while_connected
 from portico.server.doors.openai.chunks import CHAT, DONE, ChunkWriter, Form, last_words, usage_fields
 from portico.server.doors.openai.logprobs import Logprobs, prompt_entries
-from portico.server.fold import Answer, fold, run_all
+from portico.server.fold import Answer, fold, keep_best, run_all
 from portico.server.service import Service
 from portico.server.sse import EventStream
 from portico.text.pipeline import Pipeline, Prepared
@@ -42,6 +42,8 @@ class Call:
     """How the log-probabilities are written, where the request asks for them."""
     prompt_logprobs: int | None = None
     """How many of the likeliest tokens to show for each of the prompt's."""
+    kept: int = 1
+    """Choices of each prompt that the answer shows, the likeliest of those drawn."""
 
     @property
     def choices(self) -> int:
@@ -62,6 +64,9 @@ async def answer(http: Request, call: Call, service: Service, *, form: Form, cho
         events = _chunks(service.pipeline, prepared, writer, roles=call.choices if form is CHAT else 0)
         return EventStream(events, on_crash=last_words, headers=call.headers)
     whole = await while_connected(http.receive, fold(run_all(service.pipeline, prepared), call.choices))
+    drawn = call.requests[0].sampling.n
+    if call.kept < drawn:
+        whole = keep_best(whole, drawn, call.kept)
     body = {**head, "object": form.object.removesuffix(".chunk"), **_answer_fields(whole, choice_body, call, form)}
     return Response(msgspec.json.encode(body), headers=call.headers, media_type="application/json")
 
@@ -97,7 +102,6 @@ def _answer_fields(whole: Answer, choice_body: ChoiceBody, call: Call, form: For
         if form is CHAT:
             fields["prompt_logprobs"] = entries[0]
         else:
-            per_prompt = call.requests[0].sampling.n
             for index, choice in enumerate(choices):
-                choice["prompt_logprobs"] = entries[index - index % per_prompt]
+                choice["prompt_logprobs"] = entries[index - index % call.kept]
     return fields

@@ -48,7 +48,9 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
         prompt_param="messages",
     )
     told = None if logprobs is None else ChatLogprobs(bool(body.return_tokens_as_token_ids))
-    return Call(request_id, model, [request], bool(body.stream), body.include_usage, ignored, told, prompt_logprobs)
+    return Call(
+        request_id, model, [request], bool(body.stream), body.include_usage, ignored, told, prompt_logprobs, body.kept
+    )
 
 
 def _message(index: int, message: ChatMessage) -> dict[str, Any]:

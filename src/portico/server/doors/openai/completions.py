@@ -66,7 +66,9 @@ def _understand(body: CompletionRequest, request_id: str, service: Service) -> C
         for index, (param, prompt) in enumerate(prompts)
     ]
     told = None if logprobs is None else CompletionLogprobs(bool(body.return_tokens_as_token_ids), logprobs)
-    return Call(request_id, model, requests, bool(body.stream), body.include_usage, ignored, told, prompt_logprobs)
+    return Call(
+        request_id, model, requests, bool(body.stream), body.include_usage, ignored, told, prompt_logprobs, body.kept
+    )
 
 
 def read_prompts(raw: Any) -> list[tuple[str, TextPrompt | TokenPrompt]]:

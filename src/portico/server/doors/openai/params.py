@@ -98,21 +98,14 @@ def check_fields(body: GenerationBody, only_here: Mapping[str, tuple[Any, ...]],
     known = {**NOT_HONOURED, **only_here}
     extra = body.model_extra or {}
     for name, value in extra.items():
-        if name == "best_of":
-            _check_best_of(body, value)
-        elif name in known:
+        if name in known:
             _refuse_unless_neutral(name, value, known[name])
     _check_stream_options(body)
-    ignored = [name for name in extra if name not in known and name not in HARMLESS and name != "best_of"]
+    ignored = [name for name in extra if name not in known and name not in HARMLESS]
     for name in ignored:
         _log_once(name, service.ignored_fields)
     named = [name for name in ignored if PRINTABLE_NAME.fullmatch(name)][:NAMES_IN_HEADER]
     return {"x-portico-ignored": ", ".join(named)} if named else {}
-
-
-def _check_best_of(body: GenerationBody, value: Any) -> None:
-    """Choosing from more answers than are returned needs their probabilities."""
-    _refuse_unless_neutral("best_of", value, (1 if body.n is None else body.n,))
 
 
 def _check_stream_options(body: GenerationBody) -> None:

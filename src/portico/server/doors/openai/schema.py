@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
 from portico.errors import RequestError
-from portico.protocol.sampling import SamplingParams
+from portico.protocol.sampling import MAX_CHOICES, SamplingParams
 
 Prompt = str | list[str] | list[int] | list[list[int]]
 
@@ -41,6 +41,9 @@ class GenerationBody(BaseModel):
     )
     seed: int | None = Field(None, description="The same seed and request give the same answer. 64 bits.")
     n: int | None = Field(None, description="Answers for each prompt, 1 to 128.")
+    best_of: int | None = Field(
+        None, description="Draw so many answers and give the n likeliest (by log-probability a token); not with stream."
+    )
     stream: bool | None = Field(None, description="Send the answer in pieces as server-sent events.")
     stream_options: StreamOptions | None = Field(None, description="Only with `stream`.")
     presence_penalty: float | None = Field(None, description="-2 to 2; above 0 keeps used tokens away.")
@@ -81,7 +84,7 @@ class GenerationBody(BaseModel):
         """The request's wishes, ranges not yet checked."""
         stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
         return SamplingParams(
-            n=1 if self.n is None else self.n,
+            n=self.drawn,
             max_tokens=max_tokens,
             temperature=self.temperature,
             top_p=self.top_p,
@@ -102,9 +105,26 @@ class GenerationBody(BaseModel):
             skip_special_tokens=self.skip_special_tokens is not False,
             truncate_prompt_tokens=self.truncate_prompt_tokens,
             add_special_tokens=self.add_special_tokens,
-            logprobs=logprobs,
+            logprobs=0 if logprobs is None and self.drawn > self.kept else logprobs,
             prompt_logprobs=prompt_logprobs,
         )
+
+    @property
+    def kept(self) -> int:
+        """Answers to give for each prompt."""
+        return 1 if self.n is None else self.n
+
+    @property
+    def drawn(self) -> int:
+        """Answers to draw for each prompt; RequestError if they are too few, too many, or to be streamed."""
+        if self.best_of is None or self.best_of == self.kept:
+            return self.kept
+        if not self.kept <= self.best_of <= MAX_CHOICES or self.stream:
+            right = (
+                f"from n, {self.kept}, to {MAX_CHOICES}" if not self.stream else f"n, {self.kept}, when stream is true"
+            )
+            raise RequestError(f"best_of is {self.best_of}; it must be {right}.", param="best_of", code="invalid_value")
+        return self.best_of
 
     def _min_tokens(self) -> int:
         names = {"min_tokens": self.min_tokens, "min_new_tokens": self.min_new_tokens}
