@@ -18,9 +18,12 @@ from transformers import (
 
 from portico.decode.penalties import apply_penalties
 from portico.decode.sampling import greedy, sample
+from portico.kernels.dispatch import Kernels, select_kernels
 from portico.protocol.sampling import TokenParams
 
 VOCAB = 700
+KERNELS = [select_kernels(torch.device("cpu"), torch.float32, choice) for choice in ("torch", "auto")]
+"""The plain twins, and what is fastest here."""
 
 
 def params(**wishes: float) -> TokenParams:
@@ -52,37 +55,42 @@ def oracle_probabilities(row: torch.Tensor, wishes: TokenParams) -> torch.Tensor
 
 
 @settings(max_examples=150, deadline=None)
-@given(wishes=WISHES, seed=st.integers(0, 20), at=st.floats(0, 1, exclude_max=True))
-def test_a_draw_inverts_the_oracles_distribution(wishes: TokenParams, seed: int, at: float) -> None:
+@given(kernels=st.sampled_from(KERNELS), wishes=WISHES, seed=st.integers(0, 20), at=st.floats(0, 1, exclude_max=True))
+def test_a_draw_inverts_the_oracles_distribution(kernels: Kernels, wishes: TokenParams, seed: int, at: float) -> None:
     row = logits(1, seed)
-    token = int(sample(row, [wishes], np.array([at])))
+    token = int(sample(row, [wishes], np.array([at]), kernels))
     cumulated = oracle_probabilities(row[0], wishes).double().cumsum(0)
     below = float(cumulated[token - 1]) if token else 0.0
     assert below - 1e-5 <= at <= float(cumulated[token]) + 1e-5
 
 
 @settings(max_examples=60, deadline=None)
-@given(rows=st.lists(st.tuples(WISHES, st.floats(0, 1, exclude_max=True)), min_size=1, max_size=12))
-def test_rows_do_not_see_each_other(rows: list[tuple[TokenParams, float]]) -> None:
+@given(
+    kernels=st.sampled_from(KERNELS),
+    rows=st.lists(st.tuples(WISHES, st.floats(0, 1, exclude_max=True)), min_size=1, max_size=12),
+)
+def test_rows_do_not_see_each_other(kernels: Kernels, rows: list[tuple[TokenParams, float]]) -> None:
     scores = logits(len(rows), seed=3)
-    together = sample(scores.clone(), [wishes for wishes, _ in rows], np.array([at for _, at in rows]))
+    together = sample(scores.clone(), [wishes for wishes, _ in rows], np.array([at for _, at in rows]), kernels)
     for i, (wishes, at) in enumerate(rows):
-        assert int(sample(scores[i : i + 1].clone(), [wishes], np.array([at]))) == int(together[i])
+        assert int(sample(scores[i : i + 1].clone(), [wishes], np.array([at]), kernels)) == int(together[i])
 
 
+@pytest.mark.parametrize("kernels", KERNELS)
 @pytest.mark.parametrize("wishes", [params(temperature=1.0), params(temperature=0.7, top_k=5), params(top_p=0.6)])
-def test_frequencies(wishes: TokenParams) -> None:
+def test_frequencies(kernels: Kernels, wishes: TokenParams) -> None:
     count = 4000
     row = logits(1, seed=5, scale=1.5)[:, :40]
     at = (np.arange(count) + 0.5) / count
-    drawn = sample(row.expand(count, -1).clone(), [wishes] * count, at)
+    drawn = sample(row.expand(count, -1).clone(), [wishes] * count, at, kernels)
     frequencies = torch.bincount(drawn, minlength=40) / count
     assert float((frequencies - oracle_probabilities(row[0], wishes)).abs().max()) < 2 / count
 
 
-def test_equal_logits_are_kept_together_and_greedy_takes_the_first() -> None:
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_equal_logits_are_kept_together_and_greedy_takes_the_first(kernels: Kernels) -> None:
     flat = torch.zeros(1, VOCAB)
-    drawn = {int(sample(flat.clone(), [params(top_k=3)], np.array([at]))) for at in np.linspace(0, 0.999, 50)}
+    drawn = {int(sample(flat.clone(), [params(top_k=3)], np.array([at]), kernels)) for at in np.linspace(0, 0.999, 50)}
     assert len(drawn) > 40
     assert int(greedy(flat)) == 0
 

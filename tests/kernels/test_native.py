@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from portico.kernels import elementwise, prepare
+from portico.kernels import elementwise, prepare, sampling
 from portico.kernels.attention import write_index
 from portico.kernels.context import Gathered, Paged
 from portico.kernels.native import NativeKernels, load_native
@@ -207,3 +207,56 @@ def test_gate(dtype: torch.dtype, rows: int, width: int) -> None:
     assert got.shape == (rows, width)
     if rows:
         assert_close(got, elementwise.silu_mul_torch(x.double()), ROUNDING[dtype])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    dtype=st.sampled_from(DTYPES),
+    rows=st.integers(1, 4),
+    vocab=st.sampled_from([1, 15, 16, 17, 63, 65, 1000, 1024, 1025, 5000]),
+    seed=st.integers(0, 1000),
+    scale=st.sampled_from([1.0, 0.3, 40.0]),
+    hidden=st.booleans(),
+)
+def test_draws(dtype: torch.dtype, rows: int, vocab: int, seed: int, scale: float, hidden: bool) -> None:
+    logits = random(rows, vocab, dtype=dtype, seed=seed) * 4
+    if hidden:  # as a mask leaves them
+        logits[:, 1::2] = -torch.inf
+    uniforms = torch.rand(rows, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    got = native(dtype).draw(logits, torch.full((rows,), scale), uniforms)
+    probabilities = torch.softmax(logits.double() * scale, dim=-1)
+    assert torch.equal(got.largest, logits.float().max(-1).values)
+    weights = torch.exp((logits.double() - got.largest.double()[:, None]) * scale).sum(-1)
+    assert torch.allclose(got.total, weights, rtol=1e-5)
+    assert got.tokens is not None
+    for row, token in enumerate(got.tokens.tolist()):
+        below = float(probabilities[row, :token].sum())
+        assert below - 1e-5 <= float(uniforms[row]) <= below + float(probabilities[row, token]) + 1e-5
+        assert probabilities[row, token] > 0
+
+
+@pytest.mark.parametrize("at", [0.0, 1.0 - 2**-53])
+def test_the_ends_of_the_distribution_have_weight(at: float) -> None:
+    logits = torch.full((1, 3000), -torch.inf)
+    logits[0, [7, 2001]] = torch.tensor([0.0, -3.0])
+    got = native(torch.float32).draw(logits, torch.ones(1), torch.tensor([at], dtype=torch.float64))
+    assert got.tokens is not None
+    assert got.tokens.tolist() == [7 if at == 0 else 2001]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    dtype=st.sampled_from(DTYPES),
+    vocab=st.sampled_from([1, 16, 63, 64, 65, 1000, 5000]),
+    share=st.floats(0, 1),
+    seed=st.integers(0, 1000),
+    distinct=st.sampled_from([1, 3, 10_000]),
+)
+def test_the_largest(dtype: torch.dtype, vocab: int, share: float, seed: int, distinct: int) -> None:
+    count = int(share * vocab)
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randint(0, distinct, (2, vocab), generator=generator).to(dtype)
+    values, ids = native(dtype).top(logits, count)
+    plain_values, plain_ids = sampling.top_torch(logits, count)
+    assert torch.equal(values, plain_values)
+    assert torch.equal(ids, plain_ids)

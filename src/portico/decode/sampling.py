@@ -9,12 +9,15 @@ the vocabulary, at one uniform number. No step of a row reads another row.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from portico.kernels.dispatch import Kernels
+from portico.kernels.sampling import Distribution, invert, wide_dtype
 from portico.protocol.sampling import TokenParams
 
 _GREEDY_BELOW = 1e-5
@@ -34,30 +37,53 @@ def greedy(logits: Tensor) -> Tensor:
     return logits.max(dim=-1).indices  # argmax is slower in bfloat16
 
 
-def sample(logits: Tensor, params: Sequence[TokenParams], uniforms: npt.NDArray[np.float64]) -> Tensor:
-    """One token of each row of logits, float32 [rows, vocab], drawn at uniforms [rows] of [0, 1): int64 [rows]."""
-    temperatures = _column([p.temperature for p in params], logits)
-    probabilities = torch.softmax(logits / temperatures, dim=-1)
-    tokens = torch.empty(len(params), dtype=torch.int64, device=logits.device)
-    at = torch.from_numpy(uniforms).to(logits.device, _wide(logits)).unsqueeze(1)
-    rows = list(range(len(params)))
-    everything = [i for i in rows if not _has_filter(params[i])]
-    if everything:
-        tokens[everything] = _invert(probabilities[everything], at[everything])
-    pending = [i for i in rows if _has_filter(params[i])]
+def sample(
+    logits: Tensor, params: Sequence[TokenParams], uniforms: npt.NDArray[np.float64], kernels: Kernels
+) -> Tensor:
+    """One token, int64, of each row of logits [rows, vocab], any float dtype, drawn at uniforms [rows] of [0, 1)."""
+    scales = torch.tensor([1 / p.temperature for p in params], dtype=torch.float32, device=logits.device)
+    at = torch.from_numpy(uniforms).to(logits.device, wide_dtype(logits))
+    whole = kernels.draw(logits, scales, at)
+    assert whole.tokens is not None
+    tokens = whole.tokens
+    pending = [i for i in range(len(params)) if _has_filter(params[i])]
     while pending:
         # The number of candidates depends on the row alone: what ties look like must not change with the company.
         width = _width(params[pending[0]], logits.shape[1])
         together = [i for i in pending if _width(params[i], logits.shape[1]) == width]
         pending = [i for i in pending if i not in set(together)]
-        tokens[together] = _sample_filtered(probabilities[together], [params[i] for i in together], at[together], width)
+        rows = _Rows(logits, scales, whole, kernels).take(together)
+        tokens[together] = _sample_filtered(rows, [params[i] for i in together], at[together].unsqueeze(1), width)
     return tokens
 
 
-def _sample_filtered(probabilities: Tensor, params: Sequence[TokenParams], at: Tensor, width: int) -> Tensor:
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows of logits whose distributions are known."""
+
+    logits: Tensor
+    scales: Tensor
+    whole: Distribution
+    kernels: Kernels
+
+    def take(self, rows: Sequence[int]) -> _Rows:
+        """Some of them, without a copy if it is all."""
+        if list(rows) == list(range(len(self.logits))):
+            return self
+        largest, total = self.whole.largest[rows], self.whole.total[rows]
+        return _Rows(self.logits[rows], self.scales[rows], Distribution(largest, total, None), self.kernels)
+
+    def likeliest(self, width: int) -> tuple[Tensor, Tensor]:
+        """Probabilities, float32, and ids [rows, width] of the most probable tokens, falling."""
+        values, ids = self.kernels.top(self.logits, width)
+        shifted = (values - self.whole.largest.unsqueeze(1)) * self.scales.unsqueeze(1)
+        return torch.exp(shifted) / self.whole.total.unsqueeze(1).float(), ids
+
+
+def _sample_filtered(rows: _Rows, params: Sequence[TokenParams], at: Tensor, width: int) -> Tensor:
     """Draw from the `width` most probable tokens, or from all where the filters reach beyond those."""
-    vocab = probabilities.shape[1]
-    top, ids = torch.topk(probabilities, width, dim=-1)
+    vocab = rows.logits.shape[1]
+    top, ids = rows.likeliest(width)
     threshold = _threshold(top, params)
     tokens = _draw(top, ids, threshold, at)
     if width == vocab:
@@ -65,7 +91,7 @@ def _sample_filtered(probabilities: Tensor, params: Sequence[TokenParams], at: T
     # A threshold that the last candidate still passes may let tokens through that are no candidates.
     unsure = torch.nonzero(threshold[:, 0] <= top[:, -1]).flatten().tolist()
     if unsure:
-        tokens[unsure] = _sample_filtered(probabilities[unsure], [params[i] for i in unsure], at[unsure], vocab)
+        tokens[unsure] = _sample_filtered(rows.take(unsure), [params[i] for i in unsure], at[unsure], vocab)
     return tokens
 
 
@@ -74,7 +100,7 @@ def _threshold(top: Tensor, params: Sequence[TokenParams]) -> Tensor:
     width = top.shape[1]
     kth = torch.tensor([min(p.top_k or width, width) - 1 for p in params], device=top.device).unsqueeze(1)
     by_top_k = torch.where(_column([p.top_k for p in params], top) > 0, top.gather(1, kth), top.new_zeros(()))
-    kept = torch.where(top >= by_top_k, top, top.new_zeros(())).to(_wide(top))
+    kept = torch.where(top >= by_top_k, top, top.new_zeros(())).to(wide_dtype(top))
     before = kept.cumsum(dim=-1) - kept
     # Top-p counts in what top-k has left; without top-k that is the whole row, whose probabilities sum to one.
     mass = torch.where(by_top_k > 0, kept.sum(dim=-1, keepdim=True), torch.ones_like(before[:, :1]))
@@ -89,18 +115,9 @@ def _draw(top: Tensor, ids: Tensor, threshold: Tensor, at: Tensor) -> Tensor:
     """Invert the distribution over candidates of at least `threshold`, put into the order of the vocabulary."""
     ids, order = ids.sort(dim=-1)
     top = top.gather(1, order)
-    place = _invert(torch.where(top >= threshold, top, top.new_zeros(())), at)
+    weights = torch.where(top >= threshold, top, top.new_zeros(()))
+    place = invert(weights.cumsum(dim=-1, dtype=wide_dtype(weights)), at)
     return ids.gather(1, place.unsqueeze(1)).squeeze(1)
-
-
-def _invert(weights: Tensor, at: Tensor) -> Tensor:
-    """The first place of each row whose cumulated weight exceeds at [rows, 1] of the row's total."""
-    cumulated = weights.cumsum(dim=-1, dtype=_wide(weights))
-    target = at * cumulated[:, -1:]
-    # Rounding may lift the target to the total itself; the last place with weight is meant then.
-    last = torch.searchsorted(cumulated, cumulated[:, -1:].contiguous())
-    place = torch.minimum(torch.searchsorted(cumulated, target, right=True), last)
-    return place.clamp_(max=weights.shape[1] - 1).squeeze(1)
 
 
 def _has_filter(params: TokenParams) -> bool:
@@ -110,11 +127,6 @@ def _has_filter(params: TokenParams) -> bool:
 def _width(params: TokenParams, vocab: int) -> int:
     """Candidates to look at for a row: a power of two above its top_k."""
     return min(vocab, max(_CANDIDATES, 1 << params.top_k.bit_length()))
-
-
-def _wide(like: Tensor) -> torch.dtype:
-    """The dtype of cumulated sums; MPS has no float64."""
-    return torch.float32 if like.device.type == "mps" else torch.float64
 
 
 def _column(values: Sequence[float], like: Tensor) -> Tensor:

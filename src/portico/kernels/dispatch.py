@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from portico.kernels import attention, elementwise, linear, prepare
+from portico.kernels import attention, elementwise, linear, prepare, sampling
 from portico.kernels.context import Context
 from portico.kernels.native import load_native
 
@@ -26,6 +26,8 @@ class Kernels:
     silu_mul: Callable[[Tensor], Tensor]
     prepare: Callable[[Tensor, Tensor, prepare.HeadNorm | None, tuple[Tensor, Tensor], Context], None]
     attend: Callable[[Tensor, Tensor, Context, int | None, float, Tensor], None]
+    draw: Callable[[Tensor, Tensor, Tensor | None], sampling.Distribution]
+    top: Callable[[Tensor, int], tuple[Tensor, Tensor]]
 
 
 def select_kernels(device: torch.device, dtype: torch.dtype, choice: Literal["auto", "torch"] = "auto") -> Kernels:
@@ -50,6 +52,8 @@ def _native(dtype: torch.dtype) -> Kernels | None:
         silu_mul=native.silu_mul,
         prepare=native.prepare,
         attend=native.attend,
+        draw=native.draw,
+        top=native.top,
     )
 
 
@@ -61,6 +65,8 @@ _TORCH = Kernels(
     silu_mul=elementwise.silu_mul_torch,
     prepare=prepare.PrepareTorch(prepare.rotate_torch),
     attend=attention.GatheredAttention(attention.attention_torch, attention.gather_torch),
+    draw=sampling.draw_torch,
+    top=sampling.top_torch,
 )
 
 _CPU = replace(

@@ -15,6 +15,7 @@ from torch import Tensor
 import portico.kernels
 from portico.kernels.context import Context, Paged
 from portico.kernels.prepare import HeadNorm
+from portico.kernels.sampling import Distribution
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +94,37 @@ class NativeKernels:
         self.library.portico_silu_mul(byref(arguments), self.dtype)
         return out
 
+    def draw(self, logits: Tensor, scales: Tensor, uniforms: Tensor | None) -> Distribution:
+        """As `draw_torch`, for contiguous logits in either dtype."""
+        rows, vocab = logits.shape
+        largest, total = torch.empty(rows), torch.empty(rows, dtype=torch.float64)
+        tokens = None if uniforms is None else torch.empty(rows, dtype=torch.int64)
+        arguments = _Draw(
+            logits.data_ptr(),
+            scales.data_ptr(),
+            0 if uniforms is None else uniforms.data_ptr(),
+            largest.data_ptr(),
+            total.data_ptr(),
+            0 if tokens is None else tokens.data_ptr(),
+            rows,
+            vocab,
+        )
+        self.library.portico_draw(byref(arguments), _code(logits))
+        return Distribution(largest, total, tokens)
+
+    def top(self, logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """As `top_torch`, for contiguous logits in either dtype."""
+        rows, vocab = logits.shape
+        values, ids = torch.empty(rows, count), torch.empty(rows, count, dtype=torch.int64)
+        if count:
+            arguments = _Top(logits.data_ptr(), values.data_ptr(), ids.data_ptr(), rows, vocab, count)
+            self.library.portico_top(byref(arguments), _code(logits))
+        return values, ids
+
+
+def _code(logits: Tensor) -> int:
+    return _DTYPES[logits.dtype]
+
 
 def load_native(dtype: torch.dtype) -> NativeKernels | None:
     """The library for a dtype, or None where it was not built, cannot be loaded, or lacks the dtype."""
@@ -106,7 +138,7 @@ def load_native(dtype: torch.dtype) -> NativeKernels | None:
         log.warning("The native kernels cannot be loaded (%s); plain torch is used instead.", error)
         return None
     library.portico_instruction_set.restype = c_char_p
-    for name in ("attend", "prepare", "rms_norm", "silu_mul"):
+    for name in ("attend", "prepare", "rms_norm", "silu_mul", "draw", "top"):
         getattr(library, f"portico_{name}").restype = None
     return NativeKernels(library, _DTYPES[dtype], library.portico_instruction_set().decode())
 
@@ -145,4 +177,10 @@ _Prepare = _layout(
 _RmsNorm = _layout(
     "RmsNormArguments", x=c_void_p, weight=c_void_p, out=c_void_p, rows=c_int64, width=c_int, eps=c_float
 )
+_Draw = _layout(
+    "DrawArguments",
+    logits=c_void_p, scales=c_void_p, uniforms=c_void_p, largest=c_void_p, totals=c_void_p, tokens=c_void_p,
+    rows=c_int64, vocab=c_int,
+)  # fmt: skip
+_Top = _layout("TopArguments", logits=c_void_p, values=c_void_p, ids=c_void_p, rows=c_int64, vocab=c_int, count=c_int)
 _SiluMul = _layout("SiluMulArguments", gate_up=c_void_p, out=c_void_p, rows=c_int64, width=c_int)

@@ -12,6 +12,7 @@ from portico.decode.logprobs import token_logprobs
 from portico.decode.random import uniforms
 from portico.decode.sampling import greedy, is_greedy, sample
 from portico.engine.plan import Draw, Score, StepPlan, StepResult
+from portico.kernels.dispatch import Kernels
 from portico.model.cache import KVCache
 from portico.model.decoder import Decoder
 from portico.protocol.messages import TokenLogprobs
@@ -48,8 +49,8 @@ class TorchRunner:
             return StepResult([], [], scores)
         draws = [draw for draw, _ in drawing]
         logits = self.decoder.logits(torch.stack([hidden for _, hidden in drawing]))
-        tokens = draw_tokens(logits, draws)
-        return StepResult(tokens.tolist(), _logprobs(logits, tokens, draws), scores)
+        tokens = draw_tokens(logits, draws, self.decoder.kernels)
+        return StepResult(tokens.tolist(), _logprobs(logits, tokens, draws, self.decoder.kernels), scores)
 
     def _score(self, hidden: Tensor, score: Score) -> list[TokenLogprobs]:
         """Log-probabilities of a row's targets, some at a time: logits of a whole prompt would fill the memory."""
@@ -57,44 +58,52 @@ class TorchRunner:
         for start in range(0, len(score.targets), _SCORED_TOGETHER):
             targets = torch.tensor(score.targets[start : start + _SCORED_TOGETHER], device=hidden.device)
             logits = self.decoder.logits(hidden[start : start + len(targets)])
-            told += token_logprobs(logits, targets, [score.top] * len(targets))
+            told += token_logprobs(logits, targets, [score.top] * len(targets), self.decoder.kernels)
         return told
 
 
-def draw_tokens(logits: Tensor, draws: Sequence[Draw]) -> Tensor:
+def draw_tokens(logits: Tensor, draws: Sequence[Draw], kernels: Kernels) -> Tensor:
     """The token of each row of logits [rows, vocab], any float dtype, by its row's wishes: int64 [rows]."""
-    tokens = greedy(logits)
-    special = [i for i, draw in enumerate(draws) if not is_greedy(draw.params) or _adjusts(draw)]
-    if special:
-        tokens[special] = _draw_special(logits[special].float(), [draws[i] for i in special])
+    tokens = torch.empty(len(draws), dtype=torch.int64, device=logits.device)
+    adjusted = [i for i, draw in enumerate(draws) if needs_adjusting(draw.params, draw.position)]
+    if adjusted:
+        changed = logits[adjusted].float()
+        for row, place in zip(changed, adjusted, strict=True):
+            adjust(row, draws[place].params, draws[place].prompt_ids, draws[place].output_ids)
+        tokens[adjusted] = _draw_rows(changed, [draws[i] for i in adjusted], kernels)
+    plain = sorted(set(range(len(draws))).difference(adjusted))
+    if plain:
+        tokens[plain] = _draw_rows(_rows(logits, plain), [draws[i] for i in plain], kernels)
     return tokens
 
 
-def _logprobs(logits: Tensor, tokens: Tensor, draws: Sequence[Draw]) -> list[TokenLogprobs | None]:
+def _draw_rows(logits: Tensor, draws: Sequence[Draw], kernels: Kernels) -> Tensor:
+    """Draw from logits that are as they shall be."""
+    warm = [i for i, draw in enumerate(draws) if not is_greedy(draw.params)]
+    if not warm:
+        return greedy(logits)
+    chosen = [draws[i] for i in warm]
+    at = uniforms([d.params.seed for d in chosen], [d.choice for d in chosen], [d.position for d in chosen])
+    drawn = sample(_rows(logits, warm), [d.params for d in chosen], at, kernels)
+    if len(warm) == len(draws):
+        return drawn
+    tokens = greedy(logits)
+    tokens[warm] = drawn
+    return tokens
+
+
+def _logprobs(logits: Tensor, tokens: Tensor, draws: Sequence[Draw], kernels: Kernels) -> list[TokenLogprobs | None]:
     """Of the rows that want them, from the logits as the model gave them."""
     told: list[TokenLogprobs | None] = [None] * len(draws)
     asked = [(i, wanted) for i, draw in enumerate(draws) if (wanted := draw.params.logprobs) is not None]
     if asked:
         rows = [i for i, _ in asked]
-        found = token_logprobs(logits[rows], tokens[rows], [wanted for _, wanted in asked])
+        found = token_logprobs(_rows(logits, rows), tokens[rows], [wanted for _, wanted in asked], kernels)
         for row, logprobs in zip(rows, found, strict=True):
             told[row] = logprobs
     return told
 
 
-def _draw_special(logits: Tensor, draws: Sequence[Draw]) -> Tensor:
-    """Rows that need more than their largest logit; `logits` is float32 and changed in place."""
-    for row, draw in zip(logits, draws, strict=True):
-        if _adjusts(draw):
-            adjust(row, draw.params, draw.prompt_ids, draw.output_ids)
-    tokens = greedy(logits)
-    warm = [i for i, draw in enumerate(draws) if not is_greedy(draw.params)]
-    if warm:
-        chosen = [draws[i] for i in warm]
-        at = uniforms([d.params.seed for d in chosen], [d.choice for d in chosen], [d.position for d in chosen])
-        tokens[warm] = sample(logits[warm], [d.params for d in chosen], at)
-    return tokens
-
-
-def _adjusts(draw: Draw) -> bool:
-    return needs_adjusting(draw.params, draw.position)
+def _rows(logits: Tensor, rows: Sequence[int]) -> Tensor:
+    """Some rows, without a copy if it is all of them in order."""
+    return logits if list(rows) == list(range(len(logits))) else logits[rows]

@@ -47,6 +47,27 @@ struct SiluMulArguments {
     int width;
 };
 
+// The distribution softmax(logits * scale) of each row: how large it is, and the token at a place of it.
+struct DrawArguments {
+    const void* logits;        // [rows, vocab]
+    const float* scales;       // [rows]: 1 / temperature
+    const double* uniforms;    // [rows], of [0, 1), or null
+    float* largest;            // [rows]: the largest logit
+    double* totals;            // [rows]: sum of exp((logit - largest) * scale)
+    int64_t* tokens;           // [rows]: where the cumulated share exceeds the uniform number, or null
+    int64_t rows;
+    int vocab;
+};
+
+// The largest logits of each row, falling; of equals the first comes first.
+struct TopArguments {
+    const void* logits;        // [rows, vocab]
+    float* values;             // [rows, count]
+    int64_t* ids;              // [rows, count]
+    int64_t rows;
+    int vocab, count;          // count is at most vocab
+};
+
 enum Dtype : int { FLOAT32 = 0, BFLOAT16 = 1 };
 
 // The kernels of one instruction set.
@@ -55,6 +76,8 @@ struct Kernels {
     void (*prepare)(const PrepareArguments&, Dtype);
     void (*rms_norm)(const RmsNormArguments&, Dtype);
     void (*silu_mul)(const SiluMulArguments&, Dtype);
+    void (*draw)(const DrawArguments&, Dtype);
+    void (*top)(const TopArguments&, Dtype);
 };
 
 }  // namespace portico

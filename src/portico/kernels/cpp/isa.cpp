@@ -1,6 +1,7 @@
 // The kernels for one instruction set: compiled once for each, PORTICO_ISA naming it, the compiler's flags choosing it.
 #include "attention.h"
 #include "elementwise.h"
+#include "sampling.h"
 
 namespace portico::PORTICO_ISA {
 namespace {
@@ -24,9 +25,12 @@ void silu_mul_any(const SiluMulArguments& a, Dtype dtype) {
     dtype == BFLOAT16 ? silu_mul<Bf16>(a) : silu_mul<float>(a);
 }
 
+void draw_any(const DrawArguments& a, Dtype dtype) { dtype == BFLOAT16 ? draw<Bf16>(a) : draw<float>(a); }
+void top_any(const TopArguments& a, Dtype dtype) { dtype == BFLOAT16 ? top<Bf16>(a) : top<float>(a); }
+
 }  // namespace
 
 extern const Kernels kernels;
-const Kernels kernels = {attend_any, prepare_any, rms_norm_any, silu_mul_any};
+const Kernels kernels = {attend_any, prepare_any, rms_norm_any, silu_mul_any, draw_any, top_any};
 
 }  // namespace portico::PORTICO_ISA

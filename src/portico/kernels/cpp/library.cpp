@@ -47,6 +47,12 @@ void portico_prepare(const portico::PrepareArguments* a, int dtype) {
 void portico_rms_norm(const portico::RmsNormArguments* a, int dtype) {
     portico::chosen.kernels->rms_norm(*a, portico::Dtype(dtype));
 }
+void portico_draw(const portico::DrawArguments* a, int dtype) {
+    portico::chosen.kernels->draw(*a, portico::Dtype(dtype));
+}
+void portico_top(const portico::TopArguments* a, int dtype) {
+    portico::chosen.kernels->top(*a, portico::Dtype(dtype));
+}
 void portico_silu_mul(const portico::SiluMulArguments* a, int dtype) {
     portico::chosen.kernels->silu_mul(*a, portico::Dtype(dtype));
 }
