@@ -1,0 +1,146 @@
+"""Every field of every endpoint refuses every kind of value that it cannot have, and every value out of its range."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from portico.server.doors.openai.schema import ChatCompletionRequest, CompletionRequest
+from tests.server.harness import MODEL, LiveServer
+
+ENDPOINTS: dict[str, tuple[type[Any], dict[str, Any]]] = {
+    "/v1/completions": (CompletionRequest, {"prompt": "Hello"}),
+    "/v1/chat/completions": (ChatCompletionRequest, {"messages": [{"role": "user", "content": "hi"}]}),
+}
+SAMPLES: dict[str, Any] = {
+    "bool": True,
+    "int": 1,
+    "float": 1.5,
+    "str": "x",
+    "list[int]": [1],
+    "list[str]": ["x"],
+    "list[float]": [1.5],
+    "object": {"x": 1},
+}
+NUMBER, WHOLE, FLAG, TEXT = {"int", "float"}, {"int"}, {"bool"}, {"str"}
+KINDS: dict[str, set[str]] = {
+    "model": TEXT,
+    "prompt": {"str", "list[int]", "list[str]"},
+    "messages": set(),
+    "max_tokens": WHOLE,
+    "max_completion_tokens": WHOLE,
+    "temperature": NUMBER,
+    "top_p": NUMBER,
+    "top_k": WHOLE,
+    "min_p": NUMBER,
+    "stop": {"str", "list[str]"},
+    "seed": WHOLE,
+    "n": WHOLE,
+    "best_of": WHOLE,
+    "stream": FLAG,
+    "stream_options": {"object"},
+    "presence_penalty": NUMBER,
+    "frequency_penalty": NUMBER,
+    "repetition_penalty": NUMBER,
+    "stop_token_ids": {"list[int]"},
+    "include_stop_str_in_output": FLAG,
+    "min_tokens": WHOLE,
+    "min_new_tokens": WHOLE,
+    "ignore_eos": FLAG,
+    "logit_bias": {"object"},
+    "allowed_token_ids": {"list[int]"},
+    "bad_words": {"list[str]"},
+    "skip_special_tokens": FLAG,
+    "truncate_prompt_tokens": WHOLE,
+    "add_special_tokens": FLAG,
+    "prompt_logprobs": WHOLE,
+    "return_tokens_as_token_ids": FLAG,
+    "echo": FLAG,
+    "top_logprobs": WHOLE,
+    "user": TEXT,
+    "metadata": {"object"},
+}
+"""The kinds of JSON values that a field can have; `logprobs` differs between the endpoints."""
+LOGPROBS = {"/v1/completions": WHOLE, "/v1/chat/completions": FLAG}
+OUT_OF_RANGE: dict[str, list[Any]] = {
+    "max_tokens": [0, -1, 10**6],
+    "max_completion_tokens": [0, -1, 10**6],
+    "temperature": [-0.1, 2.1],
+    "top_p": [0, -0.1, 1.01],
+    "top_k": [-2],
+    "min_p": [-0.1, 1.1],
+    "stop": ["", [""], ["x"] * 17, "x" * 5000],
+    "seed": [2**64, -(2**63) - 1],
+    "n": [0, -1, 129],
+    "best_of": [0, 129],
+    "presence_penalty": [-2.1, 2.1],
+    "frequency_penalty": [-2.1, 2.1],
+    "repetition_penalty": [0, -1],
+    "stop_token_ids": [[-1], [10**6]],
+    "min_tokens": [-1],
+    "min_new_tokens": [-1],
+    "logit_bias": [{"x": 1}, {"-1": 1}, {"1": 101}, {"1": -101}, {str(10**6): 1}],
+    "allowed_token_ids": [[], [-1], [10**6]],
+    "bad_words": [[""], [" "]],
+    "truncate_prompt_tokens": [0, -2],
+    "prompt_logprobs": [-1, 21],
+    "top_logprobs": [-1, 21],
+    "messages": [[], [{"role": "nobody", "content": "x"}], [{"content": "x"}], [{"role": "user"}]],
+    "prompt": ["", [], [[]], [10**6], ["x", 1]],
+}
+NO_RANGE = {
+    "model", "stream", "stream_options", "ignore_eos", "include_stop_str_in_output", "skip_special_tokens",
+    "add_special_tokens", "return_tokens_as_token_ids", "echo", "user", "metadata", "logprobs",
+}  # fmt: skip
+"""Fields of which every value of the right kind means something; completions' logprobs are checked below."""
+
+
+NAMED_AS = {"min_new_tokens": "min_tokens"}
+"""Other servers' names of a field, whose errors name ours."""
+
+
+def refused(server: LiveServer, path: str, field: str, value: Any) -> str | None:
+    """The param that a 400 names, or None if the request is answered."""
+    body = {"model": MODEL, **ENDPOINTS[path][1], field: value}
+    if field == "top_logprobs":
+        body["logprobs"] = True
+    answer = server.http().post(path, json=body)
+    if answer.status_code == 200:
+        return None
+    error = answer.json()["error"]
+    if field == "model":
+        assert answer.status_code in (400, 404), answer.text
+    else:
+        assert answer.status_code == 400, answer.text
+    assert error["message"]
+    return str(error["param"])
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_the_tables_have_every_field(path: str) -> None:
+    fields = set(ENDPOINTS[path][0].model_fields)
+    assert fields <= set(KINDS) | {"logprobs"}
+    assert fields <= set(OUT_OF_RANGE) | NO_RANGE
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_every_wrong_kind_is_refused_by_name(server: LiveServer, path: str) -> None:
+    for field in ENDPOINTS[path][0].model_fields:
+        kinds = LOGPROBS[path] if field == "logprobs" else KINDS[field]
+        for kind, value in SAMPLES.items():
+            if kind not in kinds:
+                named = refused(server, path, field, value)
+                assert named is not None, (field, value)
+                assert named.split(".")[0] == field, (field, value, named)
+
+
+@pytest.mark.parametrize("path", ENDPOINTS)
+def test_every_value_out_of_range_is_refused_by_name(server: LiveServer, path: str) -> None:
+    for field in ENDPOINTS[path][0].model_fields:
+        for value in OUT_OF_RANGE.get(field, []):
+            named = refused(server, path, field, value)
+            assert named is not None, (field, value)
+            assert named.split(".")[0] == NAMED_AS.get(field, field), (field, value, named)
+    if path == "/v1/completions":
+        assert refused(server, path, "logprobs", -1) == refused(server, path, "logprobs", 21) == "logprobs"
