@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help serve install test test-extras lint types unit bench stress eval-demo train-demo clean
+.PHONY: help serve install test test-extras lint types unit bench stress reference eval-demo train-demo clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -57,6 +57,10 @@ bench: test-extras
 ## stress       2,000 mixed requests, a third of the clients hanging up at random
 stress: test-extras
 	$(BIN)/python -m benchmarks.stress $(ARGS)
+
+## reference    write docs/parameters.md from the schema
+reference: install
+	$(BIN)/python -m portico.server.doors.openai.reference > docs/parameters.md
 
 ## eval-demo    ask the demo model held-out questions, by kind
 eval-demo: test-extras

@@ -27,42 +27,83 @@ class GenerationBody(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow")
 
     model: str | None = Field(
-        None, description="A name from GET /v1/models; the served model if left out.", examples=["my-model"]
+        None,
+        description="A name from GET /v1/models, another is a 404; default: the served model.",
+        examples=["my-model"],
     )
     max_tokens: int | None = Field(
-        None, ge=0, description="Tokens that an answer may have; 0 only to score or echo the prompt.", examples=[64]
+        None,
+        ge=0,
+        description="Tokens that an answer may have. Default: 16 for completions, what is left of the context for "
+        "chat. 0 with echo or prompt_logprobs: nothing is generated.",
+        examples=[64],
     )
-    temperature: float | None = Field(None, description="0 (always the likeliest token) to 2.", examples=[0.7])
-    top_p: float | None = Field(None, description="Keep the likeliest tokens that sum up to this, above 0 to 1.")
-    top_k: int | None = Field(None, description="Keep this many of the likeliest tokens; 0 or -1 keeps all.")
-    min_p: float | None = Field(None, description="Drop tokens less likely than this share of the likeliest, 0 to 1.")
+    temperature: float | None = Field(
+        None,
+        description="0 (always the likeliest token) to 2. Default: the model's generation_config.json, then 1.",
+        examples=[0.7],
+    )
+    top_p: float | None = Field(
+        None,
+        description="Keep the likeliest tokens that sum up to this, above 0 to 1. Default: the model's, then 1.",
+    )
+    top_k: int | None = Field(
+        None,
+        description="Keep this many of the likeliest tokens; 0 or -1 keeps all. Default: the model's, then all.",
+    )
+    min_p: float | None = Field(
+        None,
+        description="Drop tokens less likely than this share of the likeliest, 0 to 1. Default: the model's, then 0.",
+    )
     stop: str | list[str] | None = Field(
-        None, description="Up to 16 strings that end an answer; they are not part of it.", examples=[["\n\n"]]
+        None,
+        description="Up to 16 strings that end an answer and are not part of it; found across token borders.",
+        examples=[["\n\n"]],
     )
-    seed: int | None = Field(None, description="The same seed and request give the same answer. 64 bits.")
-    n: int | None = Field(None, description="Answers for each prompt, 1 to 128.")
+    seed: int | None = Field(
+        None, description="The same seed and request give the same answer; 64 bits. Default: one is drawn."
+    )
+    n: int | None = Field(None, description="Answers for each prompt, 1 to 128; default: 1.")
     best_of: int | None = Field(
-        None, description="Draw so many answers and give the n likeliest (by log-probability a token); not with stream."
+        None,
+        description="Draw so many answers, n to 128, and give the n of the highest log-probability a token, best "
+        "first; not with stream.",
     )
     stream: bool | None = Field(None, description="Send the answer in pieces as server-sent events.")
     stream_options: StreamOptions | None = Field(None, description="Only with `stream`.")
-    presence_penalty: float | None = Field(None, description="-2 to 2; above 0 keeps used tokens away.")
-    frequency_penalty: float | None = Field(None, description="-2 to 2; the same, for each time they were used.")
+    presence_penalty: float | None = Field(
+        None, description="-2 to 2, default 0; subtracted from the logits of tokens that the answer has used."
+    )
+    frequency_penalty: float | None = Field(
+        None,
+        description="-2 to 2, default 0; subtracted from the logit of a token for each time that the answer has "
+        "used it.",
+    )
     repetition_penalty: float | None = Field(
-        None, description="Above 0; above 1 keeps away what prompt and answer use."
+        None,
+        description="Above 0; divides the positive logits of what prompt and answer have used, multiplies the "
+        "negative. Default: the model's, then 1.",
     )
     stop_token_ids: list[int] | None = Field(None, description="Token ids that end an answer, besides the model's own.")
     include_stop_str_in_output: bool | None = Field(
         None, description="Let the stop string or token that ended an answer be part of it."
     )
-    min_tokens: int | None = Field(None, description="Tokens before which an answer does not end, 0 to max_tokens.")
+    min_tokens: int | None = Field(
+        None,
+        description="0 to max_tokens, default 0: before so many tokens no end-of-sequence or stop token is drawn and "
+        "no stop string looked for.",
+    )
     min_new_tokens: int | None = Field(None, description="LMDeploy's name for min_tokens.")
     ignore_eos: bool | None = Field(None, description="Go on after the model's end of text, up to max_tokens.")
     logit_bias: dict[str, float] | None = Field(
-        None, description="Token id to what is added to its logit, -100 to 100.", examples=[{"42": -100}]
+        None,
+        description="Token id to -100 to 100, added to the logits before penalties and temperature; up to 1024 tokens.",
+        examples=[{"42": -100}],
     )
     allowed_token_ids: list[int] | None = Field(None, description="The only token ids that may be drawn.")
-    bad_words: list[str] | None = Field(None, description="Words that an answer never completes.")
+    bad_words: list[str] | None = Field(
+        None, description="Up to 1024 words that an answer never completes, with a space before them or without."
+    )
     skip_special_tokens: bool | None = Field(None, description="Leave special tokens out of the text (default: true).")
     truncate_prompt_tokens: int | None = Field(
         None, description="Keep this many tokens from the prompt's end; -1: what fits with max_tokens."
@@ -72,7 +113,8 @@ class GenerationBody(BaseModel):
     )
     prompt_logprobs: int | None = Field(
         None,
-        description="Report log-probabilities of the prompt's tokens and of so many of the likeliest; not with stream.",
+        description="0 to 20 (--max-logprobs): log-probabilities of the prompt's tokens and of so many of the "
+        "likeliest, by token id; not with stream. Such a prompt is computed whole, known prefix or not.",
     )
     return_tokens_as_token_ids: bool | None = Field(
         None, description='With logprobs: tokens as "token_id:17", which are unique where texts are not.'
@@ -173,10 +215,19 @@ class ChatCompletionRequest(GenerationBody):
     """The body of POST /v1/chat/completions."""
 
     messages: list[ChatMessage] = Field(
-        min_length=1, examples=[[{"role": "user", "content": "What is the capital of France?"}]]
+        min_length=1,
+        description="The conversation, laid out by the model's chat template: roles system, developer, user, "
+        "assistant, tool; content as a string or as text parts.",
+        examples=[[{"role": "user", "content": "What is the capital of France?"}]],
     )
-    logprobs: bool | None = Field(None, description="Report the log-probability of each token.")
-    top_logprobs: int | None = Field(None, description="And of so many of the likeliest in its place, 0 to 20.")
+    logprobs: bool | None = Field(
+        None,
+        description="Report the natural log-probability of each token in the model's own distribution: before "
+        "penalties, biases and temperature.",
+    )
+    top_logprobs: int | None = Field(
+        None, description="0 to 20, with logprobs: and of so many of the likeliest in its place."
+    )
     max_completion_tokens: int | None = Field(None, ge=0, description="OpenAI's newer name for max_tokens.")
 
 
@@ -189,9 +240,13 @@ class CompletionRequest(GenerationBody):
         examples=["Once upon a time"],
     )
     logprobs: int | None = Field(
-        None, description="Report log-probabilities, and of so many of the likeliest tokens; 0 to 20 (--max-logprobs)."
+        None,
+        description="0 to 20 (--max-logprobs): log-probabilities of the tokens and of so many of the likeliest, in the "
+        "model's own distribution; text_offset counts characters of the answer.",
     )
-    echo: bool | None = Field(None, description="Begin each answer with the prompt's text.")
+    echo: bool | None = Field(
+        None, description="Begin each answer with the prompt's text, its logprobs with its tokens."
+    )
 
 
 class PromptTokensDetails(BaseModel):
