@@ -267,7 +267,8 @@ def test_an_answer_that_no_token_may_begin_ends_with_a_clear_error(client: OpenA
     [
         ({"temperature": 3}, "temperature", "at most 2"),
         ({"max_tokens": 100_000}, "max_tokens", "4096"),
-        ({"extra_body": {"guided_json": {}}}, "guided_json", "guided_json"),
+        ({"extra_body": {"guided_json": {"if": {}}}}, "guided_json", '"if"'),
+        ({"extra_body": {"num_beams": 4}}, "num_beams", "num_beams"),
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "20"),
     ],
 )

@@ -19,20 +19,30 @@ def needs_adjusting(params: TokenParams, position: int) -> bool:
         or params.allowed_token_ids
         or params.bad_words
         or position < params.min_tokens
+        or params.grammar is not None
         or has_penalties(params)
     )
 
 
-def adjust(logits: Tensor, params: TokenParams, prompt_ids: Sequence[int], output_ids: Sequence[int]) -> None:
+def adjust(
+    logits: Tensor,
+    params: TokenParams,
+    prompt_ids: Sequence[int],
+    output_ids: Sequence[int],
+    fitting: Tensor | None = None,
+) -> None:
     """Change the float32 logits [vocab] of one row in place; raises EngineError if no token is left.
 
-    First what is allowed, then what is banned, then biases, then penalties, as in vLLM.
+    `fitting` [vocab] are the tokens that the row's grammar lets through. First what is allowed, then what is banned,
+    then biases, then penalties, as in vLLM.
     """
     if params.allowed_token_ids:
         allowed = torch.tensor(params.allowed_token_ids, device=logits.device)
         kept = logits[allowed]
         logits.fill_(-torch.inf)
         logits[allowed] = kept
+    if fitting is not None:
+        logits.masked_fill_(~fitting.to(logits.device), -torch.inf)
     banned = list(_banned(params, output_ids))
     if banned:
         logits[torch.tensor(banned, device=logits.device)] = -torch.inf
@@ -41,10 +51,10 @@ def adjust(logits: Tensor, params: TokenParams, prompt_ids: Sequence[int], outpu
         logits[torch.tensor(ids, device=logits.device)] += torch.tensor(biases, device=logits.device)
     if has_penalties(params):
         apply_penalties(logits, params, prompt_ids, output_ids)
-    if (banned or params.allowed_token_ids) and bool(logits.max() == -torch.inf):
+    if (banned or params.allowed_token_ids or fitting is not None) and bool(logits.max() == -torch.inf):
         raise EngineError(
-            f"No token is left for output position {len(output_ids)}: allowed_token_ids, bad_words and min_tokens "
-            "exclude all."
+            f"No token is left for output position {len(output_ids)}: allowed_token_ids, bad_words, min_tokens and "
+            "what the answer must look like exclude all."
         )
 
 

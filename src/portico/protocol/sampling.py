@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 
@@ -14,6 +15,27 @@ MAX_CHOICES = 128
 MAX_BIASES = 1024
 MAX_BAD_WORDS = 1024
 MAX_LOGPROBS = 1024
+
+
+class Guided(msgspec.Struct, frozen=True, kw_only=True):
+    """What an answer must look like, as it was asked for."""
+
+    kind: Literal["json", "regex", "choice", "lark"]
+    value: str
+    """The JSON schema, the regular expression, a JSON list of the choices, or the Lark grammar."""
+    whitespace: str | None = None
+    """Regular expression of the whitespace between the parts of JSON."""
+    field: str = "guided"
+    """The field that asks for it, for error messages."""
+
+
+class Grammar(msgspec.Struct, frozen=True, array_like=True):
+    """What an answer must look like, as the engine follows it."""
+
+    text: str
+    """In llguidance's form."""
+    eos_token_ids: tuple[int, ...]
+    """What may come once the answer is complete."""
 
 
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +56,8 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     `logprobs` asks for the log-probability of each token, and of so many of the likeliest in its place, in the model's
     own distribution: before penalties, biases and temperature. `prompt_logprobs` asks the same of the prompt's tokens
     but the first. With it `max_tokens` may be 0: the prompt is read and nothing is generated.
+
+    `guided` leaves only tokens that go on towards an answer of the wanted form, and its end once it is complete.
     """
 
     n: int = 1
@@ -59,6 +83,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     add_special_tokens: bool | None = None
     logprobs: int | None = None
     prompt_logprobs: int | None = None
+    guided: Guided | None = None
 
     def validate(self, max_tokens_param: str = "max_tokens") -> None:
         """Raise RequestError, naming the field and its range, at the first value out of range."""
@@ -77,6 +102,10 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
         if self.seed is not None:
             _require(-(2**63) <= self.seed < 2**64, "seed", self.seed, "a 64-bit integer")
         self._validate_tokens()
+        if self.guided is not None:
+            _require(
+                not self.ignore_eos, "ignore_eos", "true", f"false with {self.guided.field}, which says where to end"
+            )
         _require(len(self.stop) <= MAX_STOP_STRINGS, "stop", len(self.stop), f"at most {MAX_STOP_STRINGS} strings")
         _require(all(self.stop), "stop", "''", "non-empty strings")
 
@@ -135,6 +164,7 @@ class TokenParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """How many of the likeliest tokens to report beside each drawn one; None: report nothing."""
     prompt_logprobs: int | None = None
     """The same for the tokens of the prompt but its first."""
+    grammar: Grammar | None = None
 
 
 def _require(holds: bool, field: str, value: object, right: str) -> None:

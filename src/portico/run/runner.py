@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 from portico.decode.adjust import adjust, needs_adjusting
+from portico.decode.grammar import Grammars
 from portico.decode.logprobs import token_logprobs
 from portico.decode.random import uniforms
 from portico.decode.sampling import greedy, is_greedy, sample
-from portico.engine.plan import Draw, Score, StepPlan, StepResult
+from portico.engine.plan import Draw, Row, Score, StepPlan, StepResult
 from portico.kernels.dispatch import Kernels
 from portico.model.cache import KVCache
 from portico.model.decoder import Decoder
@@ -25,8 +27,9 @@ _SCORED_TOGETHER = 64
 class TorchRunner:
     """Implements `portico.engine.plan.Runner`; owns the model's weights and the KV cache."""
 
-    def __init__(self, decoder: Decoder, cache: KVCache) -> None:
+    def __init__(self, decoder: Decoder, cache: KVCache, grammars: Grammars) -> None:
         self.decoder = decoder
+        self.grammars = grammars
         self.cache = cache
         self._builder = BatchBuilder(decoder, cache.block_size)
 
@@ -39,17 +42,22 @@ class TorchRunner:
             hidden = self.decoder(batch, self.cache)
             parts = torch.split(hidden, [len(logit_places(plan.rows[place])) for place in order])
             of_row = dict(zip(order, parts, strict=True))
-            drawing = [(row.draw, of_row[i][-1]) for i, row in enumerate(plan.rows) if row.draw is not None]
+            drawing = [(row, row.draw, of_row[i][-1]) for i, row in enumerate(plan.rows) if row.draw is not None]
             scores = [self._score(of_row[i], row.score) for i, row in enumerate(plan.rows) if row.score is not None]
             return self._draw(drawing, scores)
 
-    def _draw(self, drawing: Sequence[tuple[Draw, Tensor]], scores: Sequence[list[TokenLogprobs]]) -> StepResult:
+    def _draw(self, drawing: Sequence[tuple[Row, Draw, Tensor]], scores: Sequence[list[TokenLogprobs]]) -> StepResult:
         """Draw a token for each wish from its hidden state [hidden]."""
         if not drawing:
             return StepResult([], [], scores)
-        draws = [draw for draw, _ in drawing]
-        logits = self.decoder.logits(torch.stack([hidden for _, hidden in drawing]))
-        tokens = draw_tokens(logits, draws, self.decoder.kernels)
+        draws = [draw for _, draw, _ in drawing]
+        fitting = {
+            place: self.grammars.allowed(row.sequence_id, draw.params.grammar, draw.output_ids)
+            for place, (row, draw, _) in enumerate(drawing)
+            if draw.params.grammar is not None
+        }
+        logits = self.decoder.logits(torch.stack([hidden for _, _, hidden in drawing]))
+        tokens = draw_tokens(logits, draws, self.decoder.kernels, fitting)
         return StepResult(tokens.tolist(), _logprobs(logits, tokens, draws, self.decoder.kernels), scores)
 
     def _score(self, hidden: Tensor, score: Score) -> list[TokenLogprobs]:
@@ -62,14 +70,20 @@ class TorchRunner:
         return told
 
 
-def draw_tokens(logits: Tensor, draws: Sequence[Draw], kernels: Kernels) -> Tensor:
-    """The token of each row of logits [rows, vocab], any float dtype, by its row's wishes: int64 [rows]."""
+def draw_tokens(
+    logits: Tensor, draws: Sequence[Draw], kernels: Kernels, fitting: Mapping[int, Tensor] = MappingProxyType({})
+) -> Tensor:
+    """The token of each row of logits [rows, vocab], any float dtype, by its row's wishes: int64 [rows].
+
+    `fitting` are the tokens [vocab] that the grammars of those rows that have one let through.
+    """
     tokens = torch.empty(len(draws), dtype=torch.int64, device=logits.device)
     adjusted = [i for i, draw in enumerate(draws) if needs_adjusting(draw.params, draw.position)]
     if adjusted:
         changed = logits[adjusted].float()
         for row, place in zip(changed, adjusted, strict=True):
-            adjust(row, draws[place].params, draws[place].prompt_ids, draws[place].output_ids)
+            draw = draws[place]
+            adjust(row, draw.params, draw.prompt_ids, draw.output_ids, fitting.get(place))
         tokens[adjusted] = _draw_rows(changed, [draws[i] for i in adjusted], kernels)
     plain = sorted(set(range(len(draws))).difference(adjusted))
     if plain:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from portico.errors import CheckpointError, RequestError
-from portico.protocol.sampling import SamplingParams, TokenParams
+from portico.protocol.sampling import Grammar, SamplingParams, TokenParams
 from portico.text.files import read_json
+from portico.text.grammar import compile_grammar
 
 T = TypeVar("T", int, float)
 
@@ -90,6 +91,7 @@ def resolve(
         bad_words=tuple(tuple(word) for word in bad_words),
         logprobs=sampling.logprobs,
         prompt_logprobs=sampling.prompt_logprobs,
+        grammar=None if sampling.guided is None else Grammar(compile_grammar(sampling.guided), tuple(eos_token_ids)),
     )
 
 

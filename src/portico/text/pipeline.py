@@ -46,7 +46,7 @@ class Pipeline:
             echo = self.model.echo(add.prompt_ids, request.sampling) if request.echo else ""
             return Prepared(add, self.model.choices(request.sampling), echo)
 
-        if _prompt_size(request) < THREAD_FROM_CHARACTERS:
+        if _prompt_size(request) < THREAD_FROM_CHARACTERS and request.sampling.guided is None:
             return work()
         return await asyncio.to_thread(work)
 

@@ -56,6 +56,14 @@ KINDS: dict[str, set[str]] = {
     "add_special_tokens": FLAG,
     "prompt_logprobs": WHOLE,
     "return_tokens_as_token_ids": FLAG,
+    "response_format": {"object"},
+    "structured_outputs": {"object"},
+    "guided_json": {"object", "str"},
+    "guided_regex": TEXT,
+    "guided_choice": {"list[str]"},
+    "guided_grammar": TEXT,
+    "guided_whitespace_pattern": TEXT,
+    "guided_decoding_backend": TEXT,
     "echo": FLAG,
     "top_logprobs": WHOLE,
     "user": TEXT,
@@ -86,12 +94,25 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "truncate_prompt_tokens": [0, -2],
     "prompt_logprobs": [-1, 21],
     "top_logprobs": [-1, 21],
+    "response_format": [
+        {},
+        {"type": "xml"},
+        {"type": "json_schema"},
+        {"type": "json_schema", "json_schema": {"schema": 5}},
+    ],
+    "structured_outputs": [{}, {"json": 5}, {"regex": "[a"}, {"json": {}, "regex": "a"}],
+    "guided_json": ["{", "5", {"if": {}}, {"type": "dog"}],
+    "guided_regex": ["[a"],
+    "guided_choice": [[], [""]],
+    "guided_grammar": ["start: nothing"],
+    "guided_whitespace_pattern": [" "],
     "messages": [[], [{"role": "nobody", "content": "x"}], [{"content": "x"}], [{"role": "user"}]],
     "prompt": ["", [], [[]], [10**6], ["x", 1]],
 }
 NO_RANGE = {
     "model", "stream", "stream_options", "ignore_eos", "include_stop_str_in_output", "skip_special_tokens",
-    "add_special_tokens", "return_tokens_as_token_ids", "echo", "user", "metadata", "logprobs",
+    "add_special_tokens", "guided_decoding_backend", "return_tokens_as_token_ids", "echo", "user", "metadata",
+    "logprobs",
 }  # fmt: skip
 """Fields of which every value of the right kind means something; completions' logprobs are checked below."""
 

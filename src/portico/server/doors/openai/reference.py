@@ -30,6 +30,14 @@ KNOWN_FROM = {
     "bad_words": VLLM,
     "add_special_tokens": VLLM,
     "prompt_logprobs": VLLM,
+    "response_format": "OpenAI, MLC LLM, LMDeploy",
+    "structured_outputs": VLLM,
+    "guided_json": VLLM,
+    "guided_regex": VLLM,
+    "guided_choice": VLLM,
+    "guided_grammar": VLLM,
+    "guided_whitespace_pattern": VLLM,
+    "guided_decoding_backend": VLLM,
     "return_tokens_as_token_ids": VLLM,
 }
 

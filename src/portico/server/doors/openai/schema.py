@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
 from portico.errors import RequestError
 from portico.protocol.sampling import MAX_CHOICES, SamplingParams
+from portico.server.doors.openai.guided import read_guided
 
 Prompt = str | list[str] | list[int] | list[list[int]]
 
@@ -116,6 +117,24 @@ class GenerationBody(BaseModel):
         description="0 to 20 (--max-logprobs): log-probabilities of the prompt's tokens and of so many of the "
         "likeliest, by token id; not with stream. Such a prompt is computed whole, known prefix or not.",
     )
+    response_format: dict[str, Any] | None = Field(
+        None,
+        description="`{type: text}`, `{type: json_object}` (with MLC LLM's `schema` if wanted), `{type: json_schema, "
+        "json_schema: {schema: …}}` or LMDeploy's `{type: regex_schema, regex_schema: …}`. What the schema cannot have "
+        "honoured is a 400 that names the keyword.",
+        examples=[{"type": "json_object"}],
+    )
+    structured_outputs: dict[str, Any] | None = Field(
+        None, description="One of `json`, `regex`, `choice`, `grammar` and `json_object`, with `whitespace_pattern`."
+    )
+    guided_json: dict[str, Any] | str | None = Field(None, description="A JSON schema that the answer matches.")
+    guided_regex: str | None = Field(None, description="A regular expression that the answer matches.")
+    guided_choice: list[str] | None = Field(None, description="The answer is one of these.")
+    guided_grammar: str | None = Field(None, description="A grammar of the answer, in Lark's form or in GBNF.")
+    guided_whitespace_pattern: str | None = Field(
+        None, description="What may stand between the parts of JSON; default: one space or none."
+    )
+    guided_decoding_backend: str | None = Field(None, description="Accepted; there is one backend, llguidance.")
     return_tokens_as_token_ids: bool | None = Field(
         None, description='With logprobs: tokens as "token_id:17", which are unique where texts are not.'
     )
@@ -149,6 +168,7 @@ class GenerationBody(BaseModel):
             add_special_tokens=self.add_special_tokens,
             logprobs=0 if logprobs is None and self.drawn > self.kept else logprobs,
             prompt_logprobs=prompt_logprobs,
+            guided=read_guided(self),
         )
 
     @property
