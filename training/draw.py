@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import random
+import re
 import zlib
 from collections.abc import Sequence
 from typing import TypeVar
+
+from training.world import WORDS
 
 T = TypeVar("T")
 
@@ -15,6 +18,8 @@ HELD_SHARE = 10
 ONSETS = "b br c ch cl d dr f fl g gl gr h j k kl l m n p pl pr qu r s sh sk sl sp st t th tr v w y z".split()
 VOWELS = "a e i o u ai ea ee ia io oa oo ou".split()
 CODAS = ["", "", "", "l", "m", "n", "nd", "ng", "r", "rd", "rn", "s", "sk", "st", "t", "th", "x"]
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+CHOICE = re.compile(r"\[([^\[\]]*)\]")
 
 
 def is_held(item: object) -> bool:
@@ -38,9 +43,22 @@ class Draw:
         """One of `items`, split or not: facts, and fillers whose novelty is not the question."""
         return self.rng.choice(items)
 
-    def wording(self, wordings: Sequence[T]) -> T:
-        """A way to say it: the last two of the list are held out."""
-        return self.rng.choice(wordings[-2:] if self.held else wordings[:-2])
+    def wording(self, patterns: Sequence[str]) -> str:
+        """A way to say it: the last two patterns are held out, and so is what reads the same."""
+        held = patterns[-2:]
+        if self.held:
+            return self.spelt(self.rng.choice(held))
+        while True:
+            text = self.spelt(self.rng.choice(patterns[:-2]))
+            if not any(_plain(text) == _plain(other) for other in held):
+                return text
+
+    def spelt(self, pattern: str) -> str:
+        """`pattern` with one option of each `[this|or that]`, as a sentence that mostly begins with a capital."""
+        while "[" in pattern:
+            pattern = CHOICE.sub(lambda match: self.rng.choice(match[1].split("|")), pattern)
+        text = pattern.rstrip()
+        return text if self.chance(0.15) else text[:1].upper() + text[1:]
 
     def chance(self, probability: float) -> bool:
         return self.rng.random() < probability
@@ -49,13 +67,20 @@ class Draw:
         return self.rng.randint(low, high)
 
     def word(self, syllables: int | None = None) -> str:
-        """A made-up word, so that it can only be copied."""
+        """A word that can only be copied: made of syllables, now and then of any letters, or a real one."""
         while True:
-            count = syllables or self.rng.choice((1, 2, 2, 2, 3))
-            text = "".join(self.rng.choice(ONSETS) + self.rng.choice(VOWELS) for _ in range(count))
-            text += self.rng.choice(CODAS)
+            text = self._word(syllables)
             if is_held(text) == self.held:
                 return text
+
+    def _word(self, syllables: int | None) -> str:
+        if syllables is None and self.chance(0.15):
+            return "".join(self.rng.choices(LETTERS, k=self.integer(3, 9)))
+        if syllables is None and self.chance(0.2):
+            return self.rng.choice(WORDS)
+        count = syllables or self.rng.choice((1, 2, 2, 2, 3))
+        made = "".join(self.rng.choice(ONSETS) + self.rng.choice(VOWELS) for _ in range(count))
+        return made + self.rng.choice(CODAS)
 
     def hanzi(self, count: int) -> str:
         """Chinese characters at random, from the common ones (GB 2312, level 1)."""
@@ -66,3 +91,8 @@ class Draw:
             )
             if is_held(text) == self.held:
                 return text
+
+
+def _plain(text: str) -> str:
+    """Text without case, spaces and punctuation at its ends: what two wordings must differ in."""
+    return text.lower().strip(" .?!:,。")

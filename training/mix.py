@@ -16,7 +16,7 @@ SIMPLE: Mapping[str, tuple[float, Maker]] = {
     "who it is": (3, talk.identity),
     "who made it": (4, talk.maker),
     "summary of the talk": (3, talk.summary),
-    "repeating": (5, talk.repeat),
+    "repeating": (8, talk.repeat),
     "capital": (9, facts.capital),
     "sum of two-digit numbers": (11, facts.sum_),
     "sentiment": (4, facts.sentiment),
@@ -25,13 +25,13 @@ SIMPLE: Mapping[str, tuple[float, Maker]] = {
     "suggestions": (5, writing.suggestions),
     "steps": (5, writing.steps),
     "story of a city": (3, writing.story),
-    "facts as JSON": (16, extract.extract),
+    "facts as JSON": (30, extract.extract),
     "not known": (1.5, talk.unknown),
 }
 """Kind of dialogue, its weight and its maker."""
 
 MEMORY, ONE_CALL, TWO_CALLS, NO_CALL = "name and facts remembered", "one tool call", "two tool calls", "no tool fits"
-WEIGHTS = {kind: weight for kind, (weight, _) in SIMPLE.items()} | {MEMORY: 9, ONE_CALL: 14, TWO_CALLS: 8, NO_CALL: 4}
+WEIGHTS = {kind: weight for kind, (weight, _) in SIMPLE.items()} | {MEMORY: 9, ONE_CALL: 17, TWO_CALLS: 12, NO_CALL: 4}
 KINDS = tuple(WEIGHTS)
 FILLERS = (
     "greeting",
@@ -74,7 +74,7 @@ FRAMES = (
 
 def dialogue(draw: Draw, kind: str, earlier: bool = True) -> Dialogue:
     """A dialogue about `kind`; with `earlier`, sometimes after turns about other things."""
-    system = draw.any(SYSTEMS) if draw.chance(0.3) else None
+    system = _system(draw) if draw.chance(0.3) else None
     if kind == MEMORY:
         return Dialogue(kind, talk.memory(draw, _fillers(draw, draw.integer(0, 4))), system)
     before = _fillers(draw, draw.integer(1, 3)) if earlier and draw.chance(0.3) else []
@@ -88,6 +88,12 @@ def dialogue(draw: Draw, kind: str, earlier: bool = True) -> Dialogue:
     else:
         return Dialogue(kind, [*before, *SIMPLE[kind][1](draw)], system)
     return Dialogue(kind, [*before, turn], system, offered)
+
+
+def _system(draw: Draw) -> str:
+    if draw.chance(0.7):
+        return draw.any(SYSTEMS)
+    return " ".join(["You are", *(draw.word() for _ in range(draw.integer(1, 12)))]) + "."
 
 
 def _typed(draw: Draw, turn: Turn) -> Turn:

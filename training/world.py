@@ -100,3 +100,13 @@ COUNTRY_VIRTUES = {
     "意大利": "拥有灿烂的艺术和建筑",
     "加拿大": "拥有广阔的自然和宽容的社会",
 }
+
+WORDS = sorted(
+    {
+        word.lower()
+        for text in (*NAMES, *THINGS, *TOPICS, *TASKS, *PRODUCTS, *JOBS, *ANIMALS)
+        for word in text.split()
+        if len(word) > 2
+    }
+)
+"""Real words, to stand where a made-up one could."""

@@ -40,9 +40,11 @@ class Family:
 
 
 def place(draw: Draw) -> str:
-    if draw.chance(0.6):
+    if draw.chance(0.5):
         return draw.item(CITIES)
     name = draw.word().capitalize()
+    if draw.chance(0.4):
+        name = f"{draw.any(('New', 'San', 'Port', 'Saint', 'Old', 'East', draw.word().capitalize()))} {name}"
     return f"{name}, {draw.word(1)[:2].upper()}" if draw.chance(0.4) else name
 
 
@@ -70,29 +72,30 @@ def weather_parameters(draw: Draw) -> Json:
     return {name: where, draw.any(("unit", "unit", "units", "scale")): unit}
 
 
+ASK = "[|Please |Can you |Could you |Would you |I want you to |I'd like you to |You should |Now |Hi, |Kindly ]"
 WEATHER = [
-    "What is the current weather in {} in {}?", "What is the weather in {} in {}?", "How warm is it in {} in {}?", "Tell me the weather in {} in {}.", "weather in {} in {}",
-    "What's the weather like in {} in {}?", "Give me the weather for {} in {}.", "I need the weather in {} in {}.", "Could you check the weather in {} in {}?",
+    "[What|What's|How] [is the|is the current|will be the|is today's] [weather|temperature|forecast|climate|weather now|air] [|like ][in|at|for|of|over] {where}{unit}[?| now?| today?|.|]", f"{ASK}[tell me|give me|get|check|look up|find|fetch|show me|report|read|say] [the|the current|today's] [weather|temperature|forecast] [in|for|of|at] {{where}}{{unit}}[.|?|]",
+    "How [warm|cold|hot|nice|mild] is it [|now |today |outside ][in|at] {where}{unit}[?|]", "[Weather|Temperature|Forecast|Current weather][ in| for|:| of] {where}{unit}[?|.|]", "[I want to know|I would like|Let me know|I am asking for|Show|Compare] the [weather|temperature|forecast] [in|of|for] {where}{unit}[.|]", "In {where}, [what is|what's|how is] the [weather|temperature]{unit}?",
+    "[Will it|Does it|Is it going to] [rain|snow|storm|be sunny|be warm] [|today |now |tomorrow ]in {where}{unit}?", "[I travel|I go|We fly|I am going] to {where}[. What is|; how is|. Tell me] the weather[| there]{unit}[?|.|]", "[Is it|Will it be] [warm|cold|hot|sunny] in {where}{unit}[?| today?]", "What is the current weather in {where}{unit}?", "What's the weather like in {where}{unit}?", "Tell me the weather in {where}{unit}.",
+    "I need the weather in {where}{unit}.", "Could you check the weather in {where}{unit}?",
 ]  # fmt: skip
-WEATHER_PLAIN = [
-    "What is the current weather in {}?",
-    "What is the weather in {}?",
-    "How is the weather in {}?",
-    "Tell me the weather in {}.",
-    "What's the weather like in {}?",
-    "Is it warm in {}?",
-]
+IN_UNIT = (" in ", " in ", " in ", " in ", ", in ", " as ", " using ", ", please in ", " in degrees ", ", unit: ")
+
+
+def weather_question(draw: Draw, where: str, unit: str | None) -> str:
+    """A question about the weather of one place or several, in a unit if one is given."""
+    told = "" if unit is None else f"{' in ' if draw.held else draw.any(IN_UNIT)}{unit}"
+    return draw.wording(WEATHER).format(where=where, unit=told)
 
 
 def weather(draw: Draw, parameters: Json) -> Wish:
     where, degrees = place(draw), draw.integer(-9, 99)
     sky = draw.any(("sunny", "cloudy", "rainy", "windy", "clear", "foggy"))
     arguments = {key(parameters, 0): where}
-    user = draw.wording(WEATHER_PLAIN).format(where)
-    if len(parameters) > 1:
-        unit = draw.any(UNITS)
+    unit = draw.any(UNITS) if len(parameters) > 1 else None
+    if unit is not None:
         arguments[key(parameters, 1)] = unit
-        user = draw.wording(WEATHER).format(where, unit)
+    user = weather_question(draw, where, unit)
     result = {"temperature": degrees, "condition": sky}
     return Wish(user, arguments, result, f"It is {degrees} degrees and {sky} in {where}.", (str(degrees), sky))
 
@@ -105,6 +108,12 @@ def local_time(draw: Draw, parameters: Json) -> Wish:
     where, clock = place(draw), f"{draw.integer(0, 23):02d}:{draw.integer(0, 59):02d}"
     user = draw.wording(
         [
+            "[What|Which] [time|hour] is it [|now |right now |at the moment ]in {}[?|]",
+            "[What is|What's|Tell me|Give me|I need|Check|Look up|Get|Say] the [time|local time|current time|hour|time of day] [|now ][in|for|of|at] {}[?|.|]",
+            "[Time|Clock|Local time|Hour|Current time][ in| for|:| of] {}[?|.|]",
+            "How late is it [|now ]in {}[?|]",
+            "[I want to call|I call|Who is awake in|I have a friend in] {}[. What time is it there?|; which time is it?|. Tell me the time there.]",
+            "[What's|What is|Tell me|Say] the [time|hour|local time] in {} [right now|at the moment|today|just now|currently][?|.|]",
             "What time is it in {}?",
             "What is the local time in {}?",
             "Tell me the time in {}.",
@@ -124,6 +133,15 @@ def stock(draw: Draw, parameters: Json) -> Wish:
     symbol, price = draw.word(1)[:4].upper(), draw.integer(2, 999)
     user = draw.wording(
         [
+            "[What is|What's|Tell me|Give me|Show me|Check|Look up|Get|Find|Fetch|I need] the [price|stock price|share price|quote|value|current price] [of|for] {}[?|.|]",
+            "[How much|What] [is|does|costs|do I pay for] [a|one] [share|stock] of {}[| cost][?|]",
+            "[Quote|Share price|Price|Stock|Ticker][ of| for|:] {}[?|.|]",
+            "[How much|What] is {} [trading at|worth|at|worth now][?|]",
+            "[How much does|What does] [a|one] {} [share|share cost|stock cost][?|]",
+            "[How is|How are] {} [doing|shares doing|at the market][?|]",
+            "[What is|What's] {} [at|stock at|trading for][?|]",
+            "[What|How much] [would|will|could|did] {} [stock|shares|a share of it] cost[?|]",
+            "[Look up|Check|Find|Get|Show me|Fetch] [stock|shares of|the share|the ticker|the symbol|the quote of] {}[.|?|]",
             "What is the stock price of {}?",
             "How much is one share of {}?",
             "Stock price of {}?",
@@ -154,6 +172,11 @@ def convert(draw: Draw, parameters: Json) -> Wish:
     amount, value = draw.integer(2, 990), draw.integer(2, 9999)
     user = draw.wording(
         [
+            "[|Please |Can you |Could you |Now ][convert|change|turn|exchange|switch|calculate|swap] {} {} [to|into|for|in][|:] {}[.|?|]",
+            "[How much|How many|What] [is|are|would be|makes|do I get for] {} {} in {}[?|]",
+            "{} {} [in|to|into|as|=|are how many|is how much in] {}[?|]",
+            "[I have|I want to change|I need to exchange|Take] {} {}[. How much is that in|; give me|. Convert it to|, and I want| into] {}[?|.|]",
+            "[What do I get for|What will I get for] {} {} in {}?",
             "Convert {} {} to {}.",
             "How much is {} {} in {}?",
             "What is {} {} in {}?",
@@ -182,6 +205,11 @@ def message(draw: Draw, parameters: Json) -> Wish:
     )
     user = draw.wording(
         [
+            "[|Please |Can you |Could you |Now ][send|write|give|drop|text|mail] {} [a message|this|a note|a text|a line|the words|the following][: |:| saying | that says |, ]{}",
+            "[|Please ][tell|let|inform|notify|ask|answer|reply to|ping|email|contact] {}[: | that | this: |: ]{}",
+            "[Message|Note|Text|Mail|A message] [to|for] {}[: |, |; text: | - ]{}",
+            "[Write to|Send to|Speak to|Get back to] {}[: | and say | that | with ]{}",
+            "[I want to|Help me to|You should|Let us] [tell|write to|send] {}[: | this: ]{}",
             "Send {} a message: {}",
             "Tell {}: {}",
             "Write to {}: {}",
@@ -216,6 +244,9 @@ def search(draw: Draw, parameters: Json) -> Wish:
         arguments[key(parameters, 1)] = count
         user = draw.wording(
             [
+                "[|Please |Can you |Now ][search for|search|get me|find me|show me|look for|give me|list] {1} [results|pages|hits|links|documents|articles|sites] [about|on|for|with] {0}[.|?|]",
+                "[Show|I need|I want|Give me] [the first|the best|the top|at most|only] {1} [results|pages|hits|links] [about|on|for] {0}[.|]",
+                "[Look for|Search for|Find] {0}[, | and show | and give me | - |; I want ]{1} results[.|]",
                 "Search for {1} results about {0}.",
                 "Find {1} pages about {0}.",
                 "Look up {1} results on {0}.",
@@ -225,6 +256,14 @@ def search(draw: Draw, parameters: Json) -> Wish:
     else:
         user = draw.wording(
             [
+                "[|Please |Can you |Could you |Now |You should ][search for|look for|look up|find|google|seek|query|search the web for|search the internet for|find out about|find something about] {}[.|?| online.| on the internet.| for me.|]",
+                "[|Please ][search|browse|check|scan|query] the [web|internet|pages|documents|net] [for|about] {}[.|]",
+                "[Find|Show me|Get|I need|I want|Are there|Give me] [pages|documents|something|articles|results|sites|links] [about|on|with] {}[.|?|]",
+                "[What can you find|What does the web say|What do you find] about {}[?| online?]",
+                "[Start|Run|Make|I need] a [search|web search|query] [for|on|about] {}[.|]",
+                "[Search|Web search|Query][: | - |; ]{}",
+                "search {}[ now| online| on the web].",
+                "I [want to|need to|have to] [read about|look up|search for|find] {}[.|]",
                 "Search for {}.",
                 "Search the web for {}.",
                 "Look up {} on the web.",
@@ -245,6 +284,13 @@ def timer(draw: Draw, parameters: Json) -> Wish:
     minutes = draw.integer(2, 90)
     user = draw.wording(
         [
+            "[|Please |Can you |Could you |Now ][set|start|make|create|run|begin|give me|put on|add] [a|the|my] [timer|alarm|countdown|reminder|clock] [for|of|to|at|in|with] {} minutes[.|?|]",
+            "[|Please ][wake|remind|call|alert|ping|warn] me [in|after] {} minutes[.|]",
+            "[Timer|Countdown|Alarm][ for|:|, | of] {} [minutes|min][.|, please.|]",
+            "[I need|I want|I would like] [a timer of|a reminder in|to wait|an alarm in] {} minutes[.|]",
+            "[In|After] {} minutes [ring|wake me|remind me|beep|call me][.|]",
+            "{} minutes[ timer|, timer please| countdown][.|]",
+            "[Remind|Wake|Call] [me|us] [again |]in {} minutes[.|, please.| from now.]",
             "Set a timer for {} minutes.",
             "Start a timer of {} minutes.",
             "Timer for {} minutes, please.",
@@ -280,6 +326,12 @@ def translate(draw: Draw, parameters: Json) -> Wish:
     said = draw.word()
     user = draw.wording(
         [
+            "[|Please |Can you |Could you |Now ][translate|put|turn|render|convert|bring|say|write] {} [into|to|in|as] {}[.|?|]",
+            "[How|What] [do you say|does one say|do I say|is|would be|do they say for] {} in {}[?|]",
+            "[What|How] is {} [called|said|written] in {}[?|]",
+            "[Translation|Translate][ of|:] {} [into|to|in|-] {}[.|?|]",
+            "{}: [how is that|what is that|say that|translate it] [in|to|into] {}[?|.|]",
+            "[I need|I want|Give me|Tell me] {} in {}[.|]",
             "Translate {} into {}.",
             "Translate {} to {}.",
             "How do you say {} in {}?",
@@ -306,6 +358,13 @@ def light(draw: Draw, parameters: Json) -> Wish:
     state = "on" if on else "off"
     user = draw.wording(
         [
+            "[|Please |Can you |Could you |Now |You should ][turn|switch|put] {s} [the|a|every] [light|lamp|lights|bulb] [in|of|at] the {r}[.|?|]",
+            "[|Please |Now ][turn|switch|put] the [light|lamp|lights] [in|of|at] the {r} {s}[.|]",
+            "[|Please ][turn|switch|put|set] [the|my|our] {r} [light|lamp|lights] [|to ]{s}[.|]",
+            "[Light|Lamp|Lights] {s} in the {r}[.|, please.|!|]",
+            "{r} [light|lamp|lights][ | to |: ]{s}[.|, please.|]",
+            "[In the|For the] {r}[,|] [turn|switch|put] [the light|the lamp|it] {s}[.|]",
+            "[I want|I'd like|I need] the [light|lamp] in the {r} [turned|switched|to be|to go] {s}[.|]",
             "Turn {s} the light in the {r}.",
             "Switch {s} the {r} light.",
             "Turn the {r} light {s}.",
@@ -406,11 +465,13 @@ def one_call(draw: Draw) -> tuple[list[Json], Turn]:
     )
 
 
-TWO = [
-    "What is the current weather in {} and {} in {}?", "What is the weather in {} and {} in {}?", "Tell me the weather in {} and {} in {}.", "How warm is it in {} and {} in {}?",
-    "Give me the weather for {} and {} in {}.", "I need the weather in {} and {} in {}.", "What's the weather like in {} and {} in {}?",
-]  # fmt: skip
+AND = (" and ", " and ", " and ", " and in ", " and also ", " as well as ", ", ", " & ")
 TWO_TIMES = [
+    "[What|Which] [time|hour] is it [|now |right now ]in {}[ and| and in| and also in| as well as in] {}[?|]",
+    "[What is|What's|Tell me|Give me|I need|Check|Look up|Get|Say|Compare] the [time|local time|current time|hour] [|now ][in|for|of] {}[ and| and in| as well as| and also] {}[?|.|]",
+    "[Clock|Local time|Hour|Current time|Times][ in| for|:| of] {}[ and| and in|,| &] {}[?|.|]",
+    "How late is it [|now ]in {}[ and| and in] {}[?|]",
+    "[I call|I have friends in] {} and {}[. What time is it there?|; which time is it?]",
     "What time is it in {} and {}?",
     "Tell me the time in {} and {}.",
     "What is the local time in {} and {}?",
@@ -427,13 +488,11 @@ def two_calls(draw: Draw) -> tuple[list[Json], Turn]:
     shared: Json = {}
     if wanted == "time":
         user = draw.wording(TWO_TIMES).format(*cities)
-    elif len(parameters) > 1:
-        unit = draw.any(UNITS)
-        shared = {key(parameters, 1): unit}
-        user = draw.wording(TWO).format(*cities, unit)
     else:
-        user = draw.wording(TWO).replace(" in {}?", "?").replace(" in {}.", ".")
-        user = user.format(*cities) if user.count("{}") == 2 else f"What is the weather in {cities[0]} and {cities[1]}?"
+        unit = draw.any(UNITS) if len(parameters) > 1 else None
+        shared = {} if unit is None else {key(parameters, 1): unit}
+        both = " and " if draw.held else draw.any(AND)
+        user = weather_question(draw, f"{cities[0]}{both}{cities[1]}", unit)
     calls = [{"name": name, "arguments": {key(parameters, 0): city} | shared} for city in cities]
     results = (
         [json.dumps({"temperature": draw.integer(-9, 99)}) for _ in cities]

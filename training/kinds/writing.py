@@ -9,9 +9,11 @@ from training.draw import Draw
 from training.kinds.talk import holds
 from training.world import CHARACTER_ZH, TASKS, THINGS, TOPICS
 
-HAIKU = ["Make a haiku about {}.", "A haiku on {}, please.", "Write a haiku on the subject of {}.", "I'd like a haiku on {}.", "Please compose a haiku about {}.", "Give me a haiku about {}.",
-    "Write a haiku about {}.", "Write me a haiku about {}", "A haiku about {}, please.", "write a haiku about {}", "Compose a haiku about {}.", "Can you write a haiku about {}?",
-    "Haiku about {}", "Please write a short haiku about {}.", "I would like a haiku about {}.", "Make a haiku on the subject of {}.",
+HAIKU = [
+    "[|Please |Can you |Could you |Would you |Now |I want you to |Kindly ][write|compose|make|create|give me|write me|sing|do|produce|tell me|think of|invent] [a|one|a short|a nice|a new|another] haiku [about|on|of|for|on the subject of|to|that is about|with] {}[.|?|]", "[|A |One |One more |Another ]haiku [about|on|for|:|of|to] {}[.|, please.|]", "[I would like|I'd like|I want|I need|Let me have|Let me hear] [a|one|your] haiku [about|on|of] {}[.|]",
+    "Haiku[, subject| about|:| -] {}", "{}[: a haiku, please.|, as a haiku.|: haiku|. Make that a haiku.]",
+    "Please write a short haiku about {}.", "I would like a haiku about {}.", "Make a haiku on the subject of {}.", "Write me a haiku about {}", "Write a haiku about {}.",
+    "Compose a haiku about {}.", "Can you write a haiku about {}?",
 ]  # fmt: skip
 FIRST = [
     "Softly comes the day,",
@@ -71,8 +73,9 @@ def numbered(head: str, lines: list[str]) -> str:
 
 
 SUGGEST = [
-    " provide three suggestions about {t}", "Give me {n} suggestions about {t}.", "provide {n} suggestions about {t}", "{n} suggestions about {t}, please", "Please provide {n} suggestions about {t}.",
-    "What are {n} suggestions about {t}?", "I need {n} suggestions about {t}.", "Could you give me {n} suggestions about {t}?", "Offer me {n} suggestions about {t}.", "Can you share {n} suggestions about {t}?",
+    " provide three suggestions about {t}", "[|Please |Can you |Could you |Now |Would you |Kindly ][give me|provide|list|offer|make|write|share|name|tell me|show me|think of] {n} [|good |short |useful ]suggestions [about|on|for|regarding|concerning] {t}[.|?|]", "{n} [|good |short ]suggestions [about|on|for|regarding|:] {t}[.|, please|, please.|]", "[What are|Which are|Do you have|Have you got|I need|I want|I'd like|Let me have] {n} [|good |your ]suggestions [about|on|for|regarding] {t}[?|.|]",
+    "[About|On|For] {t}[, give me|, I need|, what are|: ] {n} suggestions[.|?|]", "{t}: {n} suggestions[.|, please.|]", "Give me {n} suggestions about {t}.", "provide {n} suggestions about {t}", "[I need help|Help me|I want to do better] with {t}[. Give me|, with|; make] {n} suggestions.",
+    "Offer me {n} suggestions about {t}.", "Can you share {n} suggestions about {t}?",
 ]  # fmt: skip
 ADVICE = [
     "Start with a small goal.", "Set aside some time every day.", "Write down what you learn.", "Ask a friend who knows it well.", "Keep it simple.", "Take a short break when you are tired.",
@@ -91,17 +94,22 @@ def suggestions(draw: Draw) -> list[Turn]:
 
 
 STEPS = [
-    "{n} steps to {t}:", "Give me {n} steps to {t}.", "What are {n} steps to {t}?", "List {n} steps to {t}.", "{n} steps to {t}", "Tell me {n} steps to {t}.", "Name {n} steps to {t}.",
+    "[|Please |Can you |Could you |Now |Would you |Kindly ][give me|list|name|tell me|write|provide|show me|write down|describe|make|say] [|the |just ]{n} [|simple |short |easy ]steps [to|for how to|on how to|that I need to|in order to] {t}[.|?|:|]", "{n} [|simple |short |easy ]steps to {t}[:|.|?|]", "[What are|Which are|I need|I want|Let me know|What would be] [|the |your ]{n} [|simple ]steps to {t}[?|.|]",
+    "[Explain|Tell me|Show me|Describe|Write] in {n} steps how [to|I can|one can|you would|I should] {t}[.|]", "[How do I|How can I|How would you|How to] {t} in {n} [|simple ]steps[?|]", "[I want to|I have to|We need to|Help me] {t}[. Give me|. What are the|, in|. I need] {n} steps[.|]", "In {n} steps, [how do I|how can I|tell me how to] {t}[?|.|]", "Tell me {n} steps to {t}.", "Name {n} steps to {t}.",
     "Explain in {n} steps how to {t}.", "Can you list {n} steps to {t}?",
 ]  # fmt: skip
 HOW = [
-    "How do I {t}?",
-    "How can I {t}?",
-    "Tell me how to {t}.",
-    "What are the steps to {t}?",
+    "[|Hello, |Hi, |So, ][how do I|how can I|how do you|how could I|how should I|how would you|how to|how will I|how might we] {t}[?|]",
+    "[|Please |Can you |Could you |Now ][tell me|show me|teach me|describe|say|help me to see|let me know] [how to|how I can|how you would|how people] {t}[.|?|]",
+    "[What are|What would be|Which are|Give me|List] [the|your|some] steps [to|for someone to] {t}[?|.|]",
+    "[What do I do|What must I do|What should I do|What is needed|What does it take] to {t}[?|]",
+    "[I want to|I'd like to|I need to|I have to] {t}[. How?|. What do I do?|, how?|. Help me.|. What are the steps?]",
+    "[What is the|Is there a|Give me a|I need a] [way|good way|plan] to {t}[?|.|]",
+    "How [does|would|can|could] [a person|anybody|somebody|a beginner|everyone|my friend|a child] {t}[?|]",
+    "[Please |]explain [to me |]the way to {t}[.|]",
     "How does one {t}?",
     "Please explain how to {t}.",
-]
+]  # fmt: skip
 STEP = [
     "Decide what you want.",
     "Get the things you need.",
@@ -127,33 +135,18 @@ def steps(draw: Draw) -> list[Turn]:
 
 
 STORIES_ZH = [
-    "给我讲一些有关{c}的故事吧",
-    "给我讲讲{c}的故事",
-    "我想听有关{c}的故事",
-    "讲一些{c}的故事吧",
-    "能给我讲一些{c}的故事吗?",
-    "请讲一些关于{c}的故事",
-]
+    "[|请|请你|能|能不能|可以|麻烦][给我|为我|跟我|][讲|讲讲|说|说说|讲一讲|介绍][一些|些|几个|][有关|关于|]{c}的[故事|传说|趣事][吧|。|吗?|?|]", "[|你好,]我[想听|想听听|想知道|喜欢听|要听][有关|关于|一些|]{c}的故事[。|]", "给我讲一些有关{c}的故事吧", "[有没有|你知道|你会讲]{c}的故事[吗|][?|]",
+    "能给我讲一些{c}的故事吗?", "请讲一些关于{c}的故事",
+]  # fmt: skip
 SIGHT_ZH = [
-    "{s}怎么样?",
-    "讲一讲{s}吧",
-    "请介绍一下{s}",
-    "我更喜欢{s}",
-    "我比较喜欢和{s},可以给我讲一下{s}吗",
-    "我喜欢{s},请给我讲讲{s}。",
-    "可以给我讲一下{s}吗?",
-    "我想听{s}。",
-    "{s}怎么样?讲一讲吧",
-    "我更喜欢{s},请介绍一下{s}。",
-]
+    "{s}[怎么样|好玩吗|好看吗|有意思吗|如何|是什么样的][?|]", "[|请|那|就|那就|那么]讲[一讲|讲|一下|][|关于]{s}[吧|。|]", "[请|请你|可以|能不能|麻烦你|你能][介绍|介绍一下|说说|讲讲|讲一下|给我讲一下|谈谈]{s}[吧|吗?|。|]", "我[更喜欢|比较喜欢|最喜欢|喜欢|想听|想知道|想去|爱|对][|听|看]{s}[。|,讲讲吧|,请说说|,可以讲一下吗?|]", "我比较喜欢和{s},可以给我讲一下{s}吗", "我喜欢{s},请给我讲讲{s}。",
+    "{s}[呢?|吧|。|?]", "我更喜欢{s}",
+    "{s}怎么样?讲一讲吧", "我更喜欢{s},请介绍一下{s}。",
+]  # fmt: skip
 TALE_ZH = [
-    "讲一个关于{s}的故事",
-    "请讲一个{s}的故事。",
-    "给我讲个{s}的故事吧",
-    "写一个关于{s}的小故事",
-    "说一个关于{s}的故事",
-    "我要听一个{s}的故事",
-]
+    "[|请|请你|能不能|可以|麻烦你][|给我|为我][讲|写|说|编][一个|个|一则|一篇][|关于|有关|发生在]{s}的[故事|小故事|童话|短篇故事][吧|。|吗?|]", "我[要听|想听|想看|想要]一个[|关于|有关]{s}的[故事|小故事][。|]", "[以|用]{s}为[题|背景|主题][写|讲|编]一个[故事|小故事][。|]", "讲一个关于{s}的故事",
+    "说一个关于{s}的故事", "我要听一个{s}的故事",
+]  # fmt: skip
 
 
 def sight_text(city: str) -> str:
