@@ -137,8 +137,7 @@ class LLM:
         return [state.answer() for state in running.values()]
 
     def _prepare(self, request: GenerationRequest) -> _Running:
-        limits = self.loaded
-        add = self._text.prepare(request, max_model_len=limits.max_model_len, vocab_size=limits.vocab_size)
+        add = self._text.prepare(request, self.loaded)
         return _Running(add, [_Growing(text) for text in self._text.choices(request.sampling)])
 
     def _take(self, state: _Running, event: TokenEvent) -> int:

@@ -119,8 +119,10 @@ def test_a_loop_that_takes_each_http_chunk_for_one_event(server: Server) -> None
     assert len(said.splitlines()) == 3
 
 
-def test_what_is_still_to_come_is_named(server: Server) -> None:
-    body = {"model": ALPACA, "prompt": "告诉我中国的首都在哪里", "num_beams": 4}
-    answer = httpx.post(f"{server.url}/v1/completions", json=body)
-    assert answer.status_code == 400
-    assert answer.json()["error"]["param"] == "num_beams"
+def test_a_search_with_four_beams(server: Server) -> None:
+    body: dict[str, Any] = {"model": ALPACA, "prompt": "告诉我中国和美国分别各有哪些优点缺点"}
+    body |= {"max_tokens": 90, "temperature": 0.7, "num_beams": 4, "top_k": 40}
+    answers = {httpx.post(f"{server.url}/v1/completions", json=body).json()["choices"][0]["text"] for _ in range(2)}
+    (said,) = answers
+    assert "中国的优点" in said
+    assert "美国的优点" in said

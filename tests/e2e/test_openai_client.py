@@ -256,6 +256,26 @@ def test_the_best_of_several_answers(client: OpenAI) -> None:
     assert best.usage == drawn.usage
 
 
+def total_logprob(choice: Any) -> float:
+    return sum(value for value in choice.logprobs.token_logprobs if value is not None)
+
+
+def test_beam_search_finds_the_likeliest_answers(client: OpenAI) -> None:
+    asked: Any = {"model": "portico-demo", "prompt": "Write a haiku about", "max_tokens": 12, "logprobs": 2}
+    beams = {"use_beam_search": True, "num_beams": 5, "length_penalty": 0}
+    found = client.completions.create(**asked, n=3, extra_body=beams)
+    sums = [total_logprob(choice) for choice in found.choices]
+    assert len({choice.text for choice in found.choices}) == 3
+    assert sums == sorted(sums, reverse=True)
+    greedy = client.completions.create(**asked, temperature=0)
+    assert sums[0] >= total_logprob(greedy.choices[0]) - 1e-4
+    assert found.usage is not None
+    assert found.usage.completion_tokens == sum(len(c.logprobs.tokens or []) for c in found.choices if c.logprobs)
+    best = client.completions.create(**asked, best_of=5, extra_body={"use_beam_search": True})
+    streamed = client.completions.create(**asked, best_of=5, stream=True, extra_body={"use_beam_search": True})
+    assert best.choices[0].text == "".join(chunk.choices[0].text for chunk in streamed)
+
+
 def test_an_answer_that_no_token_may_begin_ends_with_a_clear_error(client: OpenAI) -> None:
     with pytest.raises(openai.APIStatusError, match="No token is left"):
         raw(client, allowed_token_ids=[5], logit_bias={}, bad_words=["ignored"], stop_token_ids=[5], min_tokens=2)
@@ -268,7 +288,10 @@ def test_an_answer_that_no_token_may_begin_ends_with_a_clear_error(client: OpenA
         ({"temperature": 3}, "temperature", "at most 2"),
         ({"max_tokens": 100_000}, "max_tokens", "4096"),
         ({"extra_body": {"guided_json": {"if": {}}}}, "guided_json", '"if"'),
-        ({"extra_body": {"num_beams": 4}}, "num_beams", "num_beams"),
+        ({"extra_body": {"num_beams": 4, "best_of": 3}}, "best_of", "num_beams"),
+        ({"extra_body": {"num_beams": 64}}, "num_beams", "blocks"),
+        ({"extra_body": {"length_penalty": 2.0}}, "length_penalty", "beam search"),
+        ({"extra_body": {"cache_salt": "x"}}, "cache_salt", "not supported"),
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "20"),
     ],
 )

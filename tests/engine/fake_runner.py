@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Sequence
 
 from portico.engine.engine import Engine
-from portico.engine.plan import Row, StepPlan, StepResult
+from portico.engine.plan import Candidates, Row, RowResult, StepPlan
 from portico.engine.scheduler import Limits
 from portico.protocol.messages import Add, StepDone
 from portico.protocol.sampling import TokenParams
@@ -22,6 +22,13 @@ def next_token(context: Sequence[int], seed: int, choice: int) -> int:
     """What the fake model says after `context`."""
     digest = hashlib.blake2b(repr((list(context), seed, choice)).encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big") % VOCABULARY
+
+
+def candidates(context: Sequence[int], count: int) -> Candidates:
+    """The likeliest tokens after `context`, by scores as made up as the tokens that are drawn."""
+    digest = hashlib.blake2b(repr(list(context)).encode(), digest_size=VOCABULARY).digest()
+    best = sorted(range(VOCABULARY), key=lambda token: (-digest[token], token))[:count]
+    return Candidates(best, [digest[token] / 64 - 5 for token in best])
 
 
 def expected_output(
@@ -46,25 +53,30 @@ class MemoryRunner:
         self.plans: list[StepPlan] = []
         self.poison = poison
 
-    def run(self, plan: StepPlan) -> StepResult:
+    def run(self, plan: StepPlan) -> list[RowResult]:
         self.plans.append(plan)
         if any(self.poison in row.token_ids for row in plan.rows):
             raise RuntimeError("poisoned")
+        for row in plan.rows:
+            if row.copied is not None:
+                self.slots[row.copied[1]] = list(self.slots[row.copied[0]])
         for row in plan.rows:
             for offset, token in enumerate(row.token_ids):
                 block, slot = divmod(row.start + offset, self.block_size)
                 assert row.blocks[block] != 0
                 self.slots[row.blocks[block]][slot] = token
-        drawn = [self._draw(row) for row in plan.rows if row.draw is not None]
-        return StepResult(drawn, [None] * len(drawn))
+        return [self._draw(row) for row in plan.rows]
 
-    def _draw(self, row: Row) -> int:
-        assert row.draw is not None
+    def _draw(self, row: Row) -> RowResult:
+        if row.draw is None:
+            return RowResult()
         length = row.start + len(row.token_ids)
         context = [self.slots[row.blocks[p // self.block_size]][p % self.block_size] for p in range(length)]
         assert context == [*row.draw.prompt_ids, *row.draw.output_ids]
         assert row.draw.position == len(row.draw.output_ids)
-        return next_token(context, row.draw.params.seed, row.draw.choice)  # type: ignore[arg-type]
+        if row.draw.candidates:
+            return RowResult(candidates=candidates(context, row.draw.candidates))
+        return RowResult(next_token(context, row.draw.params.seed, row.draw.choice))
 
 
 class Harness:

@@ -12,7 +12,7 @@ import pytest
 
 from portico.errors import EngineError, RequestError
 from portico.protocol.events import Failure, Finish, GenerationEvent, TextDelta, Usage
-from portico.protocol.messages import Add, TokenEvent
+from portico.protocol.messages import Add, Loaded, TokenEvent
 from portico.protocol.request import ChatPrompt, GenerationRequest, Prompt, TextPrompt, TokenPrompt
 from portico.protocol.sampling import SamplingParams
 from portico.text import pipeline as pipeline_module
@@ -137,9 +137,9 @@ async def test_long_prompts_leave_the_event_loop_alone(model: TextModel, monkeyp
     used: list[bool] = []
     plain = TextModel.prepare
 
-    def spy(self: TextModel, asked: GenerationRequest, **limits: int) -> Add:
+    def spy(self: TextModel, asked: GenerationRequest, limits: Loaded) -> Add:
         used.append(threading.current_thread() is threading.main_thread())
-        return plain(self, asked, **limits)
+        return plain(self, asked, limits)
 
     monkeypatch.setattr(TextModel, "prepare", spy)
     monkeypatch.setattr(pipeline_module, "THREAD_FROM_CHARACTERS", 100)

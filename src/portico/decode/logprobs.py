@@ -16,8 +16,7 @@ def token_logprobs(logits: Tensor, tokens: Tensor, wanted: Sequence[int], kernel
 
     Of equally likely tokens the smaller id comes first. Nothing of a row depends on another row.
     """
-    whole = kernels.draw(logits, torch.ones(len(logits), device=logits.device), None)
-    total = whole.largest + whole.total.log().float()
+    total = _log_total(logits, kernels)
     own = logits.gather(1, tokens.unsqueeze(1))
     ranks = (
         (logits >= own).view(torch.int8).sum(dim=-1, dtype=torch.int32).tolist()
@@ -29,3 +28,18 @@ def token_logprobs(logits: Tensor, tokens: Tensor, wanted: Sequence[int], kernel
         TokenLogprobs(own_logprobs[row], ranks[row], top_ids[row][:count], top[row][:count])
         for row, count in enumerate(wanted)
     ]
+
+
+def largest_logprobs(logits: Tensor, count: int, kernels: Kernels) -> tuple[Tensor, Tensor]:
+    """The `count` largest log-probabilities, float32, of each row of logits [rows, vocab], falling, and their tokens.
+
+    Both [rows, count], or [rows, vocab] if the vocabulary is smaller.
+    """
+    values, ids = kernels.top(logits, min(count, logits.shape[1]))
+    return values - _log_total(logits, kernels).unsqueeze(1), ids
+
+
+def _log_total(logits: Tensor, kernels: Kernels) -> Tensor:
+    """The logarithm of the sum of exponentials of each row, float32 [rows]."""
+    whole = kernels.draw(logits, torch.ones(len(logits), device=logits.device), None)
+    return whole.largest + whole.total.log().float()

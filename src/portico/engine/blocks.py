@@ -64,6 +64,10 @@ class BlockPool:
                 del self._reusable[block]
             self._references[block] += 1
 
+    def is_shared(self, block: int) -> bool:
+        """Whether more than one refers to a block, so that none of them may write to it."""
+        return self._references[block] > 1
+
     def release(self, blocks: Sequence[int]) -> None:
         """Give up one sequence's blocks, in its order; its tail is forgotten first, since only heads are shared."""
         for block in reversed(blocks):

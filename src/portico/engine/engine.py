@@ -6,8 +6,9 @@ import logging
 from collections.abc import Sequence as ListOf
 from typing import Literal
 
+from portico.engine.beams import BeamSearch, Step
 from portico.engine.blocks import BlockPool
-from portico.engine.plan import Runner, StepPlan, StepResult
+from portico.engine.plan import RowResult, Runner, StepPlan
 from portico.engine.scheduler import Limits, Scheduler
 from portico.engine.sequence import Request, Sequence
 from portico.errors import PorticoError
@@ -44,12 +45,9 @@ class Engine:
         if problem is not None:
             self._refused += [TokenEvent(add.request_id, c, [], "error", error=problem) for c in range(add.n)]
             return
-        request = Request(add.request_id, add.prompt_ids, add.params)
-        for choice in range(add.n):
-            self._next_id += 1
-            sequence = Sequence(self._next_id, request, choice)
-            request.sequences.append(sequence)
-            self._living[sequence.id] = sequence
+        request = Request(add.request_id, add.prompt_ids, add.params, add.n, self._search(add))
+        for choice in range(1 if request.search else add.n):
+            self._new_sequence(request, choice)
         request.held = request.sequences[1:]
         self._requests[request.id] = request
         self.scheduler.add(request.sequences[0])
@@ -57,7 +55,7 @@ class Engine:
     def cancel(self, cancel: Cancel) -> None:
         """Drop a request or one choice of it, with its blocks; what is unknown or has finished is no error."""
         request = self._requests.get(cancel.request_id)
-        if request is None:
+        if request is None or (request.search and cancel.choice is not None):  # a search gives all choices at once
             return
         for sequence in list(request.sequences):
             if cancel.choice is None or sequence.choice == cancel.choice:
@@ -66,8 +64,14 @@ class Engine:
     def step(self) -> StepDone:
         """Schedule, run the model once, and account for what came of it."""
         plan = self.scheduler.plan()
-        result, failed = self._run(plan)
-        return self._apply(plan, result, failed)
+        return self._apply(plan, self._run(plan))
+
+    def _new_sequence(self, request: Request, choice: int) -> Sequence:
+        self._next_id += 1
+        sequence = Sequence(self._next_id, request, choice)
+        request.sequences.append(sequence)
+        self._living[sequence.id] = sequence
+        return sequence
 
     def stats(self) -> EngineStats:
         """Counts as they stand now."""
@@ -99,71 +103,66 @@ class Engine:
             return f"the prompt has {len(add.prompt_ids)} tokens; the context holds {self._limits.max_model_len}"
         return None
 
-    def _run(self, plan: StepPlan) -> tuple[StepResult, dict[int, str]]:
+    def _search(self, add: Add) -> BeamSearch | None:
+        beams, most = add.params.beams, self._limits.max_model_len - len(add.prompt_ids)
+        if beams is None or not add.params.max_tokens:
+            return None
+        return BeamSearch(beams, add.params, min(add.params.max_tokens, most))
+
+    def _run(self, plan: StepPlan) -> ListOf[RowResult]:
         """Run a plan; if that fails, run its rows one by one, so that only those that fail alone are lost."""
         if not plan.rows:
-            return StepResult((), ()), {}
+            return []
         try:
-            return self._runner.run(plan), {}
+            return self._runner.run(plan)
         except Exception:
             log.exception("a step of %d rows failed; running its rows one by one", len(plan.rows))
-        tokens: list[int] = []
-        logprobs: list[TokenLogprobs | None] = []
-        scores: list[ListOf[TokenLogprobs]] = []
-        failed: dict[int, str] = {}
+        results: list[RowResult] = []
         for row in plan.rows:
             try:
-                result = self._runner.run(StepPlan((row,)))
-                tokens += result.token_ids
-                logprobs += result.logprobs
-                scores += result.scores
+                results += self._runner.run(StepPlan((row,)))
             except Exception as error:
                 known = isinstance(error, PorticoError)
-                failed[row.sequence_id] = str(error) if known else f"the model step failed: {type(error).__name__}"
+                message = str(error) if known else f"the model step failed: {type(error).__name__}"
+                results.append(RowResult(error=message))
                 log.exception("request %s failed", self._living[row.sequence_id].request.id)
-        return StepResult(tokens, logprobs, scores), failed
+        return results
 
-    def _apply(self, plan: StepPlan, result: StepResult, failed: dict[int, str]) -> StepDone:
+    def _apply(self, plan: StepPlan, results: ListOf[RowResult]) -> StepDone:
         events, self._refused = self._refused, []
-        drawn = zip(result.token_ids, result.logprobs, strict=True)
-        scores = iter(result.scores)
-        for row in plan.rows:
-            sequence = self._living[row.sequence_id]
-            error = failed.get(sequence.id)
-            if error is not None:
-                self._end(sequence)
-                events.append(TokenEvent(sequence.request.id, sequence.choice, [], "error", error=error))
+        searching: dict[str, Request] = {}
+        for row, result in zip(plan.rows, results, strict=True):
+            sequence = self._living.get(row.sequence_id)
+            if sequence is None:  # a beam of a search that an earlier row ended
+                continue
+            if result.error is not None:
+                events += self._fail(sequence, result.error)
                 continue
             self.scheduler.computed(sequence, len(row.token_ids))
             if row.score is not None:
-                sequence.scored[row.start :] = next(scores)  # a preempted prompt is scored again from its start
-            if row.draw is not None:
-                events.append(self._accept(sequence, *next(drawn)))
+                sequence.request.scored[row.start :] = result.scores  # a preempted prompt is scored from its start
+            if result.token_id is not None:
+                events.append(self._accept(sequence, result.token_id, result.logprobs))
+            elif result.candidates is not None:
+                sequence.candidates = result.candidates
+                searching[sequence.request.id] = sequence.request
             elif not sequence.remaining:
                 events.append(self._read(sequence))
+        for request in searching.values():
+            if request.sequences:
+                events += self._advance(request)
         if plan.rows:
             self._steps += 1
         return StepDone(events, self.stats())
 
     def _read(self, sequence: Sequence) -> TokenEvent:
         """End a sequence of which only the prompt was to be read."""
-        self._count_prompt(sequence)
         self._release_held(sequence.request)
         self._end(sequence)
-        scored = sequence.scored or None
-        return TokenEvent(
-            sequence.request.id, sequence.choice, [], "length", sequence.cached_tokens, prompt_logprobs=scored
-        )
-
-    def _count_prompt(self, sequence: Sequence) -> None:
-        self._prompt_tokens += len(sequence.request.prompt_ids)
-        self._cached_tokens += sequence.cached_tokens
+        return self._event(sequence, sequence.choice, [], "length", first=True)
 
     def _accept(self, sequence: Sequence, token: int, logprobs: TokenLogprobs | None) -> TokenEvent:
         """Append a drawn token, and end the sequence if that token or its length says so."""
-        scored = None if sequence.output_ids else sequence.scored or None
-        if not sequence.output_ids:
-            self._count_prompt(sequence)
         sequence.output_ids.append(token)
         self._generated_tokens += 1
         self._release_held(sequence.request)
@@ -171,15 +170,89 @@ class Engine:
         if finish is not None:
             self._end(sequence)
         told = None if logprobs is None else [logprobs]
+        return self._event(sequence, sequence.choice, [token], finish, told, first=len(sequence.output_ids) == 1)
+
+    def _event(
+        self,
+        sequence: Sequence,
+        choice: int,
+        token_ids: list[int],
+        finish: Ending | None,
+        logprobs: list[TokenLogprobs] | None = None,
+        *,
+        first: bool,
+    ) -> TokenEvent:
+        """What to tell of a choice; with its first event also what there is to tell of the prompt."""
+        request = sequence.request
+        if first:
+            self._prompt_tokens += len(request.prompt_ids)
+            self._cached_tokens += sequence.cached_tokens
+        scored = request.scored if first and choice == 0 and request.scored else None
         return TokenEvent(
-            sequence.request.id,
-            sequence.choice,
-            [token],
+            request.id,
+            choice,
+            token_ids,
             finish,
             sequence.cached_tokens,
-            logprobs=told,
+            logprobs=logprobs,
             prompt_logprobs=scored,
         )
+
+    def _fail(self, sequence: Sequence, error: str) -> list[TokenEvent]:
+        """End a sequence, or the whole search that it belongs to, with an error."""
+        request = sequence.request
+        choices = range(request.n) if request.search else (sequence.choice,)
+        for lost in list(request.sequences) if request.search else [sequence]:
+            self._end(lost)
+        return [TokenEvent(request.id, choice, [], "error", error=error) for choice in choices]
+
+    def _advance(self, request: Request) -> list[TokenEvent]:
+        """Go on with the best continuations once those of all beams are known; events come at the search's end."""
+        search, beams = request.search, list(request.sequences)
+        found = [beam.candidates for beam in beams if beam.candidates is not None]
+        if search is None or len(found) < len(beams):
+            return []
+        steps = search.advance([beam.output_ids for beam in beams], found, [beam.logprobs for beam in beams])
+        if search.done:
+            for beam in beams:
+                self._end(beam)
+            return [self._answer(beams[0], choice) for choice in range(request.n)]
+        self._continue(request, beams, steps)
+        return []
+
+    def _continue(self, request: Request, beams: ListOf[Sequence], steps: ListOf[Step]) -> None:
+        """Replace beams by their continuations: the first of a beam goes on in its place, the others fork from it."""
+        successors: list[Sequence] = []
+        for step in steps:
+            beam = beams[step.beam]
+            successors.append(self._fork(beam) if beam in successors else beam)
+        for beam in beams:
+            if beam not in successors:
+                self._end(beam)
+        for successor, step in zip(successors, steps, strict=True):
+            successor.output_ids.append(step.token)
+            successor.logprobs.append(step.logprobs)
+            successor.candidates = None
+        request.sequences = successors
+
+    def _fork(self, beam: Sequence) -> Sequence:
+        child = self._new_sequence(beam.request, beam.choice)
+        child.output_ids, child.logprobs = list(beam.output_ids), list(beam.logprobs)
+        child.cached_tokens = beam.cached_tokens
+        self.scheduler.fork(beam, child)
+        return child
+
+    def _answer(self, beam: Sequence, choice: int) -> TokenEvent:
+        """One of the answers of a finished search, the best first; there can be fewer than were asked for."""
+        request = beam.request
+        assert request.search is not None
+        if choice >= len(request.search.finished):
+            return self._event(beam, choice, [], "stop", first=choice == 0)
+        answer = request.search.finished[choice]
+        self._generated_tokens += len(answer.output_ids)
+        finish: Ending = "stop" if answer.output_ids[-1] in request.params.stop_token_ids else "length"
+        told = None if request.params.logprobs is None else answer.logprobs
+        return self._event(beam, choice, answer.output_ids, finish, told, first=choice == 0)
 
     def _ending(self, sequence: Sequence, token: int) -> Ending | None:
         if token in sequence.params.stop_token_ids:

@@ -24,6 +24,16 @@ class Draw:
     prompt_ids: Sequence[int]
     output_ids: Sequence[int]
     """Output tokens so far; both lists belong to the engine and are only to be read while the step runs."""
+    candidates: int = 0
+    """How many of the likeliest tokens to report instead of drawing one; 0: draw one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The likeliest tokens at one place, and the logarithms of their probabilities there, falling."""
+
+    token_ids: Sequence[int]
+    logprobs: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,9 @@ class Row:
     """None while a prompt's chunk does not reach its end."""
     score: Score | None = None
     """What to report of the prompt's own tokens."""
+    copied: tuple[int, int] | None = None
+    """Before anything is computed, the second of these blocks becomes a copy of the first: it was shared, and this row
+    is about to write to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +73,24 @@ class StepPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class StepResult:
-    """What came of a plan."""
+class RowResult:
+    """What came of a row."""
 
-    token_ids: Sequence[int]
-    """The drawn token of each row that has a `draw`, in the order of those rows."""
-    logprobs: Sequence[TokenLogprobs | None]
-    """Of the drawn tokens whose request asked for them."""
-    scores: Sequence[Sequence[TokenLogprobs]] = ()
-    """Of the targets of each row that has a `score`, in the order of those rows."""
+    token_id: int | None = None
+    """Of a `draw`."""
+    logprobs: TokenLogprobs | None = None
+    """Of the drawn token, where the request asked for them."""
+    candidates: Candidates | None = None
+    """Of a `draw` that asked for candidates."""
+    scores: Sequence[TokenLogprobs] = ()
+    """Of the targets of a `score`."""
+    error: str | None = None
+    """Why the row could not be computed."""
 
 
 class Runner(Protocol):
     """Computes plans; block 0 is never handed out, so a runner may pad with it."""
 
-    def run(self, plan: StepPlan) -> StepResult:
+    def run(self, plan: StepPlan) -> Sequence[RowResult]:
         """Compute every row's keys, values and logits, and draw the tokens that are asked for."""
         ...

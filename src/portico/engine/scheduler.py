@@ -3,7 +3,7 @@
 One token budget serves all: every decoding sequence gets its one token, and what is left goes to prompts in chunks,
 oldest first (Sarathi-Serve, Agrawal et al. 2024, arXiv:2403.02310). Chunks are smaller while anything decodes, for a
 chunk is a pause of every stream. When the blocks run out, the youngest running sequence gives its blocks back and is
-computed again later; what it has said so far is kept.
+computed again later; what it has said so far is kept. The beams of a search are admitted and preempted together.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Scheduler:
             sequence = self.running[index]
             decoding = sequence.remaining == 1
             take = 1 if decoding else min(sequence.remaining, left)
-            if take > 0 and self._make_room(sequence, take):
+            if take > 0 and self._make_room(sequence, take, rows):
                 rows.append(self._row(sequence, take))
                 left -= 0 if decoding else take
             index += 1
@@ -98,46 +98,98 @@ class Scheduler:
         if any(sequence.blocks for sequence in self.waiting):
             raise AssertionError("a waiting sequence holds blocks")
 
+    def fork(self, parent: Sequence, child: Sequence) -> None:
+        """Let a copy of a running sequence run beside it, on the same blocks until one of them writes."""
+        self.pool.acquire(parent.blocks)
+        child.blocks = list(parent.blocks)
+        child.computed, child.registered, child.node = parent.computed, parent.registered, parent.node
+        self.running.insert(self.running.index(parent) + 1, child)
+
     def _row(self, sequence: Sequence, take: int) -> Row:
         start = sequence.computed
         draw = sequence.draw() if take == sequence.remaining and sequence.params.max_tokens else None
         score = sequence.score(start, start + take)
-        return Row(sequence.id, sequence.tokens(start, start + take), start, sequence.blocks, draw, score)
+        copied = self._own(sequence)
+        return Row(sequence.id, sequence.tokens(start, start + take), start, sequence.blocks, draw, score, copied)
 
-    def _make_room(self, sequence: Sequence, take: int) -> bool:
-        """Give a running sequence blocks for its next tokens; False if it had to give up its own place."""
+    def _make_room(self, sequence: Sequence, take: int, rows: list[Row]) -> bool:
+        """Give a running sequence blocks for its next tokens; False if it had to give up its own place.
+
+        Rows of sequences that lose their place in favour of this one are taken out.
+        """
         needed = self.pool.blocks_for(sequence.computed + take) - len(sequence.blocks)
-        while self.pool.num_free < needed:
-            youngest = self.running.pop()
-            self._free(youngest)
-            self.waiting.appendleft(youngest)
-            self.preemptions += 1
-            if youngest is sequence:
+        while self.pool.num_free < needed + self._writes_to_shared(sequence):
+            gone = self._preempt()
+            rows[:] = [row for row in rows if row.sequence_id not in {other.id for other in gone}]
+            if sequence in gone:
                 return False
         sequence.blocks.extend(self.pool.allocate() for _ in range(needed))
         return True
 
+    def _preempt(self) -> list[Sequence]:
+        """Take the youngest running sequence, or all beams of its search, back to the head of the queue."""
+        youngest = self.running[-1]
+        gone = [s for s in self.running if s is youngest or (s.request is youngest.request and s.request.search)]
+        self.running = [s for s in self.running if s not in gone]
+        for sequence in gone:
+            self._free(sequence)
+        self.waiting.extendleft(reversed(gone))
+        self.preemptions += 1
+        return gone
+
+    def _writes_to_shared(self, sequence: Sequence) -> bool:
+        """Whether the next token goes into a block, not yet full, that another beam reads too."""
+        place, offset = divmod(sequence.computed, self.pool.block_size)
+        return offset > 0 and self.pool.is_shared(sequence.blocks[place])
+
+    def _own(self, sequence: Sequence) -> tuple[int, int] | None:
+        """Copy on write: put a block of the sequence's own in the place of one that it shares and writes to."""
+        if not self._writes_to_shared(sequence):
+            return None
+        place = sequence.computed // self.pool.block_size
+        shared, own = sequence.blocks[place], self.pool.allocate()
+        sequence.blocks[place] = own
+        self.pool.release([shared])
+        return shared, own
+
     def _admit(self, rows: list[Row], left: int) -> None:
-        """Start waiting sequences in order, each only when all of its tokens so far will fit."""
+        """Start waiting sequences in order, each (with its beams) only when all of its tokens so far will fit."""
         pool = self.pool
         promised = sum(pool.blocks_for(s.length) - len(s.blocks) for s in self.running)
-        while self.waiting and left > 0 and len(self.running) < self.limits.max_num_seqs:
-            sequence = self.waiting[0]
-            matched = [] if sequence.wants_scores else pool.match(sequence.tokens(0, sequence.length - 1))
-            needed = pool.blocks_for(sequence.length) - len(matched)
-            spare = len(self.running)  # room for every running sequence to begin one more block
-            if pool.num_free - pool.count_free(matched) < needed + promised + spare:
+        while self.waiting and left > 0:
+            together = self._together(self.waiting[0])
+            if self._places_taken() + together[0].request.width > self.limits.max_num_seqs:
                 return
-            self.waiting.popleft()
-            self._start(sequence, matched)
-            self.running.append(sequence)
-            take = min(sequence.remaining, left)
-            self._make_room(sequence, take)
-            promised += pool.blocks_for(sequence.length) - len(sequence.blocks)
-            rows.append(self._row(sequence, take))
-            left -= take
+            matches = [self._match(sequence) for sequence in together]
+            needed = sum(pool.blocks_for(s.length) - len(m) for s, m in zip(together, matches, strict=True))
+            taken = sum(map(pool.count_free, matches))
+            spare = len(self.running)  # room for every running sequence to begin one more block
+            if pool.num_free - taken < needed + promised + spare:
+                return
+            for sequence in together:
+                self.waiting.popleft()
+                self._start(sequence)
+                self.running.append(sequence)
+                take = min(sequence.remaining, left)
+                if take:
+                    self._make_room(sequence, take, rows)
+                    rows.append(self._row(sequence, take))
+                promised += pool.blocks_for(sequence.length) - len(sequence.blocks)
+                left -= take
 
-    def _start(self, sequence: Sequence, matched: list[int]) -> None:
+    def _together(self, sequence: Sequence) -> list[Sequence]:
+        """A waiting sequence with those that wait behind it and must run in the same steps."""
+        return [s for s in self.waiting if s.request is sequence.request] if sequence.request.search else [sequence]
+
+    def _places_taken(self) -> int:
+        """Places of the batch that what runs may come to need: a search as many as it has beams."""
+        return sum(s.request.width for s in self.running if not s.request.search or s is s.request.sequences[0])
+
+    def _match(self, sequence: Sequence) -> list[int]:
+        return [] if sequence.wants_scores else self.pool.match(sequence.tokens(0, sequence.length - 1))
+
+    def _start(self, sequence: Sequence) -> None:
+        matched = self._match(sequence)
         self.pool.acquire(matched)
         sequence.blocks = matched
         sequence.registered = len(matched)
@@ -152,3 +204,4 @@ class Scheduler:
         sequence.computed = 0
         sequence.registered = 0
         sequence.node = ROOT
+        sequence.candidates = None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from portico.engine.beams import BeamSearch
 from portico.engine.blocks import ROOT
-from portico.engine.plan import Draw, Score
+from portico.engine.plan import Candidates, Draw, Score
 from portico.protocol.messages import TokenLogprobs
 from portico.protocol.sampling import TokenParams
 
@@ -25,10 +26,12 @@ class Sequence:
     """Leading blocks that are in the prefix index."""
     node: int = ROOT
     """Trie node of the last registered block."""
-    scored: list[TokenLogprobs] = field(default_factory=list)
-    """Log-probabilities of the prompt's tokens from the second on, as far as they are computed and asked for."""
     cached_tokens: int = 0
     """Prompt tokens found in the prefix index at the first admission."""
+    candidates: Candidates | None = None
+    """A beam's possible next tokens, while it waits for those of the other beams."""
+    logprobs: list[TokenLogprobs] = field(default_factory=list)
+    """A beam's, of its output tokens, where the request asked for them: nothing is told before the search ends."""
 
     @property
     def params(self) -> TokenParams:
@@ -41,14 +44,14 @@ class Sequence:
 
     @property
     def remaining(self) -> int:
-        """Tokens to compute before the next one can be drawn; 1 means decoding."""
+        """Tokens to compute before the next one can be drawn; 1 means decoding, 0 waiting for the other beams."""
         return self.length - self.computed
 
     @property
     def wants_scores(self) -> bool:
         """Whether prompt tokens are still to be scored; then they must be computed, known prefix or not."""
         asked = self.params.prompt_logprobs is not None and self.choice == 0
-        return asked and len(self.scored) < len(self.request.prompt_ids) - 1
+        return asked and len(self.request.scored) < len(self.request.prompt_ids) - 1
 
     def score(self, start: int, stop: int) -> Score | None:
         """The wish for scores that goes with computing positions start … stop - 1."""
@@ -68,17 +71,34 @@ class Sequence:
 
     def draw(self) -> Draw:
         """The wish for this sequence's next token."""
-        return Draw(self.params, self.choice, len(self.output_ids), self.request.prompt_ids, self.output_ids)
+        search = self.request.search
+        candidates = 0 if search is None else search.candidates_wanted
+        return Draw(
+            self.params, self.choice, len(self.output_ids), self.request.prompt_ids, self.output_ids, candidates
+        )
 
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """A prompt and its choices. All but the first choice wait until the prompt is computed, then share its blocks."""
+    """A prompt and its choices. All but the first choice wait until the prompt is computed, then share its blocks.
+
+    Under beam search its sequences are the beams that go on, none of them a choice yet; they run in the same steps.
+    """
 
     id: str
     prompt_ids: list[int]
     params: TokenParams
+    n: int
+    """Choices to give."""
+    search: BeamSearch | None
     sequences: list[Sequence] = field(default_factory=list)
     """Choices that are not finished."""
+    scored: list[TokenLogprobs] = field(default_factory=list)
+    """Log-probabilities of the prompt's tokens from the second on, as far as they are computed and asked for."""
     held: list[Sequence] = field(default_factory=list)
     """Those of them that wait for the first one to compute the prompt."""
+
+    @property
+    def width(self) -> int:
+        """Places in the batch that each of its sequences, or its beams together, need."""
+        return 1 if self.search is None else self.search.beams.width

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import mmap
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,13 @@ class KVCache:
     @property
     def block_size(self) -> int:
         return self.pools[0].shape[3]
+
+    def copy(self, pairs: Sequence[tuple[int, int]]) -> None:
+        """Make the second block of each pair a copy of the first, in all layers."""
+        if pairs:
+            sources, targets = (list(blocks) for blocks in zip(*pairs, strict=True))
+            for pool in self.pools:
+                pool[targets] = pool[sources]
 
 
 def make_cache(

@@ -12,6 +12,7 @@ from portico.errors import RequestError
 
 MAX_STOP_STRINGS = 16
 MAX_CHOICES = 128
+MAX_BEAMS = 64
 MAX_BIASES = 1024
 MAX_BAD_WORDS = 1024
 MAX_LOGPROBS = 1024
@@ -38,6 +39,16 @@ class Grammar(msgspec.Struct, frozen=True, array_like=True):
     """What may come once the answer is complete."""
 
 
+class Beams(msgspec.Struct, frozen=True, array_like=True):
+    """How to search for the likeliest answers instead of drawing them."""
+
+    width: int
+    length_penalty: float
+    """Power of an answer's length by which its log-probability is divided before answers are compared."""
+    early_stopping: bool | Literal["never"]
+    """True: stop at `width` answers. False: when no better one is likely. "never": when no better one is possible."""
+
+
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     """What a request may ask of generation; None means the model's own default (generation_config.json), then neutral.
 
@@ -56,6 +67,12 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     `logprobs` asks for the log-probability of each token, and of so many of the likeliest in its place, in the model's
     own distribution: before penalties, biases and temperature. `prompt_logprobs` asks the same of the prompt's tokens
     but the first. With it `max_tokens` may be 0: the prompt is read and nothing is generated.
+
+    `num_beams` searches for the `n` likeliest answers instead of drawing them, with so many beams; results are those
+    of transformers' beam search. `temperature`, `top_p`, `top_k`, `min_p` and `seed` say how to draw and have no part
+    in it; stop strings cut answers that are found, not beams. Answers are compared by the sum of the log-probabilities
+    of their tokens divided by (number of tokens) ** `length_penalty`. With `early_stopping` the search ends as soon as
+    there are `num_beams` answers, without it when a better one is not likely, with "never" when none is possible.
 
     `guided` leaves only tokens that go on towards an answer of the wanted form, and its end once it is complete.
     """
@@ -83,6 +100,9 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     add_special_tokens: bool | None = None
     logprobs: int | None = None
     prompt_logprobs: int | None = None
+    num_beams: int | None = None
+    length_penalty: float = 1.0
+    early_stopping: bool | Literal["never"] = False
     guided: Guided | None = None
 
     def validate(self, max_tokens_param: str = "max_tokens") -> None:
@@ -101,6 +121,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
         _require_range("repetition_penalty", self.repetition_penalty, 0.0, math.inf, open_low=True)
         if self.seed is not None:
             _require(-(2**63) <= self.seed < 2**64, "seed", self.seed, "a 64-bit integer")
+        self._validate_beams()
         self._validate_tokens()
         if self.guided is not None:
             _require(
@@ -108,6 +129,22 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
             )
         _require(len(self.stop) <= MAX_STOP_STRINGS, "stop", len(self.stop), f"at most {MAX_STOP_STRINGS} strings")
         _require(all(self.stop), "stop", "''", "non-empty strings")
+
+    def _validate_beams(self) -> None:
+        _require_range("length_penalty", self.length_penalty, -10.0, 10.0)
+        if self.num_beams is None:
+            _require(self.length_penalty == 1, "length_penalty", self.length_penalty, "1 without beam search")
+            _require(self.early_stopping is False, "early_stopping", self.early_stopping, "false without beam search")
+            return
+        _require(
+            self.n <= self.num_beams <= MAX_BEAMS, "num_beams", self.num_beams, f"from n, {self.n}, to {MAX_BEAMS}"
+        )
+        _require(
+            isinstance(self.early_stopping, bool) or self.early_stopping == "never",
+            "early_stopping",
+            repr(self.early_stopping),
+            'true, false or "never"',
+        )
 
     def _validate_tokens(self) -> None:
         most = math.inf if self.max_tokens is None else self.max_tokens
@@ -165,6 +202,8 @@ class TokenParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     prompt_logprobs: int | None = None
     """The same for the tokens of the prompt but its first."""
     grammar: Grammar | None = None
+    beams: Beams | None = None
+    """Search instead of drawing."""
 
 
 def _require(holds: bool, field: str, value: object, right: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from portico.errors import CheckpointError, RequestError
-from portico.protocol.sampling import Grammar, SamplingParams, TokenParams
+from portico.protocol.sampling import Beams, Grammar, SamplingParams, TokenParams
 from portico.text.files import read_json
 from portico.text.grammar import compile_grammar
 
@@ -72,6 +72,9 @@ def resolve(
             param=max_tokens_param,
             code="context_length_exceeded",
         )
+    beams = None
+    if sampling.num_beams is not None:
+        beams = Beams(sampling.num_beams, sampling.length_penalty, sampling.early_stopping)
     return TokenParams(
         max_tokens=_either(sampling.max_tokens, room),
         seed=_seed(sampling.seed),
@@ -92,6 +95,7 @@ def resolve(
         logprobs=sampling.logprobs,
         prompt_logprobs=sampling.prompt_logprobs,
         grammar=None if sampling.guided is None else Grammar(compile_grammar(sampling.guided), tuple(eos_token_ids)),
+        beams=beams,
     )
 
 

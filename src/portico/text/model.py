@@ -8,7 +8,7 @@ from pathlib import Path
 
 from portico.errors import RequestError
 from portico.protocol.events import TokenInfo, TokenText
-from portico.protocol.messages import Add, TokenLogprobs
+from portico.protocol.messages import Add, Loaded, TokenLogprobs
 from portico.protocol.request import ChatPrompt, GenerationRequest, TextPrompt, TokenPrompt
 from portico.protocol.sampling import SamplingParams
 from portico.text.choice import ChoiceText
@@ -31,24 +31,26 @@ class TextModel:
         tokenizer = Tokenizer.load(folder)
         return cls(tokenizer, ChatTemplate.load(folder, tokenizer.special), SamplingDefaults.load(folder))
 
-    def prepare(self, request: GenerationRequest, *, max_model_len: int, vocab_size: int) -> Add:
+    def prepare(self, request: GenerationRequest, limits: Loaded) -> Add:
         """The engine's message for a request; RequestError if it cannot be honoured. Takes time for long prompts."""
         sampling = request.sampling
         sampling.validate(request.max_tokens_param)
-        sampling.validate_ids(vocab_size)
-        prompt_ids = _truncated(self._prompt_ids(request, vocab_size), sampling, max_model_len)
+        sampling.validate_ids(limits.vocab_size)
+        prompt_ids = _truncated(self._prompt_ids(request, limits.vocab_size), sampling, limits.max_model_len)
         if not prompt_ids:
             raise RequestError("The prompt has no tokens.", param=request.prompt_param, code="empty_prompt")
         params = resolve(
             sampling,
             self.defaults,
             prompt_len=len(prompt_ids),
-            max_model_len=max_model_len,
+            max_model_len=limits.max_model_len,
             bad_words=[ids for word in sampling.bad_words for ids in self._spellings(word)],
             eos_token_ids=self.tokenizer.eos_token_ids,
             max_tokens_param=request.max_tokens_param,
             prompt_param=request.prompt_param,
         )
+        if params.beams is not None:
+            _check_room(params.beams.width, len(prompt_ids) + params.max_tokens, request.max_tokens_param, limits)
         return Add(request.request_id, prompt_ids, params, sampling.n)
 
     def choices(self, sampling: SamplingParams) -> list[ChoiceText]:
@@ -115,6 +117,24 @@ def _truncated(prompt_ids: list[int], sampling: SamplingParams, max_model_len: i
     if keep == -1:
         keep = max(1, max_model_len - (sampling.max_tokens or 1))
     return prompt_ids[-keep:]
+
+
+def _check_room(beams: int, tokens: int, max_tokens_param: str, limits: Loaded) -> None:
+    """Refuse a search whose beams could never run together."""
+    if beams > limits.max_num_seqs:
+        raise RequestError(
+            f"num_beams is {beams}; this server runs at most {limits.max_num_seqs} sequences together.",
+            param="num_beams",
+            code="invalid_value",
+        )
+    blocks = beams * -(-tokens // limits.block_size)
+    if blocks > limits.num_blocks:
+        raise RequestError(
+            f"num_beams is {beams}; so many beams of up to {tokens} tokens need {blocks} blocks of keys and values, "
+            f"and there are {limits.num_blocks}. Lower num_beams or {max_tokens_param}.",
+            param="num_beams",
+            code="invalid_value",
+        )
 
 
 def _check_range(token_ids: Sequence[int], vocab_size: int, param: str) -> None:

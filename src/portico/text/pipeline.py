@@ -42,7 +42,7 @@ class Pipeline:
         loaded = self.engine.loaded
 
         def work() -> Prepared:
-            add = self.model.prepare(request, max_model_len=loaded.max_model_len, vocab_size=loaded.vocab_size)
+            add = self.model.prepare(request, loaded)
             echo = self.model.echo(add.prompt_ids, request.sampling) if request.echo else ""
             return Prepared(add, self.model.choices(request.sampling), echo)
 

@@ -38,6 +38,10 @@ KINDS: dict[str, set[str]] = {
     "seed": WHOLE,
     "n": WHOLE,
     "best_of": WHOLE,
+    "use_beam_search": FLAG,
+    "num_beams": WHOLE,
+    "length_penalty": NUMBER,
+    "early_stopping": FLAG | TEXT,
     "stream": FLAG,
     "stream_options": {"object"},
     "presence_penalty": NUMBER,
@@ -82,6 +86,9 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "seed": [2**64, -(2**63) - 1],
     "n": [0, -1, 129],
     "best_of": [0, 129],
+    "num_beams": [0, -1, 65],
+    "length_penalty": [-10.1, 10.1, 2],
+    "early_stopping": ["soon", True, "never"],
     "presence_penalty": [-2.1, 2.1],
     "frequency_penalty": [-2.1, 2.1],
     "repetition_penalty": [0, -1],
@@ -112,7 +119,7 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
 NO_RANGE = {
     "model", "stream", "stream_options", "ignore_eos", "include_stop_str_in_output", "skip_special_tokens",
     "add_special_tokens", "guided_decoding_backend", "return_tokens_as_token_ids", "echo", "user", "metadata",
-    "logprobs",
+    "logprobs", "use_beam_search",
 }  # fmt: skip
 """Fields of which every value of the right kind means something; completions' logprobs are checked below."""
 

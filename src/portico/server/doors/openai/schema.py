@@ -68,7 +68,25 @@ class GenerationBody(BaseModel):
     best_of: int | None = Field(
         None,
         description="Draw so many answers, n to 128, and give the n of the highest log-probability a token, best "
-        "first; not with stream.",
+        "first; not with stream. With use_beam_search: the number of beams.",
+    )
+    use_beam_search: bool | None = Field(
+        None,
+        description="Search for the n likeliest answers instead of drawing them, as transformers does; temperature, "
+        "top_p, top_k, min_p and seed have no part in it. A stream gets the answers whole, at the end.",
+    )
+    num_beams: int | None = Field(
+        None, description="n to 64: beams of the search; above 1 it asks for one. Default: best_of, then n."
+    )
+    length_penalty: float | None = Field(
+        None,
+        description="-10 to 10, default 1: answers of a beam search are compared by their log-probability divided by "
+        "(number of tokens) to this power.",
+    )
+    early_stopping: bool | Literal["never"] | None = Field(
+        None,
+        description="When a beam search ends: true, as soon as there are as many answers as beams; false (default), "
+        'when a better one is not likely; "never", when none is possible.',
     )
     stream: bool | None = Field(None, description="Send the answer in pieces as server-sent events.")
     stream_options: StreamOptions | None = Field(None, description="Only with `stream`.")
@@ -168,6 +186,9 @@ class GenerationBody(BaseModel):
             add_special_tokens=self.add_special_tokens,
             logprobs=0 if logprobs is None and self.drawn > self.kept else logprobs,
             prompt_logprobs=prompt_logprobs,
+            num_beams=self.beams,
+            length_penalty=1.0 if self.length_penalty is None else self.length_penalty,
+            early_stopping=self.early_stopping or False,
             guided=read_guided(self),
         )
 
@@ -177,9 +198,24 @@ class GenerationBody(BaseModel):
         return 1 if self.n is None else self.n
 
     @property
+    def beams(self) -> int | None:
+        """Beams to search with; None: draw."""
+        if not self.use_beam_search and self.num_beams in (None, 1):
+            return None
+        given = {name: getattr(self, name) for name in ("num_beams", "best_of") if getattr(self, name) is not None}
+        if len(set(given.values())) > 1:
+            raise RequestError(
+                f"num_beams is {self.num_beams} and best_of is {self.best_of}; with beam search they are two names of "
+                "one parameter: give one.",
+                param="best_of",
+                code="invalid_value",
+            )
+        return next(iter(given.values()), self.kept)
+
+    @property
     def drawn(self) -> int:
         """Answers to draw for each prompt; RequestError if they are too few, too many, or to be streamed."""
-        if self.best_of is None or self.best_of == self.kept:
+        if self.best_of is None or self.best_of == self.kept or self.beams is not None:
             return self.kept
         if not self.kept <= self.best_of <= MAX_CHOICES or self.stream:
             right = (

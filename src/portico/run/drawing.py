@@ -1,0 +1,96 @@
+"""From the logits of a step's rows to what each row asks for: a token, its log-probabilities, or candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+from portico.decode.adjust import adjust, needs_adjusting
+from portico.decode.logprobs import largest_logprobs, token_logprobs
+from portico.decode.random import uniforms
+from portico.decode.sampling import greedy, is_greedy, sample
+from portico.engine.plan import Candidates, Draw, RowResult
+from portico.kernels.dispatch import Kernels
+from portico.protocol.messages import TokenLogprobs
+
+
+def draw_rows(
+    logits: Tensor, draws: Sequence[Draw], kernels: Kernels, fitting: Mapping[int, Tensor] = MappingProxyType({})
+) -> list[RowResult]:
+    """What each row of logits [rows, vocab], any float dtype, gives by its wishes.
+
+    `fitting` are the tokens [vocab] that the grammars of those rows that have one let through.
+    """
+    tokens = torch.empty(len(draws), dtype=torch.int64, device=logits.device)
+    candidates: dict[int, Candidates] = {}
+    for places, changed in _as_wished(logits, draws, fitting):
+        wishes = [draws[i] for i in places]
+        tokens[places] = _draw(changed, wishes, kernels)
+        candidates |= zip(places, _candidates(changed, wishes, kernels), strict=True)
+    told = _logprobs(logits, tokens, draws, kernels)
+    return [
+        RowResult(candidates=candidates[i]) if draw.candidates else RowResult(token, told[i])
+        for i, (draw, token) in enumerate(zip(draws, tokens.tolist(), strict=True))
+    ]
+
+
+def _as_wished(logits: Tensor, draws: Sequence[Draw], fitting: Mapping[int, Tensor]) -> list[tuple[list[int], Tensor]]:
+    """Rows with the logits from which their tokens are drawn: those that nothing changes, then the others."""
+    adjusted = [i for i, draw in enumerate(draws) if needs_adjusting(draw.params, draw.position)]
+    plain = sorted(set(range(len(draws))).difference(adjusted))
+    parts = [(plain, _rows(logits, plain))] if plain else []
+    if adjusted:
+        changed = logits[adjusted].float()
+        for row, place in zip(changed, adjusted, strict=True):
+            draw = draws[place]
+            adjust(row, draw.params, draw.prompt_ids, draw.output_ids, fitting.get(place))
+        parts.append((adjusted, changed))
+    return parts
+
+
+def _draw(logits: Tensor, draws: Sequence[Draw], kernels: Kernels) -> Tensor:
+    """A token of each row, int64 [rows]; of a row that asks for candidates the likeliest."""
+    warm = [i for i, draw in enumerate(draws) if not (is_greedy(draw.params) or draw.candidates)]
+    if not warm:
+        return greedy(logits)
+    chosen = [draws[i] for i in warm]
+    at = uniforms([d.params.seed for d in chosen], [d.choice for d in chosen], [d.position for d in chosen])
+    drawn = sample(_rows(logits, warm), [d.params for d in chosen], at, kernels)
+    if len(warm) == len(draws):
+        return drawn
+    tokens = greedy(logits)
+    tokens[warm] = drawn
+    return tokens
+
+
+def _candidates(logits: Tensor, draws: Sequence[Draw], kernels: Kernels) -> list[Candidates]:
+    """Of the rows that want them; a token that cannot come is none."""
+    found = [Candidates((), ()) for _ in draws]
+    rows = [i for i, draw in enumerate(draws) if draw.candidates]
+    if rows:
+        values, ids = largest_logprobs(_rows(logits, rows), max(draw.candidates for draw in draws), kernels)
+        for row, logprobs, token_ids in zip(rows, values.tolist(), ids.tolist(), strict=True):
+            possible = [value for value in logprobs[: draws[row].candidates] if value > -torch.inf]
+            found[row] = Candidates(token_ids[: len(possible)], possible)
+    return found
+
+
+def _logprobs(logits: Tensor, tokens: Tensor, draws: Sequence[Draw], kernels: Kernels) -> list[TokenLogprobs | None]:
+    """Of the rows that want them, from the logits as the model gave them."""
+    told: list[TokenLogprobs | None] = [None] * len(draws)
+    wanted = {i: draw.params.logprobs for i, draw in enumerate(draws) if not draw.candidates}
+    asked = {i: count for i, count in wanted.items() if count is not None}
+    if asked:
+        rows = list(asked)
+        found = token_logprobs(_rows(logits, rows), tokens[rows], list(asked.values()), kernels)
+        for row, logprobs in zip(rows, found, strict=True):
+            told[row] = logprobs
+    return told
+
+
+def _rows(logits: Tensor, rows: Sequence[int]) -> Tensor:
+    """Some rows, without a copy if it is all of them in order."""
+    return logits if list(rows) == list(range(len(logits))) else logits[rows]
