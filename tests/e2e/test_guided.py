@@ -145,3 +145,31 @@ def test_response_format_over_http(demo: Server) -> None:
         model="portico-demo", prompt="x", extra_body={"guided_choice": ["north", "south"]}
     ).choices[0]
     assert choice.text in ("north", "south")
+
+
+def test_what_must_follow_costs_no_step_and_changes_no_answer(llm: LLM) -> None:
+    rng = random.Random(3)
+    wanted = [json.dumps(schema(rng)) for _ in range(40)]
+    wanted += [
+        json.dumps(
+            {
+                "type": "object",
+                "properties": {"a_rather_long_name": {"type": "null"}},
+                "required": ["a_rather_long_name"],
+            }
+        )
+    ]
+
+    def ask(**params: Any) -> tuple[list[tuple[int, ...]], int]:
+        before = llm._engine.stats().steps
+        asked = [
+            SamplingParams(seed=n, max_tokens=200, guided=Guided(kind="json", value=value, whitespace=""), **params)
+            for n, value in enumerate(wanted)
+        ]
+        answers = llm.generate(["Give me JSON: "] * len(wanted), asked, progress=False)
+        return [answer.choices[0].token_ids for answer in answers], llm._engine.stats().steps - before
+
+    together, steps = ask()
+    singly, more_steps = ask(logprobs=0)
+    assert together == singly
+    assert steps < more_steps

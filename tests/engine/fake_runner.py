@@ -24,6 +24,14 @@ def next_token(context: Sequence[int], seed: int, choice: int) -> int:
     return int.from_bytes(digest, "big") % VOCABULARY
 
 
+def following(context: Sequence[int], params: TokenParams, choice: int) -> list[int]:
+    """The token after `context`; under a grammar up to three more that must follow it."""
+    tokens = [next_token(context, params.seed, choice)]
+    while params.grammar is not None and len(tokens) < 1 + (tokens[0] + len(context)) % 4:
+        tokens.append(next_token([*context, *tokens], 0, 0))
+    return tokens
+
+
 def candidates(context: Sequence[int], count: int) -> Candidates:
     """The likeliest tokens after `context`, by scores as made up as the tokens that are drawn."""
     digest = hashlib.blake2b(repr(list(context)).encode(), digest_size=VOCABULARY).digest()
@@ -37,11 +45,12 @@ def expected_output(
     """The tokens and the ending that a choice must have, whatever else the engine does."""
     output: list[int] = []
     while True:
-        output.append(next_token([*prompt, *output], params.seed, choice))
-        if output[-1] in params.stop_token_ids:
-            return output, "stop"
-        if len(output) >= params.max_tokens or len(prompt) + len(output) >= max_model_len:
-            return output, "length"
+        for token in following([*prompt, *output], params, choice):
+            output.append(token)
+            if token in params.stop_token_ids:
+                return output, "stop"
+            if len(output) >= params.max_tokens or len(prompt) + len(output) >= max_model_len:
+                return output, "length"
 
 
 class MemoryRunner:
@@ -76,7 +85,7 @@ class MemoryRunner:
         assert row.draw.position == len(row.draw.output_ids)
         if row.draw.candidates:
             return RowResult(candidates=candidates(context, row.draw.candidates))
-        return RowResult(next_token(context, row.draw.params.seed, row.draw.choice))
+        return RowResult(following(context, row.draw.params, row.draw.choice))
 
 
 class Harness:
@@ -107,7 +116,7 @@ class Harness:
 
     def step(self) -> StepDone:
         before = len(self.runner.plans)
-        decodes = sum(sequence.remaining == 1 for sequence in self.engine.scheduler.running)
+        decodes = sum(s.remaining for s in self.engine.scheduler.running if s.decodes)
         done = self.engine.step()
         self.engine.check()
         if len(self.runner.plans) > before:

@@ -7,7 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portico.protocol.messages import Cancel
+from portico.protocol.sampling import Grammar
 from tests.engine.fake_runner import VOCABULARY, Harness, expected_output
+
+FORCING = Grammar("", ())
+"""A grammar under which the fake model's tokens are often followed by others that must come."""
 
 
 def test_a_request_alone_gives_what_the_model_says() -> None:
@@ -75,6 +79,29 @@ def test_an_id_in_use_is_refused_and_its_owner_goes_on() -> None:
     harness.engine.add(harness.add("b", [1]))
     done = harness.engine.step()
     assert [e.finish for e in done.events if e.request_id == "b" and e.finish == "error"] == ["error"]
+
+
+def test_tokens_that_must_follow_cost_no_step_of_their_own() -> None:
+    harness = Harness()
+    add = harness.add("a", [1, 2, 3], max_tokens=20, grammar=FORCING)
+    harness.run()
+    harness.assert_exact(add)
+    lengths = [len(plan.rows[0].token_ids) for plan in harness.runner.plans]
+    assert max(lengths[1:]) > 1
+    assert sum(lengths) <= 3 + 20
+
+
+def test_tokens_that_must_follow_wait_for_no_prompt() -> None:
+    harness = Harness(num_blocks=128, max_model_len=256, max_num_batched_tokens=16)
+    stream = harness.add("s", [1, 2, 3], max_tokens=60, grammar=FORCING)
+    while ("s", 0) not in harness.tokens:
+        harness.step()
+    long = harness.add("long", [i % VOCABULARY for i in range(200)])
+    while ("long", 0) not in harness.tokens and ("s", 0) not in harness.endings:
+        assert "s" in {event.request_id for event in harness.step().events}
+    harness.run()
+    harness.assert_exact(stream)
+    harness.assert_exact(long)
 
 
 def test_prefix_is_computed_once() -> None:
@@ -206,7 +233,14 @@ def test_any_traffic_is_exact_and_leaks_nothing(
     for now in range(61):
         for number, (prompt, n, max_tokens, arrival, leave) in enumerate(requests):
             if arrival == now:
-                adds[number] = harness.add(f"r{number}", prompt, n=n, max_tokens=max_tokens, seed=number)
+                adds[number] = harness.add(
+                    f"r{number}",
+                    prompt,
+                    n=n,
+                    max_tokens=max_tokens,
+                    seed=number,
+                    grammar=FORCING if number % 2 else None,
+                )
             if leave == now and leave > arrival and number % 3 == 0:
                 harness.engine.cancel(Cancel(f"r{number}"))
                 cancelled.add(number)

@@ -6,17 +6,23 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from llguidance import LLMatcher, LLTokenizer
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from portico.errors import EngineError
 from portico.protocol.sampling import Grammar
 
+_END = "<|the end of an answer|>"
+
 MOST_KEPT = 1024
 """Sequences whose place in their grammar is remembered; that of another is found again by reading its tokens."""
+MOST_COMPILED = 256
+"""Grammars that are kept compiled for the next request with the same."""
 
 
 @dataclass(slots=True)
@@ -34,30 +40,74 @@ class Grammars:
     def __init__(self, tokenizer_json: Path, vocab_size: int) -> None:
         self._tokenizer_json = tokenizer_json
         self._vocab_size = vocab_size
-        self._tokenizers: dict[tuple[int, ...], LLTokenizer] = {}
+        self._tokenizer: LLTokenizer | None = None
+        self._end = -1
+        self._compiled: OrderedDict[str, LLMatcher] = OrderedDict()
         self._places: OrderedDict[int, _Place] = OrderedDict()
 
-    def allowed(self, sequence_id: int, grammar: Grammar, output_ids: Sequence[int]) -> Tensor:
+    def prepare(self) -> None:
+        """Do now what the first grammar would have to wait for: half a second for a vocabulary of 150,000."""
+        if self._tokenizer is None:
+            # A token that the model does not say stands for the end, whichever tokens a request ends with.
+            tokenizer = Tokenizer.from_file(str(self._tokenizer_json))
+            tokenizer.add_special_tokens([_END])
+            self._end = int(tokenizer.token_to_id(_END) or 0)
+            size = max(self._vocab_size, self._end + 1)
+            self._tokenizer = LLTokenizer(tokenizer.to_str(), n_vocab=size, eos_token=self._end)
+
+    def allowed(self, sequence_id: int, grammar: Grammar, output_ids: Sequence[int], *, forced_singly: bool) -> Tensor:
         """Which tokens [vocab] may follow; an answer that is complete may only end.
 
-        Raises EngineError if the grammar cannot be followed, for it is too complex or its tokens do not match it.
+        With `forced_singly` a text that must follow is spelt as `forced` spells it. Raises EngineError if the grammar
+        cannot be followed, for it is too complex or its tokens do not match it.
         """
+        matcher = self._matcher(sequence_id, grammar, output_ids)
+        if forced_singly and (forced := self._forced(matcher)):
+            only = torch.zeros(self._vocab_size, dtype=torch.bool)
+            only[forced[0]] = True
+            return only
+        words = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
+        _check(matcher)
+        mask = np.unpackbits(words, bitorder="little").view(np.bool_)
+        complete, mask[self._end] = mask[self._end], False
+        mask[list(grammar.eos_token_ids)] = complete
+        return torch.from_numpy(mask[: self._vocab_size])
+
+    def forced(self, sequence_id: int, grammar: Grammar, output_ids: Sequence[int]) -> list[int]:
+        """The tokens that must follow, for the grammar leaves no other text; the end of the answer is none of them."""
+        return self._forced(self._matcher(sequence_id, grammar, output_ids))
+
+    def _forced(self, matcher: LLMatcher) -> list[int]:
+        return [token for token in matcher.compute_ff_tokens() if token != self._end]
+
+    def _matcher(self, sequence_id: int, grammar: Grammar, output_ids: Sequence[int]) -> LLMatcher:
+        """The matcher of a sequence's grammar behind these tokens."""
         place = self._places.pop(sequence_id, None)
         if place is None or place.read > len(output_ids):
-            place = _Place(LLMatcher(self._tokenizer(grammar), grammar.text), 0)
+            place = _Place(self._compile(grammar.text), 0)
         self._places[sequence_id] = place
-        while len(self._places) > MOST_KEPT:
-            self._places.popitem(last=False)
+        _trim(self._places, MOST_KEPT)
         place.matcher.consume_tokens(list(output_ids[place.read :]))
         place.read = len(output_ids)
-        words = np.frombuffer(place.matcher.compute_bitmask(), dtype=np.uint8)
-        if place.matcher.is_error():
-            raise EngineError(f"The grammar cannot be followed: {place.matcher.get_error()}")
-        return torch.from_numpy(np.unpackbits(words, bitorder="little")[: self._vocab_size].view(np.bool_))
+        _check(place.matcher)
+        return place.matcher
 
-    def _tokenizer(self, grammar: Grammar) -> LLTokenizer:
-        ends = grammar.eos_token_ids
-        if ends not in self._tokenizers:
-            text = self._tokenizer_json.read_text(encoding="utf-8")
-            self._tokenizers[ends] = LLTokenizer(text, n_vocab=self._vocab_size, eos_token=list(ends))
-        return self._tokenizers[ends]
+    def _compile(self, text: str) -> LLMatcher:
+        matcher = self._compiled.pop(text, None)
+        if matcher is None:
+            self.prepare()
+            assert self._tokenizer is not None
+            matcher = LLMatcher(self._tokenizer, text)
+        self._compiled[text] = matcher
+        _trim(self._compiled, MOST_COMPILED)
+        return matcher.deep_copy()
+
+
+def _trim(kept: OrderedDict[Any, Any], most: int) -> None:
+    while len(kept) > most:
+        kept.popitem(last=False)
+
+
+def _check(matcher: LLMatcher) -> None:
+    if matcher.is_error():
+        raise EngineError(f"The grammar cannot be followed: {matcher.get_error()}")

@@ -141,8 +141,8 @@ class Engine:
             self.scheduler.computed(sequence, len(row.token_ids))
             if row.score is not None:
                 sequence.request.scored[row.start :] = result.scores  # a preempted prompt is scored from its start
-            if result.token_id is not None:
-                events.append(self._accept(sequence, result.token_id, result.logprobs))
+            if result.token_ids:
+                events.append(self._accept(sequence, result.token_ids, result.logprobs))
             elif result.candidates is not None:
                 sequence.candidates = result.candidates
                 searching[sequence.request.id] = sequence.request
@@ -161,16 +161,23 @@ class Engine:
         self._end(sequence)
         return self._event(sequence, sequence.choice, [], "length", first=True)
 
-    def _accept(self, sequence: Sequence, token: int, logprobs: TokenLogprobs | None) -> TokenEvent:
-        """Append a drawn token, and end the sequence if that token or its length says so."""
-        sequence.output_ids.append(token)
-        self._generated_tokens += 1
+    def _accept(self, sequence: Sequence, token_ids: ListOf[int], logprobs: TokenLogprobs | None) -> TokenEvent:
+        """Append a drawn token and what must follow it, and end the sequence if a token or its length says so."""
+        first, before = not sequence.output_ids, len(sequence.output_ids)
+        sequence.drawn_from = sequence.computed
+        finish = None
+        for token in token_ids:
+            sequence.output_ids.append(token)
+            finish = self._ending(sequence, token)
+            if finish is not None:
+                break
+        new = sequence.output_ids[before:]
+        self._generated_tokens += len(new)
         self._release_held(sequence.request)
-        finish = self._ending(sequence, token)
         if finish is not None:
             self._end(sequence)
         told = None if logprobs is None else [logprobs]
-        return self._event(sequence, sequence.choice, [token], finish, told, first=len(sequence.output_ids) == 1)
+        return self._event(sequence, sequence.choice, new, finish, told, first=first)
 
     def _event(
         self,

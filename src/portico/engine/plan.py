@@ -76,8 +76,8 @@ class StepPlan:
 class RowResult:
     """What came of a row."""
 
-    token_id: int | None = None
-    """Of a `draw`."""
+    token_ids: Sequence[int] = ()
+    """Of a `draw`: the token, and behind it those that must follow, for the request's grammar leaves no choice."""
     logprobs: TokenLogprobs | None = None
     """Of the drawn token, where the request asked for them."""
     candidates: Candidates | None = None

@@ -65,22 +65,36 @@ class Scheduler:
         """Decide the next step: grow what runs, preempting where blocks are short, then admit what fits."""
         rows: list[Row] = []
         preemptions = self.preemptions
-        decodes = sum(sequence.remaining == 1 for sequence in self.running)
-        left = self._budget - decodes
-        if decodes:
-            left = min(left, self.limits.max_prefill_beside_decodes)
+        left, decoding = self._share()
         index = 0
         while index < len(self.running):
             sequence = self.running[index]
-            decoding = sequence.remaining == 1
-            take = 1 if decoding else min(sequence.remaining, left)
+            decodes = sequence.id in decoding
+            take = sequence.remaining if decodes else min(sequence.remaining, left)
             if take > 0 and self._make_room(sequence, take, rows):
                 rows.append(self._row(sequence, take))
-                left -= 0 if decoding else take
+                left -= 0 if decodes else take
             index += 1
         if self.preemptions == preemptions:
             self._admit(rows, left)
         return StepPlan(rows)
+
+    def _share(self) -> tuple[int, set[int]]:
+        """What the step has left for prompts, and the sequences that come before them: those that decode.
+
+        Tokens that a grammar has forced are computed with the token before them, as far as the budget holds.
+        """
+        left = self._budget - sum(sequence.remaining == 1 for sequence in self.running)
+        decoding = set()
+        for sequence in self.running:
+            if sequence.remaining == 1:
+                decoding.add(sequence.id)
+            elif sequence.decodes and 1 < sequence.remaining <= left:
+                decoding.add(sequence.id)
+                left -= sequence.remaining
+        if decoding:
+            left = min(left, self.limits.max_prefill_beside_decodes)
+        return left, decoding
 
     def computed(self, sequence: Sequence, tokens: int) -> None:
         """Note that the next `tokens` of a running sequence are in its blocks; full blocks become shareable."""

@@ -28,6 +28,8 @@ class Sequence:
     """Trie node of the last registered block."""
     cached_tokens: int = 0
     """Prompt tokens found in the prefix index at the first admission."""
+    drawn_from: int = 0
+    """Tokens that were computed when the latest token was drawn."""
     candidates: Candidates | None = None
     """A beam's possible next tokens, while it waits for those of the other beams."""
     logprobs: list[TokenLogprobs] = field(default_factory=list)
@@ -46,6 +48,11 @@ class Sequence:
     def remaining(self) -> int:
         """Tokens to compute before the next one can be drawn; 1 means decoding, 0 waiting for the other beams."""
         return self.length - self.computed
+
+    @property
+    def decodes(self) -> bool:
+        """Whether all is computed but the last token or what the latest draw brought."""
+        return self.remaining == 1 or self.computed >= self.drawn_from > 0
 
     @property
     def wants_scores(self) -> bool:

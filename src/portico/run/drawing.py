@@ -32,7 +32,7 @@ def draw_rows(
         candidates |= zip(places, _candidates(changed, wishes, kernels), strict=True)
     told = _logprobs(logits, tokens, draws, kernels)
     return [
-        RowResult(candidates=candidates[i]) if draw.candidates else RowResult(token, told[i])
+        RowResult(candidates=candidates[i]) if draw.candidates else RowResult((token,), told[i])
         for i, (draw, token) in enumerate(zip(draws, tokens.tolist(), strict=True))
     ]
 

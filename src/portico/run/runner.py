@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from portico.decode.grammar import Grammars
 from portico.decode.logprobs import token_logprobs
-from portico.engine.plan import Row, RowResult, Score, StepPlan
+from portico.engine.plan import Draw, Row, RowResult, Score, StepPlan
 from portico.model.cache import KVCache
 from portico.model.decoder import Decoder
 from portico.protocol.messages import TokenLogprobs
@@ -19,6 +20,9 @@ from portico.run.drawing import draw_rows
 
 _SCORED_TOGETHER = 64
 """Prompt tokens whose logits are in memory at the same time."""
+
+_FORCED_TOGETHER = 32
+"""Tokens that must follow a drawn one and are computed with it; the others are next."""
 
 
 class TorchRunner:
@@ -29,38 +33,72 @@ class TorchRunner:
         self.grammars = grammars
         self.cache = cache
         self._builder = BatchBuilder(decoder, cache.block_size)
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="grammars")
+        self._beside.submit(grammars.prepare)
 
     def run(self, plan: StepPlan) -> list[RowResult]:
         """Compute every row's keys, values and logits, and draw the tokens that are asked for."""
         if not plan.rows:
             return []
+        drawing = [place for place, row in enumerate(plan.rows) if row.draw is not None]
+        masks = self._masks([plan.rows[place] for place in drawing])
         with torch.inference_mode():
-            self.cache.copy([row.copied for row in plan.rows if row.copied is not None])
-            batch, order = self._builder.build(plan.rows)
-            hidden = self.decoder(batch, self.cache)
-            parts = torch.split(hidden, [len(logit_places(plan.rows[place])) for place in order])
-            of_row = dict(zip(order, parts, strict=True))
-            results = [RowResult() for _ in plan.rows]
-            for place, row in enumerate(plan.rows):
-                if row.score is not None:
-                    results[place] = RowResult(scores=self._score(of_row[place], row.score))
-            drawing = [place for place, row in enumerate(plan.rows) if row.draw is not None]
+            hidden = self._forward(plan.rows)
+            results = [
+                RowResult(scores=self._score(states, row.score)) if row.score is not None else RowResult()
+                for states, row in zip(hidden, plan.rows, strict=True)
+            ]
             if drawing:
-                last = torch.stack([of_row[place][-1] for place in drawing])
-                drawn = self._draw([plan.rows[place] for place in drawing], self.decoder.logits(last))
+                logits = self.decoder.logits(torch.stack([hidden[place][-1] for place in drawing]))
+                drawn = self._draw([plan.rows[place] for place in drawing], logits, masks.result())
                 for place, result in zip(drawing, drawn, strict=True):
                     results[place] = replace(result, scores=results[place].scores)
             return results
 
-    def _draw(self, rows: Sequence[Row], logits: Tensor) -> list[RowResult]:
+    def _forward(self, rows: Sequence[Row]) -> list[Tensor]:
+        """The hidden states [logit places, hidden] of each row."""
+        self.cache.copy([row.copied for row in rows if row.copied is not None])
+        batch, order = self._builder.build(rows)
+        parts = torch.split(self.decoder(batch, self.cache), [len(logit_places(rows[place])) for place in order])
+        of_row = dict(zip(order, parts, strict=True))
+        return [of_row[place] for place in range(len(rows))]
+
+    def _masks(self, rows: Sequence[Row]) -> Future[dict[int, Tensor]]:
+        """Begin to find, by the index of the row, which tokens its grammar lets through; the model runs meanwhile."""
+        asked = [(place, row, row.draw) for place, row in enumerate(rows) if row.draw and row.draw.params.grammar]
+        if not asked:
+            nothing: Future[dict[int, Tensor]] = Future()
+            nothing.set_result({})
+            return nothing
+
+        def find() -> dict[int, Tensor]:
+            return {
+                place: self.grammars.allowed(
+                    row.sequence_id, draw.params.grammar, draw.output_ids, forced_singly=_leaves_no_choice(draw)
+                )
+                for place, row, draw in asked
+                if draw.params.grammar
+            }
+
+        return self._beside.submit(find)
+
+    def _draw(self, rows: Sequence[Row], logits: Tensor, masks: Mapping[int, Tensor]) -> list[RowResult]:
         """Draw a token for each row, or find its candidates, from its logits [rows, vocab]."""
         draws = [row.draw for row in rows if row.draw is not None]
-        fitting = {
-            place: self.grammars.allowed(row.sequence_id, draw.params.grammar, draw.output_ids)
-            for place, (row, draw) in enumerate(zip(rows, draws, strict=True))
-            if draw.params.grammar is not None
-        }
-        return draw_rows(logits, draws, self.decoder.kernels, fitting)
+        results = draw_rows(logits, draws, self.decoder.kernels, masks)
+        return [
+            replace(result, token_ids=(*result.token_ids, *self._forced(row.sequence_id, draw, result.token_ids)))
+            for row, draw, result in zip(rows, draws, results, strict=True)
+        ]
+
+    def _forced(self, sequence_id: int, draw: Draw, token_ids: Sequence[int]) -> list[int]:
+        """The tokens that must follow a drawn one; not where they are to be reported with their log-probabilities."""
+        params = draw.params
+        if params.grammar is None or params.logprobs is not None or not _leaves_no_choice(draw):
+            return []
+        if token_ids[0] in params.stop_token_ids:
+            return []
+        return self.grammars.forced(sequence_id, params.grammar, [*draw.output_ids, *token_ids])[:_FORCED_TOGETHER]
 
     def _score(self, hidden: Tensor, score: Score) -> list[TokenLogprobs]:
         """Log-probabilities of a row's targets, some at a time: logits of a whole prompt would fill the memory."""
@@ -70,3 +108,10 @@ class TorchRunner:
             logits = self.decoder.logits(hidden[start : start + len(targets)])
             told += token_logprobs(logits, targets, [score.top] * len(targets), self.decoder.kernels)
         return told
+
+
+def _leaves_no_choice(draw: Draw) -> bool:
+    """Whether a token that the grammar forces may be taken for granted: no other wish can be against it."""
+    params = draw.params
+    other = params.bad_words or params.allowed_token_ids or draw.position < params.min_tokens
+    return not (other or draw.candidates)
