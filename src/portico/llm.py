@@ -14,7 +14,7 @@ from portico.demo import demo_folder
 from portico.errors import EngineError, RequestError
 from portico.protocol.events import FinishReason
 from portico.protocol.messages import Add, Cancel, TokenEvent
-from portico.protocol.request import ChatPrompt, GenerationRequest, Prompt, TextPrompt, TokenPrompt
+from portico.protocol.request import ChatPrompt, Embed, GenerationRequest, Prompt, TextPrompt, TokenPrompt
 from portico.protocol.sampling import SamplingParams
 from portico.text.choice import ChoiceText
 from portico.text.model import TextModel
@@ -115,16 +115,39 @@ class LLM:
         made: list[Prompt] = [ChatPrompt(c, t) for c, t in zip(conversations, each, strict=True)]
         return self._run(made, sampling_params, progress)
 
+    def embed(
+        self,
+        prompts: str | Sequence[str] | Sequence[Sequence[int]],
+        *,
+        dimensions: int | None = None,
+        progress: bool = True,
+    ) -> list[tuple[float, ...]]:
+        """A vector for each prompt (text, or token ids), pooled and normalised as the model's folder says.
+
+        `dimensions` keeps so many leading components. Raises RequestError, before anything runs, if that cannot be.
+        """
+        several: Sequence[Any] = [prompts] if isinstance(prompts, str) else prompts
+        made: list[Prompt] = [TextPrompt(p) if isinstance(p, str) else TokenPrompt(list(p)) for p in several]
+        wish = Embed(dimensions)
+        states = [self._prepare(self._request(prompt, None, wish)) for prompt in made]
+        return [state.embedding for state in self._advance(states, progress)]
+
     def _run(
         self, prompts: Sequence[Prompt], asked: SamplingParams | Sequence[SamplingParams] | None, progress: bool
     ) -> list[Answer]:
         params = _one_for_each(asked, len(prompts), "sampling_params", lambda value: isinstance(value, SamplingParams))
-        running = {}
-        for prompt, wishes in zip(prompts, params, strict=True):
-            self._made += 1
-            state = self._prepare(GenerationRequest(str(self._made), prompt, wishes or SamplingParams()))
-            running[state.add.request_id] = state
-        for state in running.values():
+        pairs = zip(prompts, params, strict=True)
+        states = [self._prepare(self._request(prompt, wishes)) for prompt, wishes in pairs]
+        return [state.answer() for state in self._advance(states, progress)]
+
+    def _request(self, prompt: Prompt, wishes: SamplingParams | None, embed: Embed | None = None) -> GenerationRequest:
+        self._made += 1
+        return GenerationRequest(str(self._made), prompt, wishes or SamplingParams(), embed=embed)
+
+    def _advance(self, states: Sequence[_Running], progress: bool) -> Sequence[_Running]:
+        """Run requests to their end."""
+        running = {state.add.request_id: state for state in states}
+        for state in states:
             self._engine.add(state.add)
         try:
             with _progress(sum(state.add.n for state in running.values()), shown=progress) as advance:
@@ -134,7 +157,7 @@ class LLM:
         finally:  # an error, or Ctrl-C: leave nothing behind
             for request_id in running:
                 self._engine.cancel(Cancel(request_id))
-        return [state.answer() for state in running.values()]
+        return states
 
     def _prepare(self, request: GenerationRequest) -> _Running:
         add = self._text.prepare(request, self.loaded)
@@ -145,6 +168,9 @@ class LLM:
         if event.finish == "error":
             raise EngineError(event.error or "the engine failed")
         state.cached_tokens = max(state.cached_tokens, event.cached_tokens)
+        if event.embedding is not None:
+            state.embedding = tuple(event.embedding)
+            return 1
         choice = state.choices[event.choice]
         if choice.text.finished is not None:
             return 0
@@ -176,6 +202,7 @@ class _Running:
     add: Add
     choices: list[_Growing]
     cached_tokens: int = 0
+    embedding: tuple[float, ...] = ()
 
     def answer(self) -> Answer:
         return Answer(tuple(self.add.prompt_ids), self.cached_tokens, tuple(c.choice() for c in self.choices))

@@ -26,7 +26,7 @@ def build_engine(config: EngineConfig) -> tuple[Engine, Loaded]:
         os._exit(7)
     runner = MemoryRunner(BLOCKS, 4)
     engine = Engine(runner, Limits(CONTEXT, 8, 16, 6), num_blocks=BLOCKS, block_size=4)
-    return engine, Loaded(CONTEXT, 8, 16, 6, 4, BLOCKS, VOCABULARY, "cpu", "none", 1, "fake", 0.0)
+    return engine, Loaded(CONTEXT, 8, 16, 6, 4, BLOCKS, VOCABULARY, 8, "cpu", "none", 1, "fake", 0.0)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ LOADED = Loaded(
     block_size=16,
     num_blocks=64,
     vocab_size=402,
+    hidden_size=8,
     device="cpu",
     dtype="float32",
     threads=1,

@@ -141,6 +141,7 @@ class Engine:
             self.scheduler.computed(sequence, len(row.token_ids))
             if row.score is not None:
                 sequence.request.scored[row.start :] = result.scores  # a preempted prompt is scored from its start
+            sequence.request.pooled = result.pooled
             if result.token_ids:
                 events.append(self._accept(sequence, result.token_ids, result.logprobs))
             elif result.candidates is not None:
@@ -195,6 +196,7 @@ class Engine:
             self._prompt_tokens += len(request.prompt_ids)
             self._cached_tokens += sequence.cached_tokens
         scored = request.scored if first and choice == 0 and request.scored else None
+        embedding = None if request.params.pooling is None else list(request.pooled)
         return TokenEvent(
             request.id,
             choice,
@@ -203,6 +205,7 @@ class Engine:
             sequence.cached_tokens,
             logprobs=logprobs,
             prompt_logprobs=scored,
+            embedding=embedding,
         )
 
     def _fail(self, sequence: Sequence, error: str) -> list[TokenEvent]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from portico.protocol.messages import TokenLogprobs
-from portico.protocol.sampling import TokenParams
+from portico.protocol.sampling import Pooling, TokenParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,17 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Pool:
+    """A wish for the vector that stands for a prompt, of which the row is a part."""
+
+    pooling: Pooling
+    so_far: Sequence[float]
+    """What came of the rows before."""
+    tokens: int
+    """How many the whole prompt has."""
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One sequence's part of a step: compute `token_ids` at positions `start`, `start` + 1, …"""
 
@@ -60,6 +71,8 @@ class Row:
     """None while a prompt's chunk does not reach its end."""
     score: Score | None = None
     """What to report of the prompt's own tokens."""
+    pool: Pool | None = None
+    """What to make of its hidden states."""
     copied: tuple[int, int] | None = None
     """Before anything is computed, the second of these blocks becomes a copy of the first: it was shared, and this row
     is about to write to it."""
@@ -84,6 +97,8 @@ class RowResult:
     """Of a `draw` that asked for candidates."""
     scores: Sequence[TokenLogprobs] = ()
     """Of the targets of a `score`."""
+    pooled: Sequence[float] = ()
+    """Of a `pool`: the vector, or what the next row needs for it."""
     error: str | None = None
     """Why the row could not be computed."""
 

@@ -123,8 +123,16 @@ class Scheduler:
         start = sequence.computed
         draw = sequence.draw() if take == sequence.remaining and sequence.params.max_tokens else None
         score = sequence.score(start, start + take)
-        copied = self._own(sequence)
-        return Row(sequence.id, sequence.tokens(start, start + take), start, sequence.blocks, draw, score, copied)
+        return Row(
+            sequence.id,
+            sequence.tokens(start, start + take),
+            start,
+            sequence.blocks,
+            draw,
+            score,
+            sequence.pool(),
+            copied=self._own(sequence),
+        )
 
     def _make_room(self, sequence: Sequence, take: int, rows: list[Row]) -> bool:
         """Give a running sequence blocks for its next tokens; False if it had to give up its own place.
@@ -200,7 +208,7 @@ class Scheduler:
         return sum(s.request.width for s in self.running if not s.request.search or s is s.request.sequences[0])
 
     def _match(self, sequence: Sequence) -> list[int]:
-        return [] if sequence.wants_scores else self.pool.match(sequence.tokens(0, sequence.length - 1))
+        return [] if sequence.reads_all else self.pool.match(sequence.tokens(0, sequence.length - 1))
 
     def _start(self, sequence: Sequence) -> None:
         matched = self._match(sequence)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence as ListOf
 from dataclasses import dataclass, field
 
 from portico.engine.beams import BeamSearch
 from portico.engine.blocks import ROOT
-from portico.engine.plan import Candidates, Draw, Score
+from portico.engine.plan import Candidates, Draw, Pool, Score
 from portico.protocol.messages import TokenLogprobs
 from portico.protocol.sampling import TokenParams
 
@@ -55,18 +56,28 @@ class Sequence:
         return self.remaining == 1 or self.computed >= self.drawn_from > 0
 
     @property
-    def wants_scores(self) -> bool:
-        """Whether prompt tokens are still to be scored; then they must be computed, known prefix or not."""
+    def reads_all(self) -> bool:
+        """Whether something is told of every prompt token; then all must be computed, known prefix or not."""
+        pooling = self.params.pooling
+        return self._wants_scores or (pooling is not None and pooling.kind != "last")
+
+    @property
+    def _wants_scores(self) -> bool:
         asked = self.params.prompt_logprobs is not None and self.choice == 0
         return asked and len(self.request.scored) < len(self.request.prompt_ids) - 1
 
     def score(self, start: int, stop: int) -> Score | None:
         """The wish for scores that goes with computing positions start … stop - 1."""
         targets = self.request.prompt_ids[start + 1 : stop + 1]
-        if not (self.wants_scores and targets):
+        if not (self._wants_scores and targets):
             return None
         assert self.params.prompt_logprobs is not None
         return Score(targets, self.params.prompt_logprobs)
+
+    def pool(self) -> Pool | None:
+        """The wish for the prompt's vector that goes with computing any part of it."""
+        pooling, request = self.params.pooling, self.request
+        return None if pooling is None else Pool(pooling, request.pooled, len(request.prompt_ids))
 
     def tokens(self, start: int, stop: int) -> list[int]:
         """Token ids at positions start … stop - 1."""
@@ -102,6 +113,8 @@ class Request:
     """Choices that are not finished."""
     scored: list[TokenLogprobs] = field(default_factory=list)
     """Log-probabilities of the prompt's tokens from the second on, as far as they are computed and asked for."""
+    pooled: ListOf[float] = ()
+    """The prompt's vector, or what there is of it."""
     held: list[Sequence] = field(default_factory=list)
     """Those of them that wait for the first one to compute the prompt."""
 

@@ -33,7 +33,8 @@ def load_decoder(
     max_model_len: int,
 ) -> Decoder:
     """The model with its weights; raises CheckpointError for a tensor that is missing, left over or wrongly shaped."""
-    loader = _Loader(config, checkpoint, dtype, device, kernels)
+    prefix = "" if "embed_tokens.weight" in checkpoint else "model."
+    loader = _Loader(config, checkpoint, dtype, device, kernels, prefix)
     decoder = loader.decoder(Rotary(config.rope, config.head_dim, max_model_len, device))
     tied_copy = {"lm_head.weight"} if config.tie_word_embeddings else set()
     leftover = [name for name in checkpoint.leftover() if not _HARMLESS.search(name) and name not in tied_copy]
@@ -52,10 +53,12 @@ class _Loader:
     dtype: torch.dtype
     device: torch.device
     kernels: Kernels
+    prefix: str
+    """Of the names of all tensors but the head; models that were saved without a head have none."""
 
     def decoder(self, rotary: Rotary) -> Decoder:
         c = self.config
-        embedding = self.tensor("model.embed_tokens.weight", c.vocab_size, c.hidden_size)
+        embedding = self.tensor(f"{self.prefix}embed_tokens.weight", c.vocab_size, c.hidden_size)
         if c.tie_word_embeddings:
             head = self.kernels.linear(embedding, None)
         else:
@@ -65,13 +68,13 @@ class _Loader:
             embedding=embedding,
             rotary=rotary,
             layers=[self.layer(i) for i in range(c.num_layers)],
-            norm=self.norm("model.norm"),
+            norm=self.norm(f"{self.prefix}norm"),
             head=head,
             kernels=self.kernels,
         )
 
     def layer(self, index: int) -> DecoderLayer:
-        prefix = f"model.layers.{index}"
+        prefix = f"{self.prefix}layers.{index}"
         return DecoderLayer(
             attention_norm=self.norm(f"{prefix}.input_layernorm"),
             attention=self.attention(index, f"{prefix}.self_attn"),

@@ -62,6 +62,15 @@ class PromptScores:
 
 
 @dataclass(frozen=True, slots=True)
+class Embedding:
+    """The vector that stands for the prompt, where the request asked for it instead of a continuation."""
+
+    choice: int
+    """The first and only choice of the prompt."""
+    values: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """The last event of one choice."""
 
@@ -85,4 +94,4 @@ class Failure:
     error: RequestError
 
 
-GenerationEvent = TextDelta | PromptScores | Finish | Usage | Failure
+GenerationEvent = TextDelta | PromptScores | Embedding | Finish | Usage | Failure

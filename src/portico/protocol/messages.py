@@ -59,6 +59,8 @@ class TokenEvent(msgspec.Struct, frozen=True, array_like=True):
     """Of each of the tokens, where the request asked for them."""
     prompt_logprobs: list[TokenLogprobs] | None = None
     """Of the prompt's tokens but its first, once for a request that asked for them."""
+    embedding: list[float] | None = None
+    """The vector that stands for the prompt, where the request asked for it."""
 
 
 class EngineStats(msgspec.Struct, frozen=True, array_like=True):
@@ -85,6 +87,7 @@ class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
     block_size: int
     num_blocks: int
     vocab_size: int
+    hidden_size: int
     device: str
     dtype: str
     threads: int

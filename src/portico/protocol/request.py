@@ -31,6 +31,14 @@ class TokenPrompt:
     token_ids: Sequence[int]
 
 
+@dataclass(frozen=True, slots=True)
+class Embed:
+    """The wish for a vector that stands for the prompt, instead of a continuation."""
+
+    dimensions: int | None = None
+    """Leading components to keep; None: all."""
+
+
 Prompt = ChatPrompt | TextPrompt | TokenPrompt
 
 
@@ -41,6 +49,8 @@ class GenerationRequest:
     request_id: str
     prompt: Prompt
     sampling: SamplingParams
+    embed: Embed | None = None
+    """With it nothing is generated, and of `sampling` only what is about the prompt counts."""
     echo: bool = False
     """Whether every choice begins with the prompt's own text."""
     max_tokens_param: str = "max_tokens"

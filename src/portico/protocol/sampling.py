@@ -49,6 +49,17 @@ class Beams(msgspec.Struct, frozen=True, array_like=True):
     """True: stop at `width` answers. False: when no better one is likely. "never": when no better one is possible."""
 
 
+class Pooling(msgspec.Struct, frozen=True, array_like=True):
+    """How the hidden states of a text become one vector."""
+
+    kind: Literal["last", "mean", "first"]
+    """That of the last or the first token, or the mean over all."""
+    normalize: bool
+    """Whether its length becomes 1, after it is cut to `dimensions`."""
+    dimensions: int | None = None
+    """Leading components to keep; None: all."""
+
+
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     """What a request may ask of generation; None means the model's own default (generation_config.json), then neutral.
 
@@ -204,6 +215,8 @@ class TokenParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     grammar: Grammar | None = None
     beams: Beams | None = None
     """Search instead of drawing."""
+    pooling: Pooling | None = None
+    """Give the prompt's vector; with it max_tokens is 0."""
 
 
 def _require(holds: bool, field: str, value: object, right: str) -> None:

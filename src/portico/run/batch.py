@@ -12,6 +12,7 @@ from portico.kernels.context import Context, Paged
 from portico.model.batch import Batch
 from portico.model.decoder import Decoder
 from portico.run.gathered import GroupBuilder, grouped_order, to_tensor
+from portico.run.pooling import pooled_places
 
 
 class BatchBuilder:
@@ -37,7 +38,7 @@ class BatchBuilder:
         ordered = [rows[i] for i in order]
         tokens = np.cumsum([0, *(len(row.token_ids) for row in ordered)])
         positions = np.concatenate([np.arange(row.start, row.start + len(row.token_ids)) for row in ordered])
-        wanted = [tokens[i] + at for i, row in enumerate(ordered) for at in logit_places(row)]
+        wanted = [tokens[i] + at for i, row in enumerate(ordered) for at in wanted_places(row)]
         batch = Batch(
             token_ids=self._tensor(np.concatenate([np.asarray(row.token_ids, dtype=np.int64) for row in ordered])),
             positions=self._tensor(positions),
@@ -69,7 +70,8 @@ class BatchBuilder:
         return to_tensor(values, self._device)
 
 
-def logit_places(row: Row) -> list[int]:
-    """The tokens of a row whose logits are wanted: those that are scored, then the last if it draws."""
+def wanted_places(row: Row) -> list[int]:
+    """The tokens of a row whose hidden states are wanted: for its vector, for its scores, then the last if it draws."""
     scored = range(len(row.score.targets)) if row.score is not None else range(0)
-    return [*scored, len(row.token_ids) - 1] if row.draw is not None else [*scored]
+    drawn = [len(row.token_ids) - 1] if row.draw is not None else []
+    return [*pooled_places(row), *scored, *drawn]

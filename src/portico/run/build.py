@@ -59,6 +59,7 @@ def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
         block_size=config.block_size,
         num_blocks=size.num_blocks,
         vocab_size=model.vocab_size,
+        hidden_size=model.hidden_size,
         device=str(device),
         dtype=str(dtype).removeprefix("torch."),
         threads=threads,

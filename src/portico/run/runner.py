@@ -15,8 +15,9 @@ from portico.engine.plan import Draw, Row, RowResult, Score, StepPlan
 from portico.model.cache import KVCache
 from portico.model.decoder import Decoder
 from portico.protocol.messages import TokenLogprobs
-from portico.run.batch import BatchBuilder, logit_places
+from portico.run.batch import BatchBuilder, wanted_places
 from portico.run.drawing import draw_rows
+from portico.run.pooling import pool
 
 _SCORED_TOGETHER = 64
 """Prompt tokens whose logits are in memory at the same time."""
@@ -44,10 +45,7 @@ class TorchRunner:
         masks = self._masks([plan.rows[place] for place in drawing])
         with torch.inference_mode():
             hidden = self._forward(plan.rows)
-            results = [
-                RowResult(scores=self._score(states, row.score)) if row.score is not None else RowResult()
-                for states, row in zip(hidden, plan.rows, strict=True)
-            ]
+            results = [self._read(states, row) for states, row in zip(hidden, plan.rows, strict=True)]
             if drawing:
                 logits = self.decoder.logits(torch.stack([hidden[place][-1] for place in drawing]))
                 drawn = self._draw([plan.rows[place] for place in drawing], logits, masks.result())
@@ -56,10 +54,10 @@ class TorchRunner:
             return results
 
     def _forward(self, rows: Sequence[Row]) -> list[Tensor]:
-        """The hidden states [logit places, hidden] of each row."""
+        """The hidden states [wanted places, hidden] of each row."""
         self.cache.copy([row.copied for row in rows if row.copied is not None])
         batch, order = self._builder.build(rows)
-        parts = torch.split(self.decoder(batch, self.cache), [len(logit_places(rows[place])) for place in order])
+        parts = torch.split(self.decoder(batch, self.cache), [len(wanted_places(rows[place])) for place in order])
         of_row = dict(zip(order, parts, strict=True))
         return [of_row[place] for place in range(len(rows))]
 
@@ -99,6 +97,12 @@ class TorchRunner:
         if token_ids[0] in params.stop_token_ids:
             return []
         return self.grammars.forced(sequence_id, params.grammar, [*draw.output_ids, *token_ids])[:_FORCED_TOGETHER]
+
+    def _read(self, hidden: Tensor, row: Row) -> RowResult:
+        """What a row tells of the prompt's own tokens."""
+        if row.pool is not None:
+            return RowResult(pooled=pool(row, hidden))
+        return RowResult() if row.score is None else RowResult(scores=self._score(hidden, row.score))
 
     def _score(self, hidden: Tensor, score: Score) -> list[TokenLogprobs]:
         """Log-probabilities of a row's targets, some at a time: logits of a whole prompt would fill the memory."""

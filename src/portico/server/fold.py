@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from portico.protocol.events import (
+    Embedding,
     Failure,
     Finish,
     FinishReason,
@@ -58,6 +59,22 @@ async def fold(events: AsyncGenerator[GenerationEvent, None], choices: int) -> A
                 case Failure(error):
                     raise error
     return Answer(["".join(pieces) for pieces in texts], tokens, prompts, reasons, usage)
+
+
+async def fold_embeddings(events: AsyncGenerator[GenerationEvent, None]) -> tuple[list[Sequence[float]], Usage]:
+    """The vectors of a request that asks for them, in the order of its prompts; raises the error of a Failure."""
+    vectors: dict[int, Sequence[float]] = {}
+    usage = Usage(0, 0, 0)
+    async with aclosing(events):
+        async for event in events:
+            match event:
+                case Embedding(choice, values):
+                    vectors[choice] = values
+                case Usage():
+                    usage = event
+                case Failure(error):
+                    raise error
+    return [vectors[choice] for choice in sorted(vectors)], usage
 
 
 def keep_best(answer: Answer, drawn: int, kept: int) -> Answer:

@@ -9,10 +9,11 @@ from pathlib import Path
 from portico.errors import RequestError
 from portico.protocol.events import TokenInfo, TokenText
 from portico.protocol.messages import Add, Loaded, TokenLogprobs
-from portico.protocol.request import ChatPrompt, GenerationRequest, TextPrompt, TokenPrompt
-from portico.protocol.sampling import SamplingParams
+from portico.protocol.request import ChatPrompt, Embed, GenerationRequest, TextPrompt, TokenPrompt
+from portico.protocol.sampling import Pooling, SamplingParams, TokenParams
 from portico.text.choice import ChoiceText
 from portico.text.defaults import SamplingDefaults, resolve
+from portico.text.pooling import PoolingDefaults
 from portico.text.template import ChatTemplate
 from portico.text.tokenizer import Tokenizer
 
@@ -24,12 +25,14 @@ class TextModel:
     tokenizer: Tokenizer
     template: ChatTemplate
     defaults: SamplingDefaults
+    pooling: PoolingDefaults
 
     @classmethod
     def load(cls, folder: str | Path) -> TextModel:
         """Read a model folder; CheckpointError if a file is missing or broken."""
         tokenizer = Tokenizer.load(folder)
-        return cls(tokenizer, ChatTemplate.load(folder, tokenizer.special), SamplingDefaults.load(folder))
+        template = ChatTemplate.load(folder, tokenizer.special)
+        return cls(tokenizer, template, SamplingDefaults.load(folder), PoolingDefaults.load(folder))
 
     def prepare(self, request: GenerationRequest, limits: Loaded) -> Add:
         """The engine's message for a request; RequestError if it cannot be honoured. Takes time for long prompts."""
@@ -39,6 +42,10 @@ class TextModel:
         prompt_ids = _truncated(self._prompt_ids(request, limits.vocab_size), sampling, limits.max_model_len)
         if not prompt_ids:
             raise RequestError("The prompt has no tokens.", param=request.prompt_param, code="empty_prompt")
+        if request.embed is not None:
+            pooling = self._pooling(request.embed, limits.hidden_size)
+            _check_length(prompt_ids, request.prompt_param, limits.max_model_len)
+            return Add(request.request_id, prompt_ids, TokenParams(max_tokens=0, seed=0, pooling=pooling))
         params = resolve(
             sampling,
             self.defaults,
@@ -86,6 +93,21 @@ class TextModel:
     def _token_text(self, token_id: int, logprob: float | None) -> TokenText:
         return TokenText(token_id, self.tokenizer.bytes_of(token_id), logprob)
 
+    def _pooling(self, wish: Embed, hidden_size: int) -> Pooling:
+        if self.pooling.problem is not None:
+            raise RequestError(
+                f"This model's embeddings cannot be made here: {self.pooling.problem}.",
+                param="model",
+                code="unsupported",
+            )
+        if wish.dimensions is not None and not 1 <= wish.dimensions <= hidden_size:
+            raise RequestError(
+                f"dimensions is {wish.dimensions}; it must be from 1 to {hidden_size}, this model's hidden size.",
+                param="dimensions",
+                code="invalid_value",
+            )
+        return Pooling(self.pooling.kind, self.pooling.normalize or wish.dimensions is not None, wish.dimensions)
+
     def _spellings(self, word: str) -> list[list[int]]:
         """The tokens of a bad word at the start of a text, and behind a space if they differ in their first only."""
         bare, spaced = (
@@ -117,6 +139,15 @@ def _truncated(prompt_ids: list[int], sampling: SamplingParams, max_model_len: i
     if keep == -1:
         keep = max(1, max_model_len - (sampling.max_tokens or 1))
     return prompt_ids[-keep:]
+
+
+def _check_length(prompt_ids: Sequence[int], param: str, max_model_len: int) -> None:
+    if len(prompt_ids) >= max_model_len:
+        raise RequestError(
+            f"{param} has {len(prompt_ids)} tokens; this model takes at most {max_model_len - 1}.",
+            param=param,
+            code="context_length_exceeded",
+        )
 
 
 def _check_room(beams: int, tokens: int, max_tokens_param: str, limits: Loaded) -> None:

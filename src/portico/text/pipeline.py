@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from typing import cast
 
 from portico.errors import EngineError, RequestError
-from portico.protocol.events import Failure, Finish, GenerationEvent, PromptScores, TextDelta, TokenInfo, Usage
+from portico.protocol.events import (
+    Embedding,
+    Failure,
+    Finish,
+    GenerationEvent,
+    PromptScores,
+    TextDelta,
+    TokenInfo,
+    Usage,
+)
 from portico.protocol.messages import Add, TokenEvent
 from portico.protocol.request import ChatPrompt, GenerationRequest, TextPrompt, TokenPrompt
 from portico.text.choice import ChoiceText
@@ -119,6 +128,9 @@ class _Answer:
             return [Failure(EngineError(event.error or "The engine failed."))]
         self._cached_tokens = max(self._cached_tokens, event.cached_tokens)
         events = self._scores(event)
+        if event.embedding is not None:
+            self._running.discard(event.choice)
+            return [Embedding(event.choice, event.embedding)]
         choice = self._prepared.choices[event.choice]
         before, said = choice.token_count, choice.said
         text, finish = choice.feed(event.token_ids, event.finish)

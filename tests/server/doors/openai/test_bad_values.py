@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from portico.server.doors.openai.schema import ChatCompletionRequest, CompletionRequest
+from portico.server.doors.openai.schema import ChatCompletionRequest, CompletionRequest, EmbeddingRequest
 from tests.server.harness import MODEL, LiveServer
 
 ENDPOINTS: dict[str, tuple[type[Any], dict[str, Any]]] = {
     "/v1/completions": (CompletionRequest, {"prompt": "Hello"}),
     "/v1/chat/completions": (ChatCompletionRequest, {"messages": [{"role": "user", "content": "hi"}]}),
+    "/v1/embeddings": (EmbeddingRequest, {"input": "Hello"}),
 }
 SAMPLES: dict[str, Any] = {
     "bool": True,
@@ -27,7 +28,10 @@ NUMBER, WHOLE, FLAG, TEXT = {"int", "float"}, {"int"}, {"bool"}, {"str"}
 KINDS: dict[str, set[str]] = {
     "model": TEXT,
     "prompt": {"str", "list[int]", "list[str]"},
+    "input": {"str", "list[int]", "list[str]"},
     "messages": set(),
+    "encoding_format": TEXT,
+    "dimensions": WHOLE,
     "max_tokens": WHOLE,
     "max_completion_tokens": WHOLE,
     "temperature": NUMBER,
@@ -114,6 +118,9 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "guided_grammar": ["start: nothing"],
     "guided_whitespace_pattern": [" "],
     "messages": [[], [{"role": "nobody", "content": "x"}], [{"content": "x"}], [{"role": "user"}]],
+    "encoding_format": ["hex"],
+    "dimensions": [0, -1, 9],
+    "input": ["", [], [[]], [10**6], ["x", 1], ["x", ""], list(range(2, 402)) * 2],
     "prompt": ["", [], [[]], [10**6], ["x", 1]],
 }
 NO_RANGE = {

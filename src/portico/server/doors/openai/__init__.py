@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from portico.server.doors.openai import chat, completions, models
-from portico.server.doors.openai.schema import ChatCompletionRequest, CompletionRequest
+from portico.server.doors.openai import chat, completions, embeddings, models
+from portico.server.doors.openai.schema import ChatCompletionRequest, CompletionRequest, EmbeddingRequest
 from portico.server.service import Service
 
-BODIES = (ChatCompletionRequest, CompletionRequest)
+BODIES = (ChatCompletionRequest, CompletionRequest, EmbeddingRequest)
 """What the door reads, for the OpenAPI document."""
 
 
 def routers(service: Service) -> list[APIRouter]:
     """All routes of the door."""
-    return [models.router(service), chat.router(service), completions.router(service)]
+    return [router(service) for router in (models.router, chat.router, completions.router, embeddings.router)]

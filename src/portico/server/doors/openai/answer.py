@@ -52,7 +52,7 @@ class Call:
 
 async def answer(http: Request, call: Call, service: Service, *, form: Form, choice_body: ChoiceBody) -> Response:
     """Run a call to its end, or start its stream; whatever is wrong with it is raised before anything is sent."""
-    prepared = await while_connected(http.receive, _prepare(service.pipeline, call.requests))
+    prepared = await while_connected(http.receive, prepare_all(service.pipeline, call.requests))
     head: dict[str, object] = {
         "id": call.id,
         "created": int(time.time()),
@@ -71,7 +71,8 @@ async def answer(http: Request, call: Call, service: Service, *, form: Form, cho
     return Response(msgspec.json.encode(body), headers=call.headers, media_type="application/json")
 
 
-async def _prepare(pipeline: Pipeline, requests: Sequence[GenerationRequest]) -> list[Prepared]:
+async def prepare_all(pipeline: Pipeline, requests: Sequence[GenerationRequest]) -> list[Prepared]:
+    """Check and tokenise every prompt of a call; RequestError for the first that cannot be honoured."""
     prepared = []
     for request in requests:
         prepared.append(await pipeline.prepare(request))

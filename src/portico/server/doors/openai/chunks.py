@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from portico.errors import RequestError
-from portico.protocol.events import Failure, Finish, GenerationEvent, PromptScores, TextDelta, Usage
+from portico.protocol.events import Embedding, Failure, Finish, GenerationEvent, PromptScores, TextDelta, Usage
 from portico.server.doors.openai.logprobs import Logprobs
 from portico.server.errors import error_body
 
@@ -62,7 +62,7 @@ class ChunkWriter:
                 if tokens and self._logprobs is not None:
                     more = b'%b,"logprobs":%b%b' % (self._form.after, _encode(self._logprobs.write(event)), self._end)
                 return b'%b{"index":%d,%b%b%b' % (self._open, choice, self._form.before, _encode(text), more)
-            case PromptScores():
+            case PromptScores() | Embedding():
                 return b""  # no field of a chunk holds them
             case Finish(choice, reason):
                 ending = b'%b,"logprobs":null,"finish_reason":%b}]' % (self._form.end, _encode(reason))

@@ -71,17 +71,17 @@ def _understand(body: CompletionRequest, request_id: str, service: Service) -> C
     )
 
 
-def read_prompts(raw: Any) -> list[tuple[str, TextPrompt | TokenPrompt]]:
+def read_prompts(raw: Any, param: str = "prompt") -> list[tuple[str, TextPrompt | TokenPrompt]]:
     """Each prompt with the name of its place in the body; RequestError for anything that is none."""
     if isinstance(raw, str) or _is_token_list(raw):
-        return [("prompt", _prompt(raw, "prompt"))]
+        return [(param, _prompt(raw, param))]
     if not isinstance(raw, list) or not raw:
-        raise _not_a_prompt("prompt")
+        raise _not_a_prompt(param)
     if len(raw) > MAX_PROMPTS:
         raise RequestError(
-            f"prompt has {len(raw)} prompts; at most {MAX_PROMPTS} are allowed.", param="prompt", code="invalid_value"
+            f"{param} has {len(raw)} prompts; at most {MAX_PROMPTS} are allowed.", param=param, code="invalid_value"
         )
-    return [(f"prompt.{index}", _prompt(item, f"prompt.{index}")) for index, item in enumerate(raw)]
+    return [(f"{param}.{index}", _prompt(item, f"{param}.{index}")) for index, item in enumerate(raw)]
 
 
 def _prompt(raw: Any, param: str) -> TextPrompt | TokenPrompt:

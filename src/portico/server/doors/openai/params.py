@@ -72,6 +72,20 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "session_id": (-1,),
     "typical_p": (1,),
 }
+EMBEDDINGS: Mapping[str, tuple[Any, ...]] = {
+    "add_generation_prompt": (True,),
+    "cache_salt": (),
+    "embed_dtype": ("float32",),
+    "endianness": ("native", "little"),
+    "messages": (),
+    "mm_processor_kwargs": ({},),
+    "normalize": (True,),
+    "pooling": (),
+    "priority": (0,),
+    "request_id": (),
+    "use_activation": (True,),
+}
+"""What vLLM's embeddings know and these do not honour."""
 CHAT_ONLY: Mapping[str, tuple[Any, ...]] = {"echo": (False,)}
 COMPLETION_ONLY: Mapping[str, tuple[Any, ...]] = {"top_logprobs": (0,)}
 STREAM_OPTIONS: Mapping[str, tuple[Any, ...]] = {"continuous_usage_stats": (False,), "include_obfuscation": (False,)}
@@ -83,12 +97,15 @@ NAMES_IN_HEADER = 16
 
 def check_fields(body: GenerationBody, only_here: Mapping[str, tuple[Any, ...]], service: Service) -> dict[str, str]:
     """Refuse what is known and not honoured; return the header that names what nobody knows and is ignored."""
-    known = {**NOT_HONOURED, **only_here}
-    extra = body.model_extra or {}
+    _check_stream_options(body)
+    return check_extra(body.model_extra or {}, {**NOT_HONOURED, **only_here}, service)
+
+
+def check_extra(extra: Mapping[str, Any], known: Mapping[str, tuple[Any, ...]], service: Service) -> dict[str, str]:
+    """The same for the fields that a schema does not have; `known` has those that are refused unless neutral."""
     for name, value in extra.items():
         if name in known:
             _refuse_unless_neutral(name, value, known[name])
-    _check_stream_options(body)
     ignored = [name for name in extra if name not in known and name not in HARMLESS]
     for name in ignored:
         _log_once(name, service.ignored_fields)

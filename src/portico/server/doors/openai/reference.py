@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from portico.server.doors.openai.schema import ChatCompletionRequest, CompletionRequest
+from portico.server.doors.openai.schema import ChatCompletionRequest, CompletionRequest, EmbeddingRequest
 
 HEAD = """# Parameters of the OpenAI API
 
-Made from the schema by `make reference`. *chat* is `POST /v1/chat/completions`, *completions* `POST /v1/completions`.
+Made from the schema by `make reference`. *chat* is `POST /v1/chat/completions`, *completions* `POST /v1/completions`,
+*embeddings* `POST /v1/embeddings`.
 A parameter that is left out or null has its default.
 
 | parameter | in | meaning, range, default | known from |
@@ -52,7 +53,11 @@ def reference() -> str:
 
 
 def _rows() -> Iterator[str]:
-    endpoints = {"chat": ChatCompletionRequest.model_fields, "completions": CompletionRequest.model_fields}
+    endpoints = {
+        "chat": ChatCompletionRequest.model_fields,
+        "completions": CompletionRequest.model_fields,
+        "embeddings": EmbeddingRequest.model_fields,
+    }
     names = dict.fromkeys(name for fields in endpoints.values() for name in fields)
     for name in sorted(names):
         texts = {where: fields[name].description for where, fields in endpoints.items() if name in fields}

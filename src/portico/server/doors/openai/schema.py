@@ -305,6 +305,59 @@ class CompletionRequest(GenerationBody):
     )
 
 
+class EmbeddingRequest(BaseModel):
+    """The body of POST /v1/embeddings."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    model: str | None = Field(
+        None,
+        description="A name from GET /v1/models, another is a 404; default: the served model.",
+        examples=["my-model"],
+    )
+    input: Annotated[Prompt, SkipValidation] = Field(
+        description="A text, token ids, or a list of either; each gets its own vector.",
+        examples=["The food was delicious."],
+    )
+    encoding_format: Literal["float", "base64"] | None = Field(
+        None, description="Numbers (default), or base64 of little-endian 32-bit floats."
+    )
+    dimensions: int | None = Field(
+        None, description="1 to the model's hidden size: keep so many leading components, and make the length 1 again."
+    )
+    truncate_prompt_tokens: int | None = Field(
+        None, description="Keep this many tokens from the input's end; -1: what fits. Default: too long is a 400."
+    )
+    add_special_tokens: bool | None = Field(
+        None, description="Add the tokenizer's own special tokens to a text (default: true)."
+    )
+    user: str | None = Field(None, description="Accepted; has no effect.")
+
+
+class EmbeddingObject(BaseModel):
+    """The vector of one input."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str
+
+
+class EmbeddingUsage(BaseModel):
+    """What a request for embeddings cost."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingList(BaseModel):
+    """The answer of POST /v1/embeddings."""
+
+    object: Literal["list"] = "list"
+    data: list[EmbeddingObject]
+    model: str
+    usage: EmbeddingUsage
+
+
 class PromptTokensDetails(BaseModel):
     """Where a prompt's tokens came from."""
 

@@ -1,0 +1,67 @@
+"""POST /v1/embeddings."""
+
+from __future__ import annotations
+
+import base64
+import struct
+from collections.abc import Sequence
+
+import msgspec
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from portico.protocol.request import Embed, GenerationRequest
+from portico.protocol.sampling import SamplingParams
+from portico.server.body import read_body
+from portico.server.disconnect import while_connected
+from portico.server.doors.openai.answer import prepare_all
+from portico.server.doors.openai.completions import read_prompts
+from portico.server.doors.openai.docs import describe
+from portico.server.doors.openai.params import EMBEDDINGS, check_extra
+from portico.server.doors.openai.schema import EmbeddingList, EmbeddingRequest
+from portico.server.fold import fold_embeddings, run_all
+from portico.server.middleware import context_of
+from portico.server.service import Service
+
+
+def router(service: Service) -> APIRouter:
+    """The route of embeddings."""
+    routes = APIRouter(tags=["openai"])
+
+    @routes.post("/v1/embeddings", **describe(EmbeddingRequest, EmbeddingList))
+    async def create_embedding(http: Request) -> Response:
+        """Make a vector of each text, as the model's pooling configuration says."""
+        body = await read_body(http, EmbeddingRequest)
+        model = service.resolve_model(body.model)
+        headers = check_extra(body.model_extra or {}, EMBEDDINGS, service)
+        requests = _understand(body, context_of(http.scope).rename("embd"))
+        prepared = await while_connected(http.receive, prepare_all(service.pipeline, requests))
+        vectors, usage = await while_connected(http.receive, fold_embeddings(run_all(service.pipeline, prepared)))
+        write = _base64 if body.encoding_format == "base64" else list
+        fields = {
+            "object": "list",
+            "data": [
+                {"object": "embedding", "index": index, "embedding": write(vector)}
+                for index, vector in enumerate(vectors)
+            ],
+            "model": model,
+            "usage": {"prompt_tokens": usage.prompt_tokens, "total_tokens": usage.prompt_tokens},
+        }
+        return Response(msgspec.json.encode(fields), headers=headers, media_type="application/json")
+
+    return routes
+
+
+def _understand(body: EmbeddingRequest, request_id: str) -> list[GenerationRequest]:
+    sampling = SamplingParams(
+        truncate_prompt_tokens=body.truncate_prompt_tokens, add_special_tokens=body.add_special_tokens
+    )
+    return [
+        GenerationRequest(f"{request_id}-{index}", prompt, sampling, embed=Embed(body.dimensions), prompt_param=param)
+        for index, (param, prompt) in enumerate(read_prompts(body.input, "input"))
+    ]
+
+
+def _base64(values: Sequence[float]) -> str:
+    """32-bit floats, little-endian, as the official client reads them."""
+    return base64.b64encode(struct.pack(f"<{len(values)}f", *values)).decode("ascii")
