@@ -70,7 +70,6 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "regex": (),
     "repeat_penalty": (1,),
     "session_id": (-1,),
-    "typical_p": (1,),
 }
 CHAT_ONLY: Mapping[str, tuple[Any, ...]] = {"echo": (False,)}
 COMPLETION_ONLY: Mapping[str, tuple[Any, ...]] = {"top_logprobs": (0,)}

@@ -56,6 +56,11 @@ class GenerationBody(BaseModel):
         None,
         description="Drop tokens less likely than this share of the likeliest, 0 to 1. Default: the model's, then 0.",
     )
+    typical_p: float | None = Field(
+        None,
+        description="Keep the tokens whose information is nearest to what is expected, as many as sum up to this, "
+        "above 0 to 1; after top_k, top_p and min_p. Default: the model's, then 1 (all).",
+    )
     stop: str | list[str] | None = Field(
         None,
         description="Up to 16 strings that end an answer and are not part of it; found across token borders.",
@@ -169,6 +174,7 @@ class GenerationBody(BaseModel):
             top_p=self.top_p,
             top_k=self.top_k,
             min_p=self.min_p,
+            typical_p=self.typical_p,
             presence_penalty=self.presence_penalty or 0.0,
             frequency_penalty=self.frequency_penalty or 0.0,
             repetition_penalty=self.repetition_penalty,
