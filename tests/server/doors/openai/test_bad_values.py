@@ -69,6 +69,7 @@ KINDS: dict[str, set[str]] = {
     "guided_grammar": TEXT,
     "guided_whitespace_pattern": TEXT,
     "guided_decoding_backend": TEXT,
+    "suffix": TEXT,
     "echo": FLAG,
     "top_logprobs": WHOLE,
     "user": TEXT,
@@ -115,6 +116,7 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "guided_choice": [[], [""]],
     "guided_grammar": ["start: nothing"],
     "guided_whitespace_pattern": [" "],
+    "suffix": ["x"],  # of a model without the tokens for it
     "messages": [[], [{"role": "nobody", "content": "x"}], [{"content": "x"}], [{"role": "user"}]],
     "prompt": ["", [], [[]], [10**6], ["x", 1]],
 }

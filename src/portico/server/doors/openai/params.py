@@ -30,7 +30,6 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "reasoning_effort": (),
     "service_tier": ("auto", "default"),
     "store": (False,),
-    "suffix": ("",),
     "tool_choice": ("none", "auto"),
     "tools": ([],),
     "verbosity": ("medium",),
@@ -71,7 +70,7 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "repeat_penalty": (1,),
     "session_id": (-1,),
 }
-CHAT_ONLY: Mapping[str, tuple[Any, ...]] = {"echo": (False,)}
+CHAT_ONLY: Mapping[str, tuple[Any, ...]] = {"echo": (False,), "suffix": ("",)}
 COMPLETION_ONLY: Mapping[str, tuple[Any, ...]] = {"top_logprobs": (0,)}
 STREAM_OPTIONS: Mapping[str, tuple[Any, ...]] = {"continuous_usage_stats": (False,), "include_obfuscation": (False,)}
 
