@@ -161,7 +161,7 @@ class LLM:
 
     def _prepare(self, request: GenerationRequest) -> _Running:
         add = self._text.prepare(request, self.loaded)
-        return _Running(add, [_Growing(text) for text in self._text.choices(request.sampling)])
+        return _Running(add, [_Growing(text) for text in self._text.choices(request)])
 
     def _take(self, state: _Running, event: TokenEvent) -> int:
         """Add an event to its choice; returns how many choices it finished."""

@@ -14,6 +14,7 @@ from transformers import (
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
+    TypicalLogitsWarper,
 )
 
 from portico.decode.penalties import apply_penalties
@@ -40,6 +41,7 @@ WISHES = st.builds(
     top_k=st.sampled_from([0, 1, 2, 20, 255, 256, 300, 5000]),
     top_p=st.sampled_from([1.0, 0.99, 0.9, 0.5, 0.01]),
     min_p=st.sampled_from([0.0, 0.001, 0.1, 0.9, 1.0]),
+    typical_p=st.sampled_from([1.0, 0.999, 0.9, 0.5, 0.2, 0.01]),
 )
 
 
@@ -51,7 +53,10 @@ def oracle_probabilities(row: torch.Tensor, wishes: TokenParams) -> torch.Tensor
         warpers.append(TopPLogitsWarper(wishes.top_p))
     if wishes.min_p:
         warpers.append(MinPLogitsWarper(wishes.min_p))
-    return torch.softmax(warpers(torch.zeros(1, 1, dtype=torch.long), row[None]), dim=-1)[0]
+    if wishes.typical_p < 1:
+        warpers.append(TypicalLogitsWarper(wishes.typical_p))
+    # In float64, so that rounding alone puts no token on the wrong side of a border.
+    return torch.softmax(warpers(torch.zeros(1, 1, dtype=torch.long), row[None].double()), dim=-1)[0]
 
 
 @settings(max_examples=150, deadline=None)
@@ -77,7 +82,9 @@ def test_rows_do_not_see_each_other(kernels: Kernels, rows: list[tuple[TokenPara
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
-@pytest.mark.parametrize("wishes", [params(temperature=1.0), params(temperature=0.7, top_k=5), params(top_p=0.6)])
+@pytest.mark.parametrize(
+    "wishes", [params(), params(temperature=0.7, top_k=5), params(top_p=0.6), params(typical_p=0.5)]
+)
 def test_frequencies(kernels: Kernels, wishes: TokenParams) -> None:
     count = 4000
     row = logits(1, seed=5, scale=1.5)[:, :40]
@@ -93,6 +100,29 @@ def test_equal_logits_are_kept_together_and_greedy_takes_the_first(kernels: Kern
     drawn = {int(sample(flat.clone(), [params(top_k=3)], np.array([at]), kernels)) for at in np.linspace(0, 0.999, 50)}
     assert len(drawn) > 40
     assert int(greedy(flat)) == 0
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("others", [{}, {"top_k": 30}, {"top_p": 0.8}, {"min_p": 0.05}])
+@pytest.mark.parametrize("mass", [0.001, 0.2, 0.7, 0.95])
+def test_typical_p_keeps_the_tokens_that_the_oracle_keeps(
+    kernels: Kernels, others: dict[str, float], mass: float
+) -> None:
+    wishes = params(typical_p=mass, **others)
+    row = logits(1, seed=7, scale=1.5)[:, :300]
+    cumulated = oracle_probabilities(row[0], wishes).cumsum(0)
+    kept = torch.nonzero(cumulated.diff(prepend=cumulated.new_zeros(1)) > 0).flatten()
+    middles = (cumulated[kept] + torch.cat((cumulated.new_zeros(1), cumulated[kept[:-1]]))) / 2
+    drawn = sample(row.expand(len(kept), -1).clone(), [wishes] * len(kept), middles.numpy(), kernels)
+    assert drawn.tolist() == kept.tolist()
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_typical_p_may_drop_the_likeliest_token(kernels: Kernels) -> None:
+    """The entropy is 1.64: tokens of probability 0.12, whose information is 2.12, are nearer to it than 0.4's 0.92."""
+    row = torch.tensor([[0.4, 0.12, 0.12, 0.12, 0.12, 0.12]]).log().repeat(64, 1)
+    drawn = sample(row, [params(typical_p=0.4)] * 64, np.arange(64) / 64, kernels)
+    assert drawn.unique().tolist() == [1, 2, 3, 4, 5]
 
 
 @settings(max_examples=50, deadline=None)

@@ -37,8 +37,8 @@ def byte_level(vocab_size: int = 400) -> Tokenizer:
     return tokenizer
 
 
-def llama(strip: int = 1) -> Tokenizer:
-    """SentencePiece as in Llama 2's tokenizer.json: ▁ for spaces, byte fallback, one leading space stripped."""
+def llama(strip: int = 1, *, prepend: bool = True) -> Tokenizer:
+    """SentencePiece as in Llama 2's tokenizer.json: ▁ for spaces, byte fallback, one leading space put and stripped."""
     pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
     characters = sorted({character for text in CORPUS[:2] for character in text.replace(" ", "▁")} - {"界"})
     pieces += [*characters, "▁T", "he", "▁is"]
@@ -47,7 +47,8 @@ def llama(strip: int = 1) -> Tokenizer:
     merges = [("▁", "T"), ("h", "e"), ("i", "s"), ("▁", "is")]
     vocab.setdefault("is", len(vocab))
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    spaces = [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    tokenizer.normalizer = normalizers.Sequence(spaces if prepend else spaces[1:])
     tokenizer.decoder = decoders.Sequence(
         [
             decoders.Replace("▁", " "),

@@ -18,8 +18,9 @@ def resolved(sampling: SamplingParams, defaults: SamplingDefaults | None = None,
 
 def test_numeric_fields_of_the_folder_are_the_defaults_and_requests_override_them(tmp_path: Path) -> None:
     generation = {"do_sample": False, "temperature": 0.6, "top_p": 0.95, "top_k": 20, "repetition_penalty": 1.05}
+    generation["typical_p"] = 0.9
     defaults = SamplingDefaults.load(write_folder(tmp_path, generation=generation))
-    assert defaults == SamplingDefaults(0.6, 0.95, 20, 0.0, 1.05)
+    assert defaults == SamplingDefaults(0.6, 0.95, 20, 0.0, 0.9, 1.05)
     params = resolved(SamplingParams(temperature=0.0, top_k=-1), defaults)
     assert (params.temperature, params.top_p, params.top_k, params.repetition_penalty) == (0.0, 0.95, 0, 1.05)
 

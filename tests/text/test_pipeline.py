@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from portico.text import pipeline as pipeline_module
 from portico.text.model import TextModel
 from portico.text.pipeline import Pipeline
 from tests.server.fake_engine import FakeEngine, Gate, Script, say
+from tests.text import folders
 from tests.text.folders import write_folder
 
 
@@ -200,6 +202,19 @@ async def test_an_echo_comes_before_every_choice(model: TextModel) -> None:
     events, _ = await events_of(model, say(ids(model, " world")), asked)
     assert text_of(events, 0) == text_of(events, 1) == "Hello world"
     assert events[-1] == Usage(len(ids(model, "Hello")), 2 * len(ids(model, " world")), 0)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [(TextPrompt("The"), " is"), (TokenPrompt([5]), " is"), (ChatPrompt([{"role": "user", "content": "The"}]), "is")],
+)
+async def test_what_goes_on_keeps_its_space_and_what_begins_does_not(prompt: Prompt, text: str, tmp_path: Path) -> None:
+    own = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": None}
+    llama = TextModel.load(write_folder(tmp_path, folders.llama(), config=own))
+    spaced = llama.tokenizer.encode("is", add_special_tokens=False)
+    assert llama.tokenizer.bytes_of(spaced[0]) == b" is"
+    events, _ = await events_of(llama, say(spaced), request(prompt))
+    assert text_of(events) == text
 
 
 async def test_a_bad_word_is_its_tokens_with_and_without_a_space(model: TextModel) -> None:

@@ -1,9 +1,10 @@
 """Drawing tokens from logits, many rows at a time, each as if it were alone.
 
 The order is that of transformers: temperature, top-k, top-p (Holtzman et al. 2019, arXiv:1904.09751), min-p (Nguyen et
-al. 2024, arXiv:2407.01082); penalties come before. Every filter is a threshold on the probability, so tokens of equal
-probability are kept or dropped together. The draw inverts the cumulative distribution of what is kept, in the order of
-the vocabulary, at one uniform number. No step of a row reads another row.
+al. 2024, arXiv:2407.01082), typical-p (Meister et al. 2022, arXiv:2202.00666); penalties come before. All filters but
+the last are thresholds on the probability, and tokens of equal probability are kept or dropped together by each. The
+draw inverts the cumulative distribution of what is kept, in the order of the vocabulary, at one uniform number. No step
+of a row reads another row.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def _sample_filtered(rows: _Rows, params: Sequence[TokenParams], at: Tensor, wid
     vocab = rows.logits.shape[1]
     top, ids = rows.likeliest(width)
     threshold = _threshold(top, params)
-    tokens = _draw(top, ids, threshold, at)
+    tokens = _draw(_weights(top, threshold, params), ids, at)
     if width == vocab:
         return tokens
     # A threshold that the last candidate still passes may let tokens through that are no candidates.
@@ -111,21 +112,48 @@ def _threshold(top: Tensor, params: Sequence[TokenParams]) -> Tensor:
     return torch.maximum(torch.maximum(by_top_k, by_top_p), by_min_p)
 
 
-def _draw(top: Tensor, ids: Tensor, threshold: Tensor, at: Tensor) -> Tensor:
-    """Invert the distribution over candidates of at least `threshold`, put into the order of the vocabulary."""
-    ids, order = ids.sort(dim=-1)
-    top = top.gather(1, order)
+def _weights(top: Tensor, threshold: Tensor, params: Sequence[TokenParams]) -> Tensor:
+    """The probabilities of the candidates that a row's filters keep, 0 for the others."""
     weights = torch.where(top >= threshold, top, top.new_zeros(()))
+    for i in (i for i, p in enumerate(params) if p.typical_p < 1.0):
+        weights[i].masked_fill_(~_typical(weights[i], params[i].typical_p), 0.0)
+    return weights
+
+
+def _typical(weights: Tensor, mass: float) -> Tensor:
+    """Which tokens [candidates] have an information nearest to the entropy, as many as sum up to `mass`.
+
+    One row at a time: sums over one row alone and over many at once need not have the same last bits.
+    """
+    probabilities = weights.to(wide_dtype(weights))
+    probabilities = probabilities / probabilities.sum()
+    distance: Tensor = (torch.special.entr(probabilities).sum() + probabilities.log()).abs()
+    order = distance.argsort(stable=True)
+    before = probabilities[order].cumsum(dim=0) < mass
+    last = order[before.sum().clamp(max=len(order) - 1)]
+    return distance <= distance[last]
+
+
+def _draw(weights: Tensor, ids: Tensor, at: Tensor) -> Tensor:
+    """Invert the distribution over candidates of these weights, put into the order of the vocabulary."""
+    ids, order = ids.sort(dim=-1)
+    weights = weights.gather(1, order)
     place = invert(weights.cumsum(dim=-1, dtype=wide_dtype(weights)), at)
     return ids.gather(1, place.unsqueeze(1)).squeeze(1)
 
 
 def _has_filter(params: TokenParams) -> bool:
+    return _has_threshold(params) or params.typical_p < 1.0
+
+
+def _has_threshold(params: TokenParams) -> bool:
     return params.top_k > 0 or params.top_p < 1.0 or params.min_p > 0.0
 
 
 def _width(params: TokenParams, vocab: int) -> int:
-    """Candidates to look at for a row: a power of two above its top_k."""
+    """Candidates to look at for a row: a power of two above its top_k; all where nothing but typical_p bounds them."""
+    if not _has_threshold(params):
+        return vocab
     return min(vocab, max(_CANDIDATES, 1 << params.top_k.bit_length()))
 
 

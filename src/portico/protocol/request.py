@@ -22,6 +22,8 @@ class TextPrompt:
     """Plain text to be continued; the tokenizer's own special tokens (BOS) are put in front."""
 
     text: str
+    suffix: str = ""
+    """What stands behind the wanted text, for models that can fill in the middle; empty: the text has no end yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     top_p: float | None = None
     top_k: int | None = None
     min_p: float | None = None
+    typical_p: float | None = None
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     repetition_penalty: float | None = None
@@ -125,6 +126,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
         _require_range("temperature", self.temperature, 0.0, 2.0)
         _require_range("top_p", self.top_p, 0.0, 1.0, open_low=True)
         _require_range("min_p", self.min_p, 0.0, 1.0)
+        _require_range("typical_p", self.typical_p, 0.0, 1.0, open_low=True)
         if self.top_k is not None:
             _require(self.top_k >= -1, "top_k", self.top_k, "-1 or 0 (all tokens), or at least 1")
         _require_range("presence_penalty", self.presence_penalty, -2.0, 2.0)
@@ -196,6 +198,7 @@ class TokenParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     top_k: int = 0
     """0 keeps the whole vocabulary."""
     min_p: float = 0.0
+    typical_p: float = 1.0
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     repetition_penalty: float = 1.0

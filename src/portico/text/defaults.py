@@ -16,7 +16,7 @@ from portico.text.grammar import compile_grammar
 T = TypeVar("T", int, float)
 
 MAX_TOP_K = 2**31 - 1  # more than any vocabulary, and small enough for a message
-NUMERIC_FIELDS = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
+NUMERIC_FIELDS = ("temperature", "top_p", "top_k", "min_p", "typical_p", "repetition_penalty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class SamplingDefaults:
     top_p: float = 1.0
     top_k: int = 0
     min_p: float = 0.0
+    typical_p: float = 1.0
     repetition_penalty: float = 1.0
 
     @classmethod
@@ -82,6 +83,7 @@ def resolve(
         top_p=_either(sampling.top_p, defaults.top_p),
         top_k=min(max(_either(sampling.top_k, defaults.top_k), 0), MAX_TOP_K),
         min_p=_either(sampling.min_p, defaults.min_p),
+        typical_p=_either(sampling.typical_p, defaults.typical_p),
         presence_penalty=sampling.presence_penalty,
         frequency_penalty=sampling.frequency_penalty,
         repetition_penalty=_either(sampling.repetition_penalty, defaults.repetition_penalty),

@@ -45,12 +45,12 @@ class Vocabulary:
             return self._table.get(token_id, b"")
         return self._rust.decode([token_id], skip_special_tokens=False).encode()
 
-    def detokenizer(self, *, skip_special_tokens: bool = True) -> Detokenizer:
-        """A fresh detokeniser for one sequence."""
+    def detokenizer(self, *, skip_special_tokens: bool = True, continues: bool = False) -> Detokenizer:
+        """A fresh detokeniser for one sequence, whose text may begin or go on."""
         hidden = self._hidden if skip_special_tokens else frozenset()
         if self._table is None:
             return WindowDetokenizer(self._rust, hidden)
-        return ByteDetokenizer(self._table, self._strip, hidden)
+        return ByteDetokenizer(self._table, 0 if continues else self._strip, hidden)
 
 
 class ByteDetokenizer:

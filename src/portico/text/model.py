@@ -13,6 +13,7 @@ from portico.protocol.request import ChatPrompt, Embed, GenerationRequest, TextP
 from portico.protocol.sampling import Pooling, SamplingParams, TokenParams
 from portico.text.choice import ChoiceText
 from portico.text.defaults import SamplingDefaults, resolve
+from portico.text.infill import Infill, no_infill
 from portico.text.pooling import PoolingDefaults
 from portico.text.template import ChatTemplate
 from portico.text.tokenizer import Tokenizer
@@ -26,13 +27,16 @@ class TextModel:
     template: ChatTemplate
     defaults: SamplingDefaults
     pooling: PoolingDefaults
+    infill: Infill | None
 
     @classmethod
     def load(cls, folder: str | Path) -> TextModel:
         """Read a model folder; CheckpointError if a file is missing or broken."""
         tokenizer = Tokenizer.load(folder)
         template = ChatTemplate.load(folder, tokenizer.special)
-        return cls(tokenizer, template, SamplingDefaults.load(folder), PoolingDefaults.load(folder))
+        return cls(
+            tokenizer, template, SamplingDefaults.load(folder), PoolingDefaults.load(folder), Infill.find(tokenizer)
+        )
 
     def prepare(self, request: GenerationRequest, limits: Loaded) -> Add:
         """The engine's message for a request; RequestError if it cannot be honoured. Takes time for long prompts."""
@@ -52,7 +56,7 @@ class TextModel:
             prompt_len=len(prompt_ids),
             max_model_len=limits.max_model_len,
             bad_words=[ids for word in sampling.bad_words for ids in self._spellings(word)],
-            eos_token_ids=self.tokenizer.eos_token_ids,
+            eos_token_ids=self._end_ids(request),
             max_tokens_param=request.max_tokens_param,
             prompt_param=request.prompt_param,
         )
@@ -60,11 +64,13 @@ class TextModel:
             _check_room(params.beams.width, len(prompt_ids) + params.max_tokens, request.max_tokens_param, limits)
         return Add(request.request_id, prompt_ids, params, sampling.n)
 
-    def choices(self, sampling: SamplingParams) -> list[ChoiceText]:
+    def choices(self, request: GenerationRequest) -> list[ChoiceText]:
         """A fresh token-to-text state for each choice of a request."""
+        sampling = request.sampling
+        continues = not isinstance(request.prompt, ChatPrompt)
         return [
             ChoiceText(
-                self.tokenizer.detokenizer(skip_special_tokens=sampling.skip_special_tokens),
+                self.tokenizer.detokenizer(skip_special_tokens=sampling.skip_special_tokens, continues=continues),
                 sampling.stop,
                 min_tokens=sampling.min_tokens,
                 include_stop=sampling.include_stop_str_in_output,
@@ -72,9 +78,11 @@ class TextModel:
             for _ in range(sampling.n)
         ]
 
-    def echo(self, prompt_ids: Sequence[int], sampling: SamplingParams) -> str:
-        """The prompt as text, as the model sees it."""
-        return self.tokenizer.decode(prompt_ids, skip_special_tokens=sampling.skip_special_tokens)
+    def echo(self, prompt_ids: Sequence[int], request: GenerationRequest) -> str:
+        """The prompt as text, as the model sees it; where a gap is filled, what stands before the gap."""
+        if isinstance(request.prompt, TextPrompt) and request.prompt.suffix:
+            return request.prompt.text
+        return self.tokenizer.decode(prompt_ids, skip_special_tokens=request.sampling.skip_special_tokens)
 
     def token_infos(self, token_ids: Sequence[int], logprobs: Sequence[TokenLogprobs], said: int) -> list[TokenInfo]:
         """Tokens with their log-probabilities, as text; the first `said` of them are part of the answer's."""
@@ -123,12 +131,32 @@ class TextModel:
                 # The template writes BOS and the like itself.
                 special = bool(request.sampling.add_special_tokens)
                 return self.tokenizer.encode(text, add_special_tokens=special, param=request.prompt_param)
-            case TextPrompt(text):
+            case TextPrompt(text, suffix):
                 special = request.sampling.add_special_tokens is not False
+                if suffix:
+                    return self._with_gap(text, suffix, special, request)
                 return self.tokenizer.encode(text, add_special_tokens=special, param=request.prompt_param)
             case TokenPrompt(token_ids):
                 _check_range(token_ids, vocab_size, request.prompt_param)
                 return list(token_ids)
+
+    def _with_gap(self, prefix: str, suffix: str, special: bool, request: GenerationRequest) -> list[int]:
+        if self.infill is None:
+            raise no_infill()
+        if request.sampling.truncate_prompt_tokens is not None:
+            raise RequestError(
+                "truncate_prompt_tokens cuts off the start of a prompt, without which suffix means nothing; leave one "
+                "of them out.",
+                param="truncate_prompt_tokens",
+                code="invalid_value",
+            )
+        return self.infill.prompt_ids(prefix, suffix, add_special_tokens=special, param=request.prompt_param)
+
+    def _end_ids(self, request: GenerationRequest) -> tuple[int, ...]:
+        own = self.tokenizer.eos_token_ids
+        if isinstance(request.prompt, TextPrompt) and request.prompt.suffix and self.infill is not None:
+            return tuple(dict.fromkeys((*own, *self.infill.end_ids)))
+        return own
 
 
 def _truncated(prompt_ids: list[int], sampling: SamplingParams, max_model_len: int) -> list[int]:

@@ -52,10 +52,11 @@ class Pipeline:
 
         def work() -> Prepared:
             add = self.model.prepare(request, loaded)
-            echo = self.model.echo(add.prompt_ids, request.sampling) if request.echo else ""
-            return Prepared(add, self.model.choices(request.sampling), echo)
+            echo = self.model.echo(add.prompt_ids, request) if request.echo else ""
+            return Prepared(add, self.model.choices(request), echo)
 
-        if _prompt_size(request) < THREAD_FROM_CHARACTERS and request.sampling.guided is None:
+        gap = isinstance(request.prompt, TextPrompt) and request.prompt.suffix
+        if _prompt_size(request) < THREAD_FROM_CHARACTERS and request.sampling.guided is None and not gap:
             return work()
         return await asyncio.to_thread(work)
 

@@ -68,15 +68,23 @@ class Tokenizer:
         `add_special_tokens` adds what tokenizer.json's post-processor says. As in transformers 5, it alone decides:
         add_bos_token of tokenizer_config.json is for tokenizers that are made from other files.
         """
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError as error:
-            raise RequestError(
-                f"The text has a lone surrogate at character {error.start}; it cannot be encoded as UTF-8.",
-                param=param,
-                code="invalid_value",
-            ) from error
+        _refuse_surrogates(text, param)
         return self._rust.encode(text, add_special_tokens=add_special_tokens).ids
+
+    def id_of(self, token: str) -> int | None:
+        """The id of a token by its exact text, None if the vocabulary lacks it."""
+        return self._rust.token_to_id(token)
+
+    @property
+    def leading_ids(self) -> list[int]:
+        """The tokens (BOS) that the post-processor puts in front of a text."""
+        bare, whole = (self._rust.encode("a", add_special_tokens=special).ids for special in (False, True))
+        places = (place for place in range(len(whole)) if whole[place : place + len(bare)] == bare)
+        return whole[: next(places, 0)]
+
+    def literal(self, controls: Sequence[str]) -> LiteralText:
+        """An encoder of text in which neither special tokens nor `controls` are meant; it costs a second tokenizer."""
+        return LiteralText(self._rust, controls)
 
     def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
         """The text of a finished sequence of ids, as the tokenizers library gives it."""
@@ -86,9 +94,49 @@ class Tokenizer:
         """The bytes that a token stands for; they may be a part of a character."""
         return self._vocabulary.bytes_of(token_id)
 
-    def detokenizer(self, *, skip_special_tokens: bool = True) -> Detokenizer:
-        """A fresh incremental detokeniser for one sequence; special tokens and end-of-sequence may be left out."""
-        return self._vocabulary.detokenizer(skip_special_tokens=skip_special_tokens)
+    def detokenizer(self, *, skip_special_tokens: bool = True, continues: bool = False) -> Detokenizer:
+        """A fresh incremental detokeniser for one sequence; special tokens and end-of-sequence may be left out.
+
+        Text that `continues` another keeps the space that a tokenizer takes from the start of a text.
+        """
+        return self._vocabulary.detokenizer(skip_special_tokens=skip_special_tokens, continues=continues)
+
+
+class LiteralText:
+    """Encodes what a person wrote as text and nothing else: a special token's name is its letters."""
+
+    _ANCHOR = "☺"
+    """What text is put behind that has something before it; Meta's reference code for CodeLlama uses the same."""
+
+    def __init__(self, rust: RustTokenizer, controls: Sequence[str]) -> None:
+        self._rust = RustTokenizer.from_str(rust.to_str())
+        self._rust.add_special_tokens(list(controls))
+        self._rust.encode_special_tokens = True
+        first = self._rust.encode("a", add_special_tokens=False).tokens[:1]
+        self._prepends_space = bool(first) and first[0].startswith(("▁", "Ġ"))
+
+    def encode(self, text: str, *, continues: bool = False, param: str | None = None) -> list[int]:
+        """Token ids; text that `continues` another gets no space in front from a tokenizer that puts one there."""
+        _refuse_surrogates(text, param)
+        if continues and self._prepends_space:
+            anchor, ids = self._ids(self._ANCHOR), self._ids(self._ANCHOR + text)
+            if ids[: len(anchor)] == anchor:
+                return ids[len(anchor) :]
+        return self._ids(text)
+
+    def _ids(self, text: str) -> list[int]:
+        return self._rust.encode(text, add_special_tokens=False).ids
+
+
+def _refuse_surrogates(text: str, param: str | None) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise RequestError(
+            f"The text has a lone surrogate at character {error.start}; it cannot be encoded as UTF-8.",
+            param=param,
+            code="invalid_value",
+        ) from error
 
 
 def _special_tokens(config: Mapping[str, Any]) -> SpecialTokens:

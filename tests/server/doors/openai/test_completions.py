@@ -133,6 +133,8 @@ def test_what_is_no_prompt_is_named(raw: Any, param: str) -> None:
         ({"best_of": 129}, "best_of"),
         ({"best_of": 2, "stream": True}, "best_of"),
         ({"prompt": ["x"] * 2048, "n": 3}, "n"),
+        ({"suffix": "x"}, "suffix"),
+        ({"suffix": 5}, "suffix"),
     ],
 )
 def test_a_wrong_field_is_named(server: LiveServer, change: dict[str, Any], param: str) -> None:

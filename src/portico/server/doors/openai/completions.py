@@ -41,8 +41,15 @@ def router(service: Service) -> APIRouter:
 def _understand(body: CompletionRequest, request_id: str, service: Service) -> Call:
     model = service.resolve_model(body.model)
     ignored = check_fields(body, COMPLETION_ONLY, service)
-    prompts = read_prompts(body.prompt)
+    prompts = read_prompts(body.prompt, suffix=body.suffix or "")
     logprobs = completion_count(body.logprobs, service.settings.max_logprobs)
+    if body.suffix and body.echo and logprobs is not None:
+        raise RequestError(
+            "echo is true with logprobs and suffix: the model reads the suffix before it fills the gap, so the tokens "
+            "it reads are not those of the text. Leave echo out; prompt_logprobs shows them.",
+            param="echo",
+            code="invalid_value",
+        )
     prompt_logprobs = prompt_count(body.prompt_logprobs, bool(body.stream), service.settings.max_logprobs)
     max_tokens = DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens
     scored = [prompt_logprobs, logprobs if body.echo else None, 0 if body.echo and max_tokens == 0 else None]
@@ -71,24 +78,34 @@ def _understand(body: CompletionRequest, request_id: str, service: Service) -> C
     )
 
 
-def read_prompts(raw: Any, param: str = "prompt") -> list[tuple[str, TextPrompt | TokenPrompt]]:
-    """Each prompt with the name of its place in the body; RequestError for anything that is none."""
+def read_prompts(raw: Any, param: str = "prompt", suffix: str = "") -> list[tuple[str, TextPrompt | TokenPrompt]]:
+    """Each prompt with the name of its place in the body; RequestError for anything that is none.
+
+    A `suffix` belongs to each of them, which then must be text.
+    """
     if isinstance(raw, str) or _is_token_list(raw):
-        return [(param, _prompt(raw, param))]
+        return [(param, _prompt(raw, param, suffix))]
     if not isinstance(raw, list) or not raw:
         raise _not_a_prompt(param)
     if len(raw) > MAX_PROMPTS:
         raise RequestError(
             f"{param} has {len(raw)} prompts; at most {MAX_PROMPTS} are allowed.", param=param, code="invalid_value"
         )
-    return [(f"{param}.{index}", _prompt(item, f"{param}.{index}")) for index, item in enumerate(raw)]
+    return [(f"{param}.{index}", _prompt(item, f"{param}.{index}", suffix)) for index, item in enumerate(raw)]
 
 
-def _prompt(raw: Any, param: str) -> TextPrompt | TokenPrompt:
+def _prompt(raw: Any, param: str, suffix: str) -> TextPrompt | TokenPrompt:
     if isinstance(raw, str):
-        return TextPrompt(raw)
+        return TextPrompt(raw, suffix)
     if isinstance(raw, list):
         wrong = next((index for index, item in enumerate(raw) if type(item) is not int), None)
+        if wrong is None and suffix:
+            raise RequestError(
+                f"suffix is given, but {param} is token ids; with suffix it must be text, or write the gap's tokens "
+                "yourself and leave suffix out.",
+                param="suffix",
+                code="invalid_value",
+            )
         if wrong is None:
             return TokenPrompt(raw)
         raise _not_a_prompt(f"{param}.{wrong}")

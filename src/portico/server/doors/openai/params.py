@@ -30,7 +30,6 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "reasoning_effort": (),
     "service_tier": ("auto", "default"),
     "store": (False,),
-    "suffix": ("",),
     "tool_choice": ("none", "auto"),
     "tools": ([],),
     "verbosity": ("medium",),
@@ -70,7 +69,6 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "regex": (),
     "repeat_penalty": (1,),
     "session_id": (-1,),
-    "typical_p": (1,),
 }
 EMBEDDINGS: Mapping[str, tuple[Any, ...]] = {
     "add_generation_prompt": (True,),
@@ -86,7 +84,7 @@ EMBEDDINGS: Mapping[str, tuple[Any, ...]] = {
     "use_activation": (True,),
 }
 """What vLLM's embeddings know and these do not honour."""
-CHAT_ONLY: Mapping[str, tuple[Any, ...]] = {"echo": (False,)}
+CHAT_ONLY: Mapping[str, tuple[Any, ...]] = {"echo": (False,), "suffix": ("",)}
 COMPLETION_ONLY: Mapping[str, tuple[Any, ...]] = {"top_logprobs": (0,)}
 STREAM_OPTIONS: Mapping[str, tuple[Any, ...]] = {"continuous_usage_stats": (False,), "include_obfuscation": (False,)}
 

@@ -19,6 +19,7 @@ OPENAI, VLLM, LMDEPLOY = "OpenAI", "vLLM", "LMDeploy"
 KNOWN_FROM = {
     "top_k": "vLLM, LMDeploy, Chinese-LLaMA-Alpaca-2",
     "min_p": "vLLM, LMDeploy",
+    "typical_p": "llama.cpp",
     "repetition_penalty": "vLLM, LMDeploy, MLC LLM",
     "ignore_eos": "vLLM, LMDeploy, MLC LLM",
     "use_beam_search": "vLLM, Chinese-LLaMA-Alpaca-2",

@@ -56,6 +56,11 @@ class GenerationBody(BaseModel):
         None,
         description="Drop tokens less likely than this share of the likeliest, 0 to 1. Default: the model's, then 0.",
     )
+    typical_p: float | None = Field(
+        None,
+        description="Keep the tokens whose information is nearest to what is expected, as many as sum up to this, "
+        "above 0 to 1; after top_k, top_p and min_p. Default: the model's, then 1 (all).",
+    )
     stop: str | list[str] | None = Field(
         None,
         description="Up to 16 strings that end an answer and are not part of it; found across token borders.",
@@ -73,7 +78,7 @@ class GenerationBody(BaseModel):
     use_beam_search: bool | None = Field(
         None,
         description="Search for the n likeliest answers instead of drawing them, as transformers does; temperature, "
-        "top_p, top_k, min_p and seed have no part in it. A stream gets the answers whole, at the end.",
+        "top_p, top_k, min_p, typical_p and seed have no part in it. A stream gets the answers whole, at the end.",
     )
     num_beams: int | None = Field(
         None, description="n to 64: beams of the search; above 1 it asks for one. Default: best_of, then n."
@@ -169,6 +174,7 @@ class GenerationBody(BaseModel):
             top_p=self.top_p,
             top_k=self.top_k,
             min_p=self.min_p,
+            typical_p=self.typical_p,
             presence_penalty=self.presence_penalty or 0.0,
             frequency_penalty=self.frequency_penalty or 0.0,
             repetition_penalty=self.repetition_penalty,
@@ -299,6 +305,13 @@ class CompletionRequest(GenerationBody):
         None,
         description="0 to 20 (--max-logprobs): log-probabilities of the tokens and of so many of the likeliest, in the "
         "model's own distribution; text_offset counts characters of the answer.",
+    )
+    suffix: str | None = Field(
+        None,
+        description="What stands behind the gap that an answer fills; the prompt, which must be text, stands before "
+        "it. For models with fill-in-the-middle tokens, in their own form; for others a 400. Not with "
+        "truncate_prompt_tokens; with echo an answer is prompt and middle, without logprobs.",
+        examples=["    return a + b"],
     )
     echo: bool | None = Field(
         None, description="Begin each answer with the prompt's text, its logprobs with its tokens."
