@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portico.decode.adjust import adjust, needs_adjusting
+from portico.decode.adjust import adjust, check_left, needs_adjusting
 from portico.errors import EngineError
 from portico.protocol.sampling import TokenParams
 
@@ -60,7 +60,8 @@ def test_a_bias_is_added() -> None:
 
 def test_that_nothing_is_left_is_said() -> None:
     with pytest.raises(EngineError, match="output position 0"):
-        adjusted(allowed_token_ids=(4,), bad_words=((4,),))
+        check_left(float(adjusted(allowed_token_ids=(4,), bad_words=((4,),)).max()), 0)
+    check_left(float(adjusted(allowed_token_ids=(4,)).max()), 0)
 
 
 @given(

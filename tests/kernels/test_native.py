@@ -209,11 +209,18 @@ def test_gate(dtype: torch.dtype, rows: int, width: int) -> None:
         assert_close(got, elementwise.silu_mul_torch(x.double()), ROUNDING[dtype])
 
 
+VOCABULARIES = [1, 15, 16, 17, 63, 65, 1000, 1024, 1025, 5000]
+
+
+def no_filters(rows: int) -> sampling.Filters:
+    return sampling.Filters(torch.zeros(rows, dtype=torch.int64), torch.ones(rows), torch.zeros(rows))
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     dtype=st.sampled_from(DTYPES),
     rows=st.integers(1, 4),
-    vocab=st.sampled_from([1, 15, 16, 17, 63, 65, 1000, 1024, 1025, 5000]),
+    vocab=st.sampled_from(VOCABULARIES),
     seed=st.integers(0, 1000),
     scale=st.sampled_from([1.0, 0.3, 40.0]),
     hidden=st.booleans(),
@@ -223,25 +230,90 @@ def test_draws(dtype: torch.dtype, rows: int, vocab: int, seed: int, scale: floa
     if hidden:  # as a mask leaves them
         logits[:, 1::2] = -torch.inf
     uniforms = torch.rand(rows, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-    got = native(dtype).draw(logits, torch.full((rows,), scale), uniforms)
+    tokens, _ = native(dtype).draw(logits, torch.full((rows,), scale), uniforms, no_filters(rows))
     probabilities = torch.softmax(logits.double() * scale, dim=-1)
-    assert torch.equal(got.largest, logits.float().max(-1).values)
-    weights = torch.exp((logits.double() - got.largest.double()[:, None]) * scale).sum(-1)
-    assert torch.allclose(got.total, weights, rtol=1e-5)
-    assert got.tokens is not None
-    for row, token in enumerate(got.tokens.tolist()):
+    for row, token in enumerate(tokens.tolist()):
         below = float(probabilities[row, :token].sum())
         assert below - 1e-5 <= float(uniforms[row]) <= below + float(probabilities[row, token]) + 1e-5
         assert probabilities[row, token] > 0
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    dtype=st.sampled_from(DTYPES),
+    vocab=st.sampled_from(VOCABULARIES),
+    seed=st.integers(0, 1000),
+    scale=st.sampled_from([1.0, 0.3, 40.0]),
+    spread=st.sampled_from([0.0, 0.01, 1.0, 6.0]),
+    hidden=st.booleans(),
+    top_k=st.sampled_from([0, 1, 2, 40, 999, 10_000]),
+    top_p=st.sampled_from([1.0, 0.99, 0.9, 0.3, 0.001]),
+    min_p=st.sampled_from([0.0, 1e-6, 0.05, 0.7, 1.0]),
+)
+def test_draws_from_what_filters_leave(
+    dtype: torch.dtype,
+    vocab: int,
+    seed: int,
+    scale: float,
+    spread: float,
+    hidden: bool,
+    top_k: int,
+    top_p: float,
+    min_p: float,
+) -> None:
+    logits = random(1, vocab, dtype=dtype, seed=seed) * spread
+    if hidden:
+        logits[:, 1::2] = -torch.inf
+    uniforms = torch.rand(1, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    filters = sampling.Filters(torch.tensor([top_k]), torch.tensor([top_p]), torch.tensor([min_p]))
+    scales = torch.tensor([scale])
+    tokens, floors = native(dtype).draw(logits, scales, uniforms, filters)
+    _, plain = sampling.draw_torch(logits, scales, uniforms, filters)
+    wide = logits.float()[0]
+    got, want = wide >= floors, wide >= plain
+    # The same tokens but for one value at the border, where the sums' last bits decide.
+    weights = torch.exp((wide - wide.max()).double() * scale)
+    assert wide[got ^ want].unique().numel() <= 1
+    assert float((weights[got].sum() - weights[want].sum()).abs()) <= 1e-5 * float(weights.sum()) or top_p < 1
+    kept = torch.where(got, weights, 0.0) / weights[got].sum()
+    token = int(tokens)
+    below = float(kept[:token].sum())
+    assert kept[token] > 0
+    assert below - 1e-5 <= float(uniforms) <= below + float(kept[token]) + 1e-5
+
+
 @pytest.mark.parametrize("at", [0.0, 1.0 - 2**-53])
-def test_the_ends_of_the_distribution_have_weight(at: float) -> None:
+@pytest.mark.parametrize("top_k", [0, 2])
+def test_the_ends_of_the_distribution_have_weight(at: float, top_k: int) -> None:
     logits = torch.full((1, 3000), -torch.inf)
     logits[0, [7, 2001]] = torch.tensor([0.0, -3.0])
-    got = native(torch.float32).draw(logits, torch.ones(1), torch.tensor([at], dtype=torch.float64))
-    assert got.tokens is not None
-    assert got.tokens.tolist() == [7 if at == 0 else 2001]
+    filters = sampling.Filters(torch.tensor([top_k]), torch.ones(1), torch.zeros(1))
+    tokens, _ = native(torch.float32).draw(logits, torch.ones(1), torch.tensor([at], dtype=torch.float64), filters)
+    assert tokens.tolist() == [7 if at == 0 else 2001]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("vocab", VOCABULARIES)
+def test_descriptions(dtype: torch.dtype, vocab: int) -> None:
+    logits = random(3, vocab, dtype=dtype, seed=vocab) * 4
+    tokens = torch.tensor([0, vocab // 2, vocab - 1])
+    totals, ranks = native(dtype).describe(logits, tokens)
+    plain_totals, plain_ranks = sampling.describe_torch(logits, tokens)
+    torch.testing.assert_close(totals, plain_totals)
+    assert torch.equal(ranks, plain_ranks)
+
+
+@pytest.mark.parametrize("vocab", [*VOCABULARIES, 33])
+def test_masks(vocab: int) -> None:
+    logits = random(3, vocab, dtype=torch.float32, seed=vocab)
+    generator = torch.Generator().manual_seed(vocab)
+    bits = torch.randint(-(2**31), 2**31, (3, -(-vocab // 32)), generator=generator).to(torch.int32)
+    plain = logits.clone()
+    native(torch.float32).mask(logits, bits)
+    sampling.mask_torch(plain, bits)
+    assert torch.equal(logits, plain)
+    kept = [[bool(int(bits[row, i // 32]) >> i % 32 & 1) for i in range(vocab)] for row in range(3)]
+    assert torch.equal(logits > -torch.inf, torch.tensor(kept))
 
 
 @settings(max_examples=60, deadline=None)

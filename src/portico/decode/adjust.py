@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -24,25 +25,16 @@ def needs_adjusting(params: TokenParams, position: int) -> bool:
     )
 
 
-def adjust(
-    logits: Tensor,
-    params: TokenParams,
-    prompt_ids: Sequence[int],
-    output_ids: Sequence[int],
-    fitting: Tensor | None = None,
-) -> None:
-    """Change the float32 logits [vocab] of one row in place; raises EngineError if no token is left.
+def adjust(logits: Tensor, params: TokenParams, prompt_ids: Sequence[int], output_ids: Sequence[int]) -> None:
+    """Change the float32 logits [vocab] of one row, those that its grammar forbids being -inf already, in place.
 
-    `fitting` [vocab] are the tokens that the row's grammar lets through. First what is allowed, then what is banned,
-    then biases, then penalties, as in vLLM.
+    First what is allowed, then what is banned, then biases, then penalties, as in vLLM.
     """
     if params.allowed_token_ids:
         allowed = torch.tensor(params.allowed_token_ids, device=logits.device)
         kept = logits[allowed]
         logits.fill_(-torch.inf)
         logits[allowed] = kept
-    if fitting is not None:
-        logits.masked_fill_(~fitting.to(logits.device), -torch.inf)
     banned = list(_banned(params, output_ids))
     if banned:
         logits[torch.tensor(banned, device=logits.device)] = -torch.inf
@@ -51,9 +43,13 @@ def adjust(
         logits[torch.tensor(ids, device=logits.device)] += torch.tensor(biases, device=logits.device)
     if has_penalties(params):
         apply_penalties(logits, params, prompt_ids, output_ids)
-    if (banned or params.allowed_token_ids or fitting is not None) and bool(logits.max() == -torch.inf):
+
+
+def check_left(chosen: float, draw_position: int) -> None:
+    """Raise EngineError if the logit of the token that was chosen says that none was left to choose."""
+    if chosen == -math.inf:
         raise EngineError(
-            f"No token is left for output position {len(output_ids)}: allowed_token_ids, bad_words, min_tokens and "
+            f"No token is left for output position {draw_position}: allowed_token_ids, bad_words, min_tokens and "
             "what the answer must look like exclude all."
         )
 

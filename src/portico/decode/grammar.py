@@ -56,22 +56,22 @@ class Grammars:
             self._tokenizer = LLTokenizer(tokenizer.to_str(), n_vocab=size, eos_token=self._end)
 
     def allowed(self, sequence_id: int, grammar: Grammar, output_ids: Sequence[int], *, forced_singly: bool) -> Tensor:
-        """Which tokens [vocab] may follow; an answer that is complete may only end.
+        """Which tokens may follow, as bits, int32 [vocab / 32], lowest first; an answer that is complete may only end.
 
         With `forced_singly` a text that must follow is spelt as `forced` spells it. Raises EngineError if the grammar
         cannot be followed, for it is too complex or its tokens do not match it.
         """
         matcher = self._matcher(sequence_id, grammar, output_ids)
         if forced_singly and (forced := self._forced(matcher)):
-            only = torch.zeros(self._vocab_size, dtype=torch.bool)
-            only[forced[0]] = True
-            return only
-        words = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
-        _check(matcher)
-        mask = np.unpackbits(words, bitorder="little").view(np.bool_)
-        complete, mask[self._end] = mask[self._end], False
-        mask[list(grammar.eos_token_ids)] = complete
-        return torch.from_numpy(mask[: self._vocab_size])
+            bits = np.zeros(-(-self._vocab_size // 32), dtype=np.uint32)
+            _set(bits, forced[0], to=True)
+        else:
+            bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint32).copy()
+            _check(matcher)
+            complete = bool(bits[self._end // 32] >> (self._end % 32) & 1)
+            for token in (self._end, *grammar.eos_token_ids):
+                _set(bits, token, to=complete and token != self._end)
+        return torch.from_numpy(bits[: -(-self._vocab_size // 32)].view(np.int32))
 
     def forced(self, sequence_id: int, grammar: Grammar, output_ids: Sequence[int]) -> list[int]:
         """The tokens that must follow, for the grammar leaves no other text; the end of the answer is none of them."""
@@ -101,6 +101,11 @@ class Grammars:
         self._compiled[text] = matcher
         _trim(self._compiled, MOST_COMPILED)
         return matcher.deep_copy()
+
+
+def _set(bits: np.ndarray[tuple[int], np.dtype[np.uint32]], token: int, *, to: bool) -> None:
+    bit = np.uint32(1 << token % 32)
+    bits[token // 32] = bits[token // 32] | bit if to else bits[token // 32] & ~bit
 
 
 def _trim(kept: OrderedDict[Any, Any], most: int) -> None:

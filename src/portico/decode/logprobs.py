@@ -1,10 +1,9 @@
-"""Log-probabilities of tokens in the distribution that the model gave."""
+"""Log-probabilities of tokens in the distribution that logits stand for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from portico.kernels.dispatch import Kernels
@@ -16,17 +15,12 @@ def token_logprobs(logits: Tensor, tokens: Tensor, wanted: Sequence[int], kernel
 
     Of equally likely tokens the smaller id comes first. Nothing of a row depends on another row.
     """
-    total = _log_total(logits, kernels)
-    own = logits.gather(1, tokens.unsqueeze(1))
-    ranks = (
-        (logits >= own).view(torch.int8).sum(dim=-1, dtype=torch.int32).tolist()
-    )  # of bool it takes ten times as long
-    own_logprobs = (own.squeeze(1).float() - total).tolist()
+    totals, ranks = kernels.describe(logits, tokens)
+    own = (logits.gather(1, tokens.unsqueeze(1)).squeeze(1).float() - totals).tolist()
     values, ids = kernels.top(logits, min(max(wanted), logits.shape[1]))
-    top, top_ids = (values - total.unsqueeze(1)).tolist(), ids.tolist()
+    top, top_ids, rank = (values - totals.unsqueeze(1)).tolist(), ids.tolist(), ranks.tolist()
     return [
-        TokenLogprobs(own_logprobs[row], ranks[row], top_ids[row][:count], top[row][:count])
-        for row, count in enumerate(wanted)
+        TokenLogprobs(own[row], rank[row], top_ids[row][:count], top[row][:count]) for row, count in enumerate(wanted)
     ]
 
 
@@ -36,10 +30,5 @@ def largest_logprobs(logits: Tensor, count: int, kernels: Kernels) -> tuple[Tens
     Both [rows, count], or [rows, vocab] if the vocabulary is smaller.
     """
     values, ids = kernels.top(logits, min(count, logits.shape[1]))
-    return values - _log_total(logits, kernels).unsqueeze(1), ids
-
-
-def _log_total(logits: Tensor, kernels: Kernels) -> Tensor:
-    """The logarithm of the sum of exponentials of each row, float32 [rows]."""
-    whole = kernels.draw(logits, torch.ones(len(logits), device=logits.device), None)
-    return whole.largest + whole.total.log().float()
+    totals, _ = kernels.describe(logits, ids[:, 0].contiguous())
+    return values - totals.unsqueeze(1), ids

@@ -26,8 +26,10 @@ class Kernels:
     silu_mul: Callable[[Tensor], Tensor]
     prepare: Callable[[Tensor, Tensor, prepare.HeadNorm | None, tuple[Tensor, Tensor], Context], None]
     attend: Callable[[Tensor, Tensor, Context, int | None, float, Tensor], None]
-    draw: Callable[[Tensor, Tensor, Tensor | None], sampling.Distribution]
+    draw: Callable[[Tensor, Tensor, Tensor, sampling.Filters], tuple[Tensor, Tensor]]
     top: Callable[[Tensor, int], tuple[Tensor, Tensor]]
+    describe: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    mask: Callable[[Tensor, Tensor], None]
 
 
 def select_kernels(device: torch.device, dtype: torch.dtype, choice: Literal["auto", "torch"] = "auto") -> Kernels:
@@ -54,6 +56,8 @@ def _native(dtype: torch.dtype) -> Kernels | None:
         attend=native.attend,
         draw=native.draw,
         top=native.top,
+        describe=native.describe,
+        mask=native.mask,
     )
 
 
@@ -67,6 +71,8 @@ _TORCH = Kernels(
     attend=attention.GatheredAttention(attention.attention_torch, attention.gather_torch),
     draw=sampling.draw_torch,
     top=sampling.top_torch,
+    describe=sampling.describe_torch,
+    mask=sampling.mask_torch,
 )
 
 _CPU = replace(

@@ -15,7 +15,7 @@ from torch import Tensor
 import portico.kernels
 from portico.kernels.context import Context, Paged
 from portico.kernels.prepare import HeadNorm
-from portico.kernels.sampling import Distribution
+from portico.kernels.sampling import Filters
 
 log = logging.getLogger(__name__)
 
@@ -94,23 +94,37 @@ class NativeKernels:
         self.library.portico_silu_mul(byref(arguments), self.dtype)
         return out
 
-    def draw(self, logits: Tensor, scales: Tensor, uniforms: Tensor | None) -> Distribution:
+    def draw(self, logits: Tensor, scales: Tensor, uniforms: Tensor, filters: Filters) -> tuple[Tensor, Tensor]:
         """As `draw_torch`, for contiguous logits in either dtype."""
         rows, vocab = logits.shape
-        largest, total = torch.empty(rows), torch.empty(rows, dtype=torch.float64)
-        tokens = None if uniforms is None else torch.empty(rows, dtype=torch.int64)
+        floors, tokens = torch.empty(rows), torch.empty(rows, dtype=torch.int64)
         arguments = _Draw(
             logits.data_ptr(),
             scales.data_ptr(),
-            0 if uniforms is None else uniforms.data_ptr(),
-            largest.data_ptr(),
-            total.data_ptr(),
-            0 if tokens is None else tokens.data_ptr(),
+            uniforms.data_ptr(),
+            filters.top_k.data_ptr(),
+            filters.top_p.data_ptr(),
+            filters.min_p.data_ptr(),
+            floors.data_ptr(),
+            tokens.data_ptr(),
             rows,
             vocab,
         )
         self.library.portico_draw(byref(arguments), _code(logits))
-        return Distribution(largest, total, tokens)
+        return tokens, floors
+
+    def describe(self, logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """As `describe_torch`, for contiguous logits in either dtype."""
+        rows, vocab = logits.shape
+        totals, ranks = torch.empty(rows), torch.empty(rows, dtype=torch.int64)
+        arguments = _Describe(logits.data_ptr(), tokens.data_ptr(), totals.data_ptr(), ranks.data_ptr(), rows, vocab)
+        self.library.portico_describe(byref(arguments), _code(logits))
+        return totals, ranks
+
+    def mask(self, logits: Tensor, bits: Tensor) -> None:
+        """As `mask_torch`, for contiguous logits and bits."""
+        rows, vocab = logits.shape
+        self.library.portico_mask(byref(_Mask(logits.data_ptr(), bits.data_ptr(), rows, vocab)))
 
     def top(self, logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """As `top_torch`, for contiguous logits in either dtype."""
@@ -138,7 +152,7 @@ def load_native(dtype: torch.dtype) -> NativeKernels | None:
         log.warning("The native kernels cannot be loaded (%s); plain torch is used instead.", error)
         return None
     library.portico_instruction_set.restype = c_char_p
-    for name in ("attend", "prepare", "rms_norm", "silu_mul", "draw", "top"):
+    for name in ("attend", "prepare", "rms_norm", "silu_mul", "draw", "top", "describe", "mask"):
         getattr(library, f"portico_{name}").restype = None
     return NativeKernels(library, _DTYPES[dtype], library.portico_instruction_set().decode())
 
@@ -179,8 +193,14 @@ _RmsNorm = _layout(
 )
 _Draw = _layout(
     "DrawArguments",
-    logits=c_void_p, scales=c_void_p, uniforms=c_void_p, largest=c_void_p, totals=c_void_p, tokens=c_void_p,
+    logits=c_void_p, scales=c_void_p, uniforms=c_void_p, top_k=c_void_p, top_p=c_void_p, min_p=c_void_p,
+    floors=c_void_p, tokens=c_void_p,
     rows=c_int64, vocab=c_int,
 )  # fmt: skip
+_Describe = _layout(
+    "DescribeArguments",
+    logits=c_void_p, tokens=c_void_p, totals=c_void_p, ranks=c_void_p, rows=c_int64, vocab=c_int,
+)  # fmt: skip
+_Mask = _layout("MaskArguments", logits=c_void_p, bits=c_void_p, rows=c_int64, vocab=c_int)
 _Top = _layout("TopArguments", logits=c_void_p, values=c_void_p, ids=c_void_p, rows=c_int64, vocab=c_int, count=c_int)
 _SiluMul = _layout("SiluMulArguments", gate_up=c_void_p, out=c_void_p, rows=c_int64, width=c_int)

@@ -1,4 +1,4 @@
-"""What drawing a token needs to know of logits, in plain torch."""
+"""From logits to tokens and what there is to say of them, in plain torch."""
 
 from __future__ import annotations
 
@@ -9,25 +9,60 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class Distribution:
-    """softmax(logits * scale) of each row, unnormalised."""
+class Filters:
+    """Which tokens of each row may be drawn; a token that is as likely as one that may be drawn may be drawn too."""
 
-    largest: Tensor
-    """float32 [rows]: the largest logit."""
-    total: Tensor
-    """[rows], as wide as the device has: the sum of exp((logit - largest) * scale)."""
-    tokens: Tensor | None
-    """int64 [rows]: the first token at which the cumulated share exceeds the row's uniform number."""
+    top_k: Tensor
+    """int64 [rows]: so many of the likeliest; 0: all."""
+    top_p: Tensor
+    """float32 [rows]: those of them that sum up to this share; 1: all."""
+    min_p: Tensor
+    """float32 [rows]: those at least this share of the likeliest; 0: all."""
 
 
-def draw_torch(logits: Tensor, scales: Tensor, uniforms: Tensor | None) -> Distribution:
-    """The distributions of logits [rows, vocab], any float dtype, and draws from them; scales are float32 [rows]."""
+def draw_torch(logits: Tensor, scales: Tensor, uniforms: Tensor, filters: Filters) -> tuple[Tensor, Tensor]:
+    """The first token, int64 [rows], at which the cumulated share of softmax(logits * scale) exceeds a uniform number.
+
+    logits are [rows, vocab] of any float dtype, scales float32 [rows], uniforms [rows] as wide as the device has. The
+    second result is the least logit that may be drawn, float32 [rows].
+    """
     wide = logits.float()
-    largest = wide.max(dim=-1).values
-    weights = torch.exp((wide - largest.unsqueeze(1)) * scales.unsqueeze(1))
-    cumulated = weights.cumsum(dim=-1, dtype=wide_dtype(logits))
-    tokens = None if uniforms is None else invert(cumulated, uniforms.unsqueeze(1))
-    return Distribution(largest, cumulated[:, -1], tokens)
+    weights = torch.exp((wide - wide.max(dim=-1, keepdim=True).values) * scales.unsqueeze(1))
+    floors = _floors(wide, weights, scales, filters)
+    weights = torch.where(wide >= floors.unsqueeze(1), weights, weights.new_zeros(()))
+    return invert(weights.cumsum(dim=-1, dtype=wide_dtype(logits)), uniforms.unsqueeze(1)), floors
+
+
+def _floors(logits: Tensor, weights: Tensor, scales: Tensor, filters: Filters) -> Tensor:
+    """The least logit of each row that passes its filters."""
+    vocab = logits.shape[1]
+    values, order = logits.sort(dim=-1, descending=True)
+    falling = weights.gather(1, order).to(wide_dtype(weights))
+    last = torch.where(filters.top_k > 0, filters.top_k.clamp(max=vocab), vocab).unsqueeze(1) - 1
+    by_top_k = values.gather(1, last)
+    falling = torch.where(values >= by_top_k, falling, falling.new_zeros(()))
+    before = falling.cumsum(dim=-1) - falling
+    inside = before < filters.top_p.unsqueeze(1) * falling.sum(dim=-1, keepdim=True)
+    by_top_p = values.gather(1, inside.sum(dim=-1, keepdim=True).sub_(1).clamp_(min=0))
+    by_top_p = torch.where(filters.top_p.unsqueeze(1) < 1, by_top_p, by_top_k)
+    by_min_p = values[:, 0] + filters.min_p.log() / scales
+    return torch.maximum(torch.maximum(by_top_k, by_top_p).squeeze(1), by_min_p)
+
+
+def describe_torch(logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """Of logits [rows, vocab] the logarithm of the sum of exponentials, float32 [rows], and the tokens' ranks [rows].
+
+    A token's rank is how many logits are at least its own.
+    """
+    own = logits.gather(1, tokens.unsqueeze(1))
+    return torch.logsumexp(logits.to(wide_dtype(logits)), dim=-1).float(), (logits >= own).sum(dim=-1)
+
+
+def mask_torch(logits: Tensor, bits: Tensor) -> None:
+    """Set float32 logits [rows, vocab] to -inf where the bit of int32 [rows, vocab / 32], lowest first, is not set."""
+    places = torch.arange(32, dtype=torch.int32, device=bits.device)
+    kept = (bits.unsqueeze(2) >> places & 1).view(len(bits), -1)[:, : logits.shape[1]]
+    logits.masked_fill_(kept == 0, -torch.inf)
 
 
 def top_torch(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from portico.decode.adjust import adjust, needs_adjusting
+from portico.decode.adjust import adjust, check_left, needs_adjusting
 from portico.decode.logprobs import largest_logprobs, token_logprobs
 from portico.decode.random import uniforms
 from portico.decode.sampling import greedy, is_greedy, sample
@@ -18,18 +18,28 @@ from portico.protocol.messages import TokenLogprobs
 
 
 def draw_rows(
-    logits: Tensor, draws: Sequence[Draw], kernels: Kernels, fitting: Mapping[int, Tensor] = MappingProxyType({})
+    logits: Tensor, draws: Sequence[Draw], kernels: Kernels, masks: Mapping[int, Tensor] = MappingProxyType({})
 ) -> list[RowResult]:
     """What each row of logits [rows, vocab], any float dtype, gives by its wishes.
 
-    `fitting` are the tokens [vocab] that the grammars of those rows that have one let through.
+    `masks` are the bits, int32 [vocab / 32], of the tokens that the grammars of those rows that have one let through.
+    Raises EngineError if no token is left for a row.
     """
     tokens = torch.empty(len(draws), dtype=torch.int64, device=logits.device)
     candidates: dict[int, Candidates] = {}
-    for places, changed in _as_wished(logits, draws, fitting):
+    adjusted = [i for i, draw in enumerate(draws) if needs_adjusting(draw.params, draw.position)]
+    plain = sorted(set(range(len(draws))).difference(adjusted))
+    for places in filter(None, (plain, adjusted)):
         wishes = [draws[i] for i in places]
-        tokens[places] = _draw(changed, wishes, kernels)
-        candidates |= zip(places, _candidates(changed, wishes, kernels), strict=True)
+        wished = _rows(logits, places)
+        if places is adjusted:
+            wished = _adjusted(wished, wishes, [masks.get(i) for i in places], kernels)
+        tokens[places] = _draw(wished, wishes, kernels)
+        if places is adjusted:
+            chosen = wished.gather(1, tokens[places].unsqueeze(1)).squeeze(1).tolist()
+            for draw, logit in zip(wishes, chosen, strict=True):
+                check_left(logit, draw.position)
+        candidates |= zip(places, _candidates(wished, wishes, kernels), strict=True)
     told = _logprobs(logits, tokens, draws, kernels)
     return [
         RowResult(candidates=candidates[i]) if draw.candidates else RowResult((token,), told[i])
@@ -37,31 +47,32 @@ def draw_rows(
     ]
 
 
-def _as_wished(logits: Tensor, draws: Sequence[Draw], fitting: Mapping[int, Tensor]) -> list[tuple[list[int], Tensor]]:
-    """Rows with the logits from which their tokens are drawn: those that nothing changes, then the others."""
-    adjusted = [i for i, draw in enumerate(draws) if needs_adjusting(draw.params, draw.position)]
-    plain = sorted(set(range(len(draws))).difference(adjusted))
-    parts = [(plain, _rows(logits, plain))] if plain else []
-    if adjusted:
-        changed = logits[adjusted].float()
-        for row, place in zip(changed, adjusted, strict=True):
-            draw = draws[place]
-            adjust(row, draw.params, draw.prompt_ids, draw.output_ids, fitting.get(place))
-        parts.append((adjusted, changed))
-    return parts
+def _adjusted(logits: Tensor, draws: Sequence[Draw], masks: Sequence[Tensor | None], kernels: Kernels) -> Tensor:
+    """A copy of logits [rows, vocab] in float32, changed as each row wishes."""
+    changed = logits.to(torch.float32, copy=True)
+    masked = [i for i, mask in enumerate(masks) if mask is not None]
+    if masked:
+        bits = torch.stack([mask for mask in masks if mask is not None]).to(logits.device)
+        rows = _rows(changed, masked)
+        kernels.mask(rows, bits)
+        if rows is not changed:
+            changed[masked] = rows
+    for row, draw in zip(changed, draws, strict=True):
+        adjust(row, draw.params, draw.prompt_ids, draw.output_ids)
+    return changed
 
 
 def _draw(logits: Tensor, draws: Sequence[Draw], kernels: Kernels) -> Tensor:
     """A token of each row, int64 [rows]; of a row that asks for candidates the likeliest."""
     warm = [i for i, draw in enumerate(draws) if not (is_greedy(draw.params) or draw.candidates)]
     if not warm:
-        return greedy(logits)
+        return greedy(logits, kernels)
     chosen = [draws[i] for i in warm]
     at = uniforms([d.params.seed for d in chosen], [d.choice for d in chosen], [d.position for d in chosen])
     drawn = sample(_rows(logits, warm), [d.params for d in chosen], at, kernels)
     if len(warm) == len(draws):
         return drawn
-    tokens = greedy(logits)
+    tokens = greedy(logits, kernels)
     tokens[warm] = drawn
     return tokens
 

@@ -47,14 +47,34 @@ struct SiluMulArguments {
     int width;
 };
 
-// The distribution softmax(logits * scale) of each row: how large it is, and the token at a place of it.
+// The token at a place of the distribution softmax(logits * scale) of each row, cut to its likeliest tokens.
 struct DrawArguments {
     const void* logits;        // [rows, vocab]
     const float* scales;       // [rows]: 1 / temperature
-    const double* uniforms;    // [rows], of [0, 1), or null
-    float* largest;            // [rows]: the largest logit
-    double* totals;            // [rows]: sum of exp((logit - largest) * scale)
-    int64_t* tokens;           // [rows]: where the cumulated share exceeds the uniform number, or null
+    const double* uniforms;    // [rows], of [0, 1)
+    const int64_t* top_k;      // [rows]: so many of the likeliest; 0: all
+    const float* top_p;        // [rows]: those of them that sum up to this; 1: all
+    const float* min_p;        // [rows]: those at least this share of the likeliest; 0: all
+    float* floors;             // [rows]: the least logit that is left
+    int64_t* tokens;           // [rows]: where the cumulated share exceeds the uniform number
+    int64_t rows;
+    int vocab;
+};
+
+// What there is to say of one token of each row.
+struct DescribeArguments {
+    const void* logits;        // [rows, vocab]
+    const int64_t* tokens;     // [rows]
+    float* totals;             // [rows]: the logarithm of the sum of exp(logit)
+    int64_t* ranks;            // [rows]: how many logits are at least the token's
+    int64_t rows;
+    int vocab;
+};
+
+// -inf for every token whose bit is not set.
+struct MaskArguments {
+    float* logits;             // [rows, vocab]
+    const uint32_t* bits;      // [rows, (vocab + 31) / 32], the first token's bit lowest
     int64_t rows;
     int vocab;
 };
@@ -78,6 +98,8 @@ struct Kernels {
     void (*silu_mul)(const SiluMulArguments&, Dtype);
     void (*draw)(const DrawArguments&, Dtype);
     void (*top)(const TopArguments&, Dtype);
+    void (*describe)(const DescribeArguments&, Dtype);
+    void (*mask)(const MaskArguments&);
 };
 
 }  // namespace portico

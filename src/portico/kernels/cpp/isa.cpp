@@ -27,10 +27,13 @@ void silu_mul_any(const SiluMulArguments& a, Dtype dtype) {
 
 void draw_any(const DrawArguments& a, Dtype dtype) { dtype == BFLOAT16 ? draw<Bf16>(a) : draw<float>(a); }
 void top_any(const TopArguments& a, Dtype dtype) { dtype == BFLOAT16 ? top<Bf16>(a) : top<float>(a); }
+void describe_any(const DescribeArguments& a, Dtype dtype) {
+    dtype == BFLOAT16 ? describe<Bf16>(a) : describe<float>(a);
+}
 
 }  // namespace
 
 extern const Kernels kernels;
-const Kernels kernels = {attend_any, prepare_any, rms_norm_any, silu_mul_any, draw_any, top_any};
+const Kernels kernels = {attend_any, prepare_any, rms_norm_any, silu_mul_any, draw_any, top_any, describe_any, mask};
 
 }  // namespace portico::PORTICO_ISA

@@ -53,6 +53,10 @@ void portico_draw(const portico::DrawArguments* a, int dtype) {
 void portico_top(const portico::TopArguments* a, int dtype) {
     portico::chosen.kernels->top(*a, portico::Dtype(dtype));
 }
+void portico_describe(const portico::DescribeArguments* a, int dtype) {
+    portico::chosen.kernels->describe(*a, portico::Dtype(dtype));
+}
+void portico_mask(const portico::MaskArguments* a) { portico::chosen.kernels->mask(*a); }
 void portico_silu_mul(const portico::SiluMulArguments* a, int dtype) {
     portico::chosen.kernels->silu_mul(*a, portico::Dtype(dtype));
 }

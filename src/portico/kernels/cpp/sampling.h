@@ -1,8 +1,10 @@
-// What drawing a token needs to know of a row of logits, in one pass or two over it. Rows are independent, and every sum
-// runs in a fixed order.
+// From rows of logits to tokens, and what there is to say of them. Rows are independent, and every sum runs in an order that
+// depends on its row alone.
 #pragma once
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -24,16 +26,19 @@ inline float largest_of(const T* x, int count) {
     return result;
 }
 
+// Up to 16 logits; lanes past `count` are -inf.
+template <class T>
+inline Floats padded(const T* x, int count) {
+    if (count >= LANES) return load(x);
+    Floats value = splat(-INFINITY);
+    for (int i = 0; i < count; i++) value[i] = widen(x[i]);
+    return value;
+}
+
 // exp((x - most) * scale) of up to 16 logits; lanes past `count` are 0.
 template <class T>
 inline Floats weights_of(const T* x, int count, float most, float scale) {
-    Floats value;
-    if (count >= LANES) {
-        value = load(x);
-    } else {
-        for (int i = 0; i < LANES; i++) value[i] = i < count ? widen(x[i]) : -INFINITY;
-    }
-    return exponential((value - most) * scale);
+    return exponential((padded(x, count) - most) * scale);
 }
 
 template <class T>
@@ -63,21 +68,186 @@ inline int64_t place_of(const T* x, int count, const std::vector<double>& spans,
     return found;
 }
 
+// The likeliest tokens of a row, in the order of the vocabulary.
+struct Candidates {
+    std::vector<int> ids;
+    std::vector<float> logits, weights;
+
+    // Take every logit of at least `cut`.
+    template <class T>
+    void collect(const T* x, int vocab, float cut, float most, float scale) {
+        ids.resize(vocab + LANES);
+        logits.resize(vocab + LANES);
+        int count = 0;
+        for (int i = 0; i < vocab; i += LANES)
+            count += keep_from(padded(x + i, vocab - i), cut, i, logits.data() + count, ids.data() + count);
+        if (cut == -INFINITY) count = std::min(count, vocab);  // not the padding, which is last
+        ids.resize(count);
+        logits.resize(count);
+        weights.resize(count + LANES);
+        for (int i = 0; i < count; i += LANES) store(&weights[i], weights_of(&logits[i], count - i, most, scale));
+        weights.resize(count);
+    }
+
+    double weight_from(float floor) const {
+        double total = 0;
+        for (size_t i = 0; i < ids.size(); i++) total += logits[i] >= floor ? weights[i] : 0.0f;
+        return total;
+    }
+};
+
+struct Weighted {
+    float logit, weight;
+};
+
+// The least logit such that the weight of all larger ones is less than `target`: a quickselect by weight.
+inline float nucleus_floor(std::vector<Weighted>& found, double target) {
+    double above = 0;
+    auto begin = found.begin(), end = found.end();
+    for (;;) {
+        const float a = begin->logit, b = begin[(end - begin) / 2].logit, c = end[-1].logit;
+        const float pivot = std::max(std::min(a, b), std::min(std::max(a, b), c));
+        auto equal = std::partition(begin, end, [=](Weighted w) { return w.logit > pivot; });
+        auto less = std::partition(equal, end, [=](Weighted w) { return w.logit == pivot; });
+        double larger = 0, same = 0;
+        for (auto w = begin; w != equal; ++w) larger += w->weight;
+        for (auto w = equal; w != less; ++w) same += w->weight;
+        if (above + larger >= target) {
+            end = equal;
+        } else if (above + larger + same >= target || less == end) {
+            return pivot;
+        } else {
+            above += larger + same;
+            begin = less;
+        }
+    }
+}
+
+struct Filter {
+    int64_t top_k;
+    float top_p, min_p;
+
+    bool cuts(int vocab) const { return (top_k > 0 && top_k < vocab) || top_p < 1 || min_p > 0; }
+
+    // The least logit that passes, given candidates that hold at least all that do.
+    float floor(const Candidates& found, double total, float most, float scale) const {
+        float least = min_p > 0 ? most + std::log(min_p) / scale : -INFINITY;
+        double mass = total;
+        if (top_k > 0 && top_k <= (int64_t)found.logits.size()) {
+            std::vector<float> sorted = found.logits;
+            std::nth_element(sorted.begin(), sorted.begin() + top_k - 1, sorted.end(), std::greater<float>());
+            least = std::max(least, sorted[top_k - 1]);
+            mass = found.weight_from(sorted[top_k - 1]);
+        } else if (top_k > 0) {
+            mass = found.weight_from(-INFINITY);
+        }
+        if (top_p < 1) {
+            std::vector<Weighted> all(found.logits.size());
+            for (size_t i = 0; i < all.size(); i++) all[i] = {found.logits[i], found.weights[i]};
+            least = std::max(least, nucleus_floor(all, top_p * mass));
+        }
+        return least;
+    }
+
+    // Whether nothing that passes is missing among the candidates.
+    bool enough(const Candidates& found, double total) const {
+        if (top_k > 0) return (int64_t)found.ids.size() >= top_k;
+        return top_p >= 1 || found.weight_from(-INFINITY) >= top_p * total;
+    }
+};
+
+template <class T>
+inline double whole_weight(const T* x, int count, float most, float scale, std::vector<double>& spans) {
+    spans.resize((count + SPAN - 1) / SPAN);
+    double total = 0;
+    for (size_t s = 0; s < spans.size(); s++) {
+        spans[s] = span_weight(x + s * SPAN, std::min(SPAN, count - (int)s * SPAN), most, scale);
+        total += spans[s];
+    }
+    return total;
+}
+
+// Draw from what passes the filter; `floor` becomes the least logit that does.
+template <class T>
+inline int64_t draw_filtered(
+    const T* x, int count, const Filter& filter, double total, double uniform, float most, float scale, float& floor
+) {
+    Candidates found;
+    // Look within so many nats of the likeliest first: that is nearly always enough, and few.
+    float nats = filter.top_k > 0 || filter.top_p < 1 ? 6 : -std::log(filter.min_p);
+    for (;; nats *= 2) {
+        const float cut = nats < 80 ? most - nats / scale : -INFINITY;
+        found.collect(x, count, cut, most, scale);
+        if (cut == -INFINITY || filter.enough(found, total)) break;
+    }
+    floor = filter.floor(found, total, most, scale);
+    const double target = uniform * found.weight_from(floor);
+    double before = 0;
+    int64_t token = 0;
+    for (size_t i = 0; i < found.ids.size(); i++) {
+        if (found.logits[i] < floor || found.weights[i] <= 0) continue;
+        token = found.ids[i];
+        before += found.weights[i];
+        if (before > target) break;
+    }
+    return token;
+}
+
 template <class T>
 void draw(const DrawArguments& a) {
 #pragma omp parallel for schedule(dynamic, 1) if (a.rows > 1)
     for (int64_t row = 0; row < a.rows; row++) {
         const T* x = (const T*)a.logits + row * a.vocab;
         const float most = largest_of(x, a.vocab), scale = a.scales[row];
-        std::vector<double> spans((a.vocab + SPAN - 1) / SPAN);
+        const Filter filter = {a.top_k[row], a.top_p[row], a.min_p[row]};
+        const bool cuts = filter.cuts(a.vocab);
+        std::vector<double> spans;
         double total = 0;
-        for (size_t s = 0; s < spans.size(); s++) {
-            spans[s] = span_weight(x + s * SPAN, std::min(SPAN, a.vocab - (int)s * SPAN), most, scale);
-            total += spans[s];
+        if (!cuts || (filter.top_p < 1 && filter.top_k == 0)) total = whole_weight(x, a.vocab, most, scale, spans);
+        a.floors[row] = -INFINITY;
+        a.tokens[row] = cuts
+            ? draw_filtered(x, a.vocab, filter, total, a.uniforms[row], most, scale, a.floors[row])
+            : place_of(x, a.vocab, spans, a.uniforms[row] * total, most, scale);
+    }
+}
+
+template <class T>
+inline int64_t count_from(const T* x, int count, float least) {
+    Ints more{};
+    int i = 0;
+    for (; i + LANES <= count; i += LANES) more -= load(x + i) >= least;  // a comparison gives -1
+    int64_t result = 0;
+    for (int lane = 0; lane < LANES; lane++) result += more[lane];
+    for (; i < count; i++) result += widen(x[i]) >= least;
+    return result;
+}
+
+template <class T>
+void describe(const DescribeArguments& a) {
+#pragma omp parallel for schedule(dynamic, 1) if (a.rows > 1)
+    for (int64_t row = 0; row < a.rows; row++) {
+        const T* x = (const T*)a.logits + row * a.vocab;
+        std::vector<double> spans;
+        const float most = largest_of(x, a.vocab);
+        a.totals[row] = most + (float)std::log(whole_weight(x, a.vocab, most, 1.0f, spans));
+        a.ranks[row] = count_from(x, a.vocab, widen(x[a.tokens[row]]));
+    }
+}
+
+inline void mask(const MaskArguments& a) {
+    const int words = (a.vocab + 31) / 32;
+    const Words lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#pragma omp parallel for schedule(static) if (a.rows > 1)
+    for (int64_t row = 0; row < a.rows; row++) {
+        float* x = a.logits + row * a.vocab;
+        const uint32_t* bits = a.bits + row * words;
+        int i = 0;
+        for (; i + LANES <= a.vocab; i += LANES) {
+            const Words set = ((bits[i / 32] >> (i % 32)) >> lanes) & 1u;
+            store(x + i, select((Ints)set != 0, load(x + i), splat(-INFINITY)));
         }
-        a.largest[row] = most;
-        a.totals[row] = total;
-        if (a.tokens) a.tokens[row] = place_of(x, a.vocab, spans, a.uniforms[row] * total, most, scale);
+        for (; i < a.vocab; i++)
+            if (!(bits[i / 32] >> (i % 32) & 1u)) x[i] = -INFINITY;
     }
 }
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__AVX512BF16__)
+#if defined(__AVX512F__)
 #include <immintrin.h>
 #endif
 
@@ -74,6 +74,25 @@ inline Floats rounded(Floats value) {
 inline Floats select(Ints where, Floats yes, Floats no) { return where ? yes : no; }
 
 inline Floats maximum(Floats a, Floats b) { return select(a > b, a, b); }
+
+// Write those of 16 values that are at least `least`, and their numbers from `first` on; returns how many they are.
+inline int keep_from(Floats value, float least, int first, float* values, int* numbers) {
+#if defined(__AVX512F__)
+    const __mmask16 kept = _mm512_cmp_ps_mask((__m512)value, _mm512_set1_ps(least), _CMP_GE_OQ);
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    _mm512_storeu_ps(values, _mm512_maskz_compress_ps(kept, (__m512)value));
+    _mm512_storeu_si512(numbers, _mm512_maskz_compress_epi32(kept, _mm512_add_epi32(lanes, _mm512_set1_epi32(first))));
+    return __builtin_popcount(kept);
+#else
+    int count = 0;
+    for (int lane = 0; lane < LANES; lane++) {
+        values[count] = value[lane];
+        numbers[count] = first + lane;
+        count += value[lane] >= least;
+    }
+    return count;
+#endif
+}
 
 inline float sum(Floats value) {
     float total = 0;
