@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from portico.engine.engine import Engine
 from portico.protocol.messages import Add
-from portico.protocol.sampling import TokenParams
+from portico.protocol.sampling import Grammar, Guided, TokenParams
+from portico.text.grammar import compile_grammar
 
 PROMPT = 128
 DECODED = 48
@@ -21,10 +26,11 @@ class Driver:
     vocabulary: int
     made: int = 0
 
-    def add(self, prompt_tokens: int, new_tokens: int) -> str:
+    def add(self, prompt_tokens: int, new_tokens: int, **wishes: Any) -> str:
         self.made += 1
         prompt = [(self.made * 7919 + i * 104729) % self.vocabulary for i in range(prompt_tokens)]
-        self.engine.add(Add(str(self.made), prompt, TokenParams(max_tokens=new_tokens, seed=0, temperature=0.0)))
+        params = {"temperature": 0.0, "seed": self.made} | wishes
+        self.engine.add(Add(str(self.made), prompt, TokenParams(max_tokens=new_tokens, **params)))
         return str(self.made)
 
     def finish(self) -> None:
@@ -52,6 +58,58 @@ def decode(driver: Driver, sequences: int) -> float:
     seconds = time.perf_counter() - start
     driver.finish()
     return tokens / seconds
+
+
+EVERYTHING: dict[str, Any] = {
+    "temperature": 1.0,
+    "top_k": 40,
+    "top_p": 0.9,
+    "presence_penalty": 0.5,
+    "frequency_penalty": 0.5,
+    "repetition_penalty": 1.1,
+    "logprobs": 5,
+}
+
+
+def wishes_cost(driver: Driver, repeat: int) -> dict[str, float]:
+    """Median time of a token of 32 streams that wish for much, as a ratio to that of greedy ones; taken in turns."""
+    kinds = {
+        "greedy": [{}] * 32,
+        "every sampling wish and logprobs 5": [EVERYTHING] * 32,
+        "32 different JSON schemas": [{"grammar": _grammar(number)} for number in range(32)],
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in kinds}
+    for _ in range(repeat):
+        for name, wishes in kinds.items():
+            seconds[name].append(_seconds_per_token(driver, wishes))
+    usual = statistics.median(seconds.pop("greedy"))
+    return {name: statistics.median(times) / usual for name, times in seconds.items()}
+
+
+def _seconds_per_token(driver: Driver, wishes: Sequence[dict[str, Any]]) -> float:
+    waiting = {driver.add(PROMPT, DECODED, **wish) for wish in wishes}
+    while waiting:
+        waiting -= {event.request_id for event in driver.engine.step().events}
+    start = time.perf_counter()
+    before = driver.engine.stats().generated_tokens
+    while driver.engine.stats().running == len(wishes) and driver.engine.has_work:
+        driver.engine.step()
+    seconds, tokens = time.perf_counter() - start, driver.engine.stats().generated_tokens - before
+    driver.finish()
+    return seconds / tokens
+
+
+def _grammar(number: int) -> Grammar:
+    """A schema like no other, whose answers do not end within the benchmark."""
+    schema = {
+        "type": "object",
+        "properties": {
+            f"name{number}": {"type": "string", "minLength": 40},
+            "tags": {"type": "array", "items": {"enum": ["red", "green", f"blue{number}"]}, "minItems": 500},
+        },
+        "required": [f"name{number}", "tags"],
+    }
+    return Grammar(compile_grammar(Guided(kind="json", value=json.dumps(schema))), ())
 
 
 @dataclass(frozen=True, slots=True)

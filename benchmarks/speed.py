@@ -71,6 +71,7 @@ def _engine_figures(folder: Path, repeat: int) -> EngineFigures:
     driver.finish()
     speeds = {"prefill 1024": _median(repeat, lambda: engine_speed.prefill(driver))}
     speeds |= {name: _median(repeat, partial(engine_speed.decode, driver, n)) for name, n in BATCHES.items()}
+    costs = engine_speed.wishes_cost(driver, repeat)
     late = engine_speed.under_load(driver)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return EngineFigures(
@@ -81,6 +82,10 @@ def _engine_figures(folder: Path, repeat: int) -> EngineFigures:
         [
             f"first token of a 1024-token prompt among 8 streams: {late.first_token:.2f} s; longest pause of a stream "
             f"meanwhile {late.longest_gap * 1000:.0f} ms (usual {late.usual_gap * 1000:.0f} ms)",
+            *(
+                f"a token of one of 32 streams with {name}: {cost:.3f} times the time of a greedy one"
+                for name, cost in costs.items()
+            ),
             f"weights loaded in {load:.1f} s; peak memory {peak:.2f} GiB",
         ],
     )

@@ -60,3 +60,20 @@ def test_nothing_runs_when_one_request_is_wrong(llm: LLM) -> None:
 def test_a_missing_model_is_a_clear_error() -> None:
     with pytest.raises(CheckpointError, match="nowhere"):
         LLM("/nowhere")
+
+
+def test_log_probabilities_of_answer_and_prompt(llm: LLM) -> None:
+    params = SamplingParams(temperature=0, max_tokens=6, logprobs=2, prompt_logprobs=1)
+    (answer,) = llm.generate(["The capital of France is"], params, progress=False)
+    (choice,) = answer.choices
+    assert [info.token.id for info in choice.logprobs] == list(choice.token_ids)
+    assert all(info.top[0].id == info.token.id and len(info.top) == 2 for info in choice.logprobs)
+    assert [info.token.id for info in answer.prompt_logprobs] == list(answer.prompt_ids)
+    assert answer.prompt_logprobs[0].token.logprob is None
+    assert all(info.token.logprob is not None for info in answer.prompt_logprobs[1:])
+
+
+def test_the_mode_of_log_probabilities() -> None:
+    params = SamplingParams(temperature=0.5, seed=1, top_k=1, max_tokens=4, logprobs=3)
+    (answer,) = LLM(kv_cache_memory=1 << 26, threads=1, logprobs_mode="processed_logprobs").generate("Hi", params)
+    assert [(info.token.logprob, len(info.top)) for info in answer.choices[0].logprobs] == [(0.0, 1)] * 4

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from portico.build import build_engine
-from portico.config.engine import DtypeName, EngineConfig
+from portico.config.engine import DtypeName, EngineConfig, LogprobsMode
 from portico.demo import NAME as DEMO_NAME
 from portico.demo import demo_folder
 from portico.errors import EngineError, RequestError
-from portico.protocol.events import FinishReason
+from portico.protocol.events import FinishReason, TokenInfo
 from portico.protocol.messages import Add, Cancel, TokenEvent
 from portico.protocol.request import ChatPrompt, Embed, GenerationRequest, Prompt, TextPrompt, TokenPrompt
 from portico.protocol.sampling import SamplingParams
@@ -30,6 +30,8 @@ class Choice:
     text: str
     token_ids: tuple[int, ...]
     finish_reason: FinishReason
+    logprobs: tuple[TokenInfo, ...]
+    """Of each token, where `SamplingParams.logprobs` asks for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Answer:
     cached_tokens: int
     """Prompt tokens that were taken from the prefix cache."""
     choices: tuple[Choice, ...]
+    prompt_logprobs: tuple[TokenInfo, ...] = ()
+    """Of each token of the prompt, where `SamplingParams.prompt_logprobs` asks for them."""
 
     @property
     def text(self) -> str:
@@ -64,6 +68,7 @@ class LLM:
         max_num_batched_tokens: int | None = None,
         kv_cache_memory: int | None = None,
         threads: int | None = None,
+        logprobs_mode: LogprobsMode = "raw_logprobs",
     ) -> None:
         folder = demo_folder() if model == DEMO_NAME else resolve_model(model)
         self._text = TextModel.load(folder)
@@ -77,6 +82,7 @@ class LLM:
                 max_num_batched_tokens=max_num_batched_tokens,
                 kv_cache_memory=kv_cache_memory,
                 threads=threads,
+                logprobs_mode=logprobs_mode,
             )
         )
         self._made = 0
@@ -174,9 +180,17 @@ class LLM:
         choice = state.choices[event.choice]
         if choice.text.finished is not None:
             return 0
+        if event.prompt_logprobs is not None:
+            state.prompt_logprobs = tuple(self._text.prompt_infos(state.add.prompt_ids, event.prompt_logprobs))
+        count, said = choice.text.token_count, choice.text.said
         piece, finish = choice.text.feed(event.token_ids, event.finish)
         choice.pieces.append(piece)
         choice.token_ids += event.token_ids
+        if event.logprobs is not None:
+            new = choice.text.token_count - count
+            choice.logprobs += self._text.token_infos(
+                event.token_ids[:new], event.logprobs[:new], choice.text.said - said
+            )
         if choice.text.stopped_by_text:
             self._engine.cancel(Cancel(event.request_id, event.choice))
         return finish is not None
@@ -189,10 +203,11 @@ class _Growing:
     text: ChoiceText
     pieces: list[str] = field(default_factory=list)
     token_ids: list[int] = field(default_factory=list)
+    logprobs: list[TokenInfo] = field(default_factory=list)
 
     def choice(self) -> Choice:
         assert self.text.finished is not None
-        return Choice("".join(self.pieces), tuple(self.token_ids), self.text.finished)
+        return Choice("".join(self.pieces), tuple(self.token_ids), self.text.finished, tuple(self.logprobs))
 
 
 @dataclass(slots=True)
@@ -203,9 +218,11 @@ class _Running:
     choices: list[_Growing]
     cached_tokens: int = 0
     embedding: tuple[float, ...] = ()
+    prompt_logprobs: tuple[TokenInfo, ...] = ()
 
     def answer(self) -> Answer:
-        return Answer(tuple(self.add.prompt_ids), self.cached_tokens, tuple(c.choice() for c in self.choices))
+        choices = tuple(growing.choice() for growing in self.choices)
+        return Answer(tuple(self.add.prompt_ids), self.cached_tokens, choices, self.prompt_logprobs)
 
 
 def _one_for_each(value: Any, count: int, name: str, is_one: Callable[[Any], bool]) -> list[Any]:

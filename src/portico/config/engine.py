@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+LogprobsMode = Literal["raw_logprobs", "raw_logits", "processed_logprobs", "processed_logits"]
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -31,4 +32,6 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     """CPU threads of the engine; None: the physical cores this process may use."""
     kernels: Literal["auto", "torch"] = "auto"
     """torch: only the plain-torch twins of the fast paths."""
+    logprobs_mode: LogprobsMode = "raw_logprobs"
+    """What log-probabilities are of: the model's own distribution, or what is drawn from; or logits in their place."""
     log_level: str = "info"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from portico.config.engine import DtypeName, EngineConfig
+from portico.config.engine import DtypeName, EngineConfig, LogprobsMode
 from portico.config.option import option, parse_count, parse_port, parse_positive, parse_seconds, parse_size
 
 SERVER = "server"
 MODEL = "model"
 ENGINE = "engine"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+LOGPROBS_MODES = ("raw_logprobs", "raw_logits", "processed_logprobs", "processed_logits")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -33,6 +34,11 @@ class ServeOptions:
         20, "likeliest tokens that 'logprobs' of a completion may ask for", group=SERVER, parse=parse_count, metavar="N"
     )
     log_level: str = option("info", "how much to log", group=SERVER, choices=LOG_LEVELS)
+    logprobs_mode: str = option(
+        "raw_logprobs", "what 'logprobs' reports: of the model's own distribution (raw), or of the one that is drawn "
+        "from (processed: after penalties, temperature and filters); log-probabilities, or logits in their place",
+        group=ENGINE, choices=LOGPROBS_MODES,
+    )  # fmt: skip
     served_model_name: tuple[str, ...] = option(
         (), "name under which clients ask for the model; several make aliases (default: MODEL as given)",
         group=MODEL, repeated=True, metavar="NAME",
@@ -80,5 +86,6 @@ class ServeOptions:
             block_size=self.block_size,
             threads=self.threads,
             kernels="torch" if self.kernels == "torch" else "auto",
+            logprobs_mode=cast(LogprobsMode, self.logprobs_mode),
             log_level=self.log_level,
         )

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from portico.kernels.dispatch import Kernels
 from portico.protocol.messages import TokenLogprobs
 
 
-def token_logprobs(logits: Tensor, tokens: Tensor, wanted: Sequence[int], kernels: Kernels) -> list[TokenLogprobs]:
+def token_logprobs(
+    logits: Tensor, tokens: Tensor, wanted: Sequence[int], kernels: Kernels, *, as_logits: bool = False
+) -> list[TokenLogprobs]:
     """For each row of logits [rows, vocab], any float dtype: its token's logprob and rank, and its `wanted` likeliest.
 
-    Of equally likely tokens the smaller id comes first. Nothing of a row depends on another row.
+    Of equally likely tokens the smaller id comes first. Nothing of a row depends on another row. `as_logits` puts the
+    logits themselves in the place of log-probabilities.
     """
     totals, ranks = kernels.describe(logits, tokens)
+    if as_logits:
+        totals = torch.zeros_like(totals)
     own = (logits.gather(1, tokens.unsqueeze(1)).squeeze(1).float() - totals).tolist()
     values, ids = kernels.top(logits, min(max(wanted), logits.shape[1]))
     top, top_ids, rank = (values - totals.unsqueeze(1)).tolist(), ids.tolist(), ranks.tolist()
+    # What cannot come at all is not among the likeliest.
+    counts = [min(count, sum(value > -math.inf for value in top[row])) for row, count in enumerate(wanted)]
     return [
-        TokenLogprobs(own[row], rank[row], top_ids[row][:count], top[row][:count]) for row, count in enumerate(wanted)
+        TokenLogprobs(own[row], rank[row], top_ids[row][:count], top[row][:count]) for row, count in enumerate(counts)
     ]
 
 

@@ -37,27 +37,51 @@ def sample(
     logits: Tensor, params: Sequence[TokenParams], uniforms: npt.NDArray[np.float64], kernels: Kernels
 ) -> Tensor:
     """One token, int64, of each row of logits [rows, vocab], any float dtype, drawn at uniforms [rows] of [0, 1)."""
-    device = logits.device
-    scales = torch.tensor([1 / p.temperature for p in params], dtype=torch.float32, device=device)
-    at = torch.from_numpy(uniforms).to(device, wide_dtype(logits))
-    filters = Filters(
+    scales = _scales(params, logits.device)
+    at = torch.from_numpy(uniforms).to(logits.device, wide_dtype(logits))
+    tokens, floors = kernels.draw(logits, scales, at, _filters(params, logits.device))
+    for row, wishes in enumerate(params):
+        if wishes.typical_p < 1.0:
+            left = _cut(logits[row].float(), scales[row], floors[row], wishes)
+            weights = torch.softmax(left.to(wide_dtype(logits)), dim=0)
+            tokens[row] = invert(weights.cumsum(dim=0).unsqueeze(0), at[row].view(1, 1))[0]
+    return tokens
+
+
+def processed(logits: Tensor, params: Sequence[TokenParams], kernels: Kernels) -> Tensor:
+    """What `sample` draws from, as logits, float32 [rows, vocab]; those of greedy rows as they are."""
+    found = logits.to(torch.float32, copy=True)
+    warm = [row for row, wishes in enumerate(params) if not is_greedy(wishes)]
+    if warm:
+        chosen = [params[row] for row in warm]
+        scales = _scales(chosen, logits.device)
+        anywhere = torch.zeros(len(warm), dtype=wide_dtype(logits), device=logits.device)
+        _, floors = kernels.draw(logits[warm], scales, anywhere, _filters(chosen, logits.device))
+        for i, row in enumerate(warm):
+            found[row] = _cut(found[row], scales[i], floors[i], chosen[i])
+    return found
+
+
+def _scales(params: Sequence[TokenParams], device: torch.device) -> Tensor:
+    return torch.tensor([1 / p.temperature for p in params], dtype=torch.float32, device=device)
+
+
+def _filters(params: Sequence[TokenParams], device: torch.device) -> Filters:
+    return Filters(
         top_k=torch.tensor([p.top_k for p in params], dtype=torch.int64, device=device),
         top_p=torch.tensor([p.top_p for p in params], dtype=torch.float32, device=device),
         min_p=torch.tensor([p.min_p for p in params], dtype=torch.float32, device=device),
     )
-    tokens, floors = kernels.draw(logits, scales, at, filters)
-    for row, wishes in enumerate(params):
-        if wishes.typical_p < 1.0:
-            tokens[row] = _draw_typical(logits[row].float() * scales[row], floors[row] * scales[row], wishes, at[row])
-    return tokens
 
 
-def _draw_typical(logits: Tensor, floor: Tensor, params: TokenParams, at: Tensor) -> Tensor:
-    """Draw from the tokens of one row [vocab] whose information is nearest to the entropy of what its filters left."""
-    left = torch.nonzero(logits >= floor).flatten()
-    weights = torch.softmax(logits[left].to(wide_dtype(logits)), dim=0)
-    weights = torch.where(_typical(weights, params.typical_p), weights, weights.new_zeros(()))
-    return left[invert(weights.cumsum(dim=0).unsqueeze(0), at.view(1, 1))[0]]
+def _cut(logits: Tensor, scale: Tensor, floor: Tensor, params: TokenParams) -> Tensor:
+    """The scaled logits of one row [vocab], -inf for what its filters drop, typical-p among them."""
+    left = torch.where(logits >= floor, logits * scale, -torch.inf)
+    if params.typical_p < 1.0:
+        kept = torch.nonzero(left > -torch.inf).flatten()
+        typical = _typical(torch.softmax(left[kept].to(wide_dtype(left)), dim=0), params.typical_p)
+        left[kept[~typical]] = -torch.inf
+    return left
 
 
 def _typical(probabilities: Tensor, mass: float) -> Tensor:

@@ -48,7 +48,7 @@ def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
         )
         size = size_cache(config, model, max_model_len, dtype, device)
         cache = make_cache(model, size.num_blocks + 1, config.block_size, dtype, device)
-    runner = TorchRunner(decoder, cache, Grammars(folder / "tokenizer.json", model.vocab_size))
+    runner = TorchRunner(decoder, cache, Grammars(folder / "tokenizer.json", model.vocab_size), config.logprobs_mode)
     batched = config.max_num_batched_tokens or _BATCHED_TOKENS[device.type]
     _warm_up(runner)
     loaded = Loaded(

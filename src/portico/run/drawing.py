@@ -8,43 +8,51 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from portico.config.engine import LogprobsMode
 from portico.decode.adjust import adjust, check_left, needs_adjusting
 from portico.decode.logprobs import largest_logprobs, token_logprobs
 from portico.decode.random import uniforms
-from portico.decode.sampling import greedy, is_greedy, sample
+from portico.decode.sampling import greedy, is_greedy, processed, sample
 from portico.engine.plan import Candidates, Draw, RowResult
 from portico.kernels.dispatch import Kernels
 from portico.protocol.messages import TokenLogprobs
 
 
 def draw_rows(
-    logits: Tensor, draws: Sequence[Draw], kernels: Kernels, masks: Mapping[int, Tensor] = MappingProxyType({})
+    logits: Tensor,
+    draws: Sequence[Draw],
+    kernels: Kernels,
+    masks: Mapping[int, Tensor] = MappingProxyType({}),
+    mode: LogprobsMode = "raw_logprobs",
 ) -> list[RowResult]:
     """What each row of logits [rows, vocab], any float dtype, gives by its wishes.
 
     `masks` are the bits, int32 [vocab / 32], of the tokens that the grammars of those rows that have one let through.
     Raises EngineError if no token is left for a row.
     """
-    tokens = torch.empty(len(draws), dtype=torch.int64, device=logits.device)
-    candidates: dict[int, Candidates] = {}
+    results = [RowResult() for _ in draws]
     adjusted = [i for i, draw in enumerate(draws) if needs_adjusting(draw.params, draw.position)]
     plain = sorted(set(range(len(draws))).difference(adjusted))
     for places in filter(None, (plain, adjusted)):
-        wishes = [draws[i] for i in places]
-        wished = _rows(logits, places)
+        wishes, raw = [draws[i] for i in places], _rows(logits, places)
+        wished = _adjusted(raw, wishes, [masks.get(i) for i in places], kernels) if places is adjusted else raw
+        tokens = _draw(wished, wishes, kernels)
         if places is adjusted:
-            wished = _adjusted(wished, wishes, [masks.get(i) for i in places], kernels)
-        tokens[places] = _draw(wished, wishes, kernels)
-        if places is adjusted:
-            chosen = wished.gather(1, tokens[places].unsqueeze(1)).squeeze(1).tolist()
-            for draw, logit in zip(wishes, chosen, strict=True):
-                check_left(logit, draw.position)
-        candidates |= zip(places, _candidates(wished, wishes, kernels), strict=True)
-    told = _logprobs(logits, tokens, draws, kernels)
-    return [
-        RowResult(candidates=candidates[i]) if draw.candidates else RowResult((token,), told[i])
-        for i, (draw, token) in enumerate(zip(draws, tokens.tolist(), strict=True))
-    ]
+            _check_left(wished, tokens, wishes)
+        told = _logprobs(raw, wished, tokens, wishes, kernels, mode)
+        candidates = _candidates(wished, wishes, kernels)
+        for i, place in enumerate(places):
+            if wishes[i].candidates:
+                results[place] = RowResult(candidates=candidates[i])
+            else:
+                results[place] = RowResult((int(tokens[i]),), told[i])
+    return results
+
+
+def _check_left(logits: Tensor, tokens: Tensor, draws: Sequence[Draw]) -> None:
+    chosen = logits.gather(1, tokens.unsqueeze(1)).squeeze(1).tolist()
+    for draw, logit in zip(draws, chosen, strict=True):
+        check_left(logit, draw.position)
 
 
 def _adjusted(logits: Tensor, draws: Sequence[Draw], masks: Sequence[Tensor | None], kernels: Kernels) -> Tensor:
@@ -89,14 +97,19 @@ def _candidates(logits: Tensor, draws: Sequence[Draw], kernels: Kernels) -> list
     return found
 
 
-def _logprobs(logits: Tensor, tokens: Tensor, draws: Sequence[Draw], kernels: Kernels) -> list[TokenLogprobs | None]:
-    """Of the rows that want them, from the logits as the model gave them."""
+def _logprobs(
+    raw: Tensor, wished: Tensor, tokens: Tensor, draws: Sequence[Draw], kernels: Kernels, mode: LogprobsMode
+) -> list[TokenLogprobs | None]:
+    """Of the rows that want them: from the logits as the model gave them, or as the tokens were drawn from them."""
     told: list[TokenLogprobs | None] = [None] * len(draws)
     wanted = {i: draw.params.logprobs for i, draw in enumerate(draws) if not draw.candidates}
     asked = {i: count for i, count in wanted.items() if count is not None}
     if asked:
-        rows = list(asked)
-        found = token_logprobs(_rows(logits, rows), tokens[rows], list(asked.values()), kernels)
+        rows, as_logits = list(asked), mode.endswith("_logits")
+        source = _rows(raw, rows)
+        if mode.startswith("processed_"):
+            source = processed(_rows(wished, rows), [draws[i].params for i in rows], kernels)
+        found = token_logprobs(source, tokens[rows], list(asked.values()), kernels, as_logits=as_logits)
         for row, logprobs in zip(rows, found, strict=True):
             told[row] = logprobs
     return told

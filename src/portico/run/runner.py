@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from portico.config.engine import LogprobsMode
 from portico.decode.grammar import Grammars
 from portico.decode.logprobs import token_logprobs
 from portico.engine.plan import Draw, Row, RowResult, Score, StepPlan
@@ -29,10 +30,13 @@ _FORCED_TOGETHER = 32
 class TorchRunner:
     """Implements `portico.engine.plan.Runner`; owns the model's weights and the KV cache."""
 
-    def __init__(self, decoder: Decoder, cache: KVCache, grammars: Grammars) -> None:
+    def __init__(
+        self, decoder: Decoder, cache: KVCache, grammars: Grammars, logprobs_mode: LogprobsMode = "raw_logprobs"
+    ) -> None:
         self.decoder = decoder
         self.grammars = grammars
         self.cache = cache
+        self._logprobs_mode = logprobs_mode
         self._builder = BatchBuilder(decoder, cache.block_size)
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="grammars")
         self._beside.submit(grammars.prepare)
@@ -83,7 +87,7 @@ class TorchRunner:
     def _draw(self, rows: Sequence[Row], logits: Tensor, masks: Mapping[int, Tensor]) -> list[RowResult]:
         """Draw a token for each row, or find its candidates, from its logits [rows, vocab]."""
         draws = [row.draw for row in rows if row.draw is not None]
-        results = draw_rows(logits, draws, self.decoder.kernels, masks)
+        results = draw_rows(logits, draws, self.decoder.kernels, masks, self._logprobs_mode)
         return [
             replace(result, token_ids=(*result.token_ids, *self._forced(row.sequence_id, draw, result.token_ids)))
             for row, draw, result in zip(rows, draws, results, strict=True)
@@ -107,10 +111,13 @@ class TorchRunner:
     def _score(self, hidden: Tensor, score: Score) -> list[TokenLogprobs]:
         """Log-probabilities of a row's targets, some at a time: logits of a whole prompt would fill the memory."""
         told = []
+        as_logits = self._logprobs_mode.endswith("_logits")
         for start in range(0, len(score.targets), _SCORED_TOGETHER):
             targets = torch.tensor(score.targets[start : start + _SCORED_TOGETHER], device=hidden.device)
             logits = self.decoder.logits(hidden[start : start + len(targets)])
-            told += token_logprobs(logits, targets, [score.top] * len(targets), self.decoder.kernels)
+            told += token_logprobs(
+                logits, targets, [score.top] * len(targets), self.decoder.kernels, as_logits=as_logits
+            )
         return told
 
 

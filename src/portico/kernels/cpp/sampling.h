@@ -68,6 +68,18 @@ inline int64_t place_of(const T* x, int count, const std::vector<double>& spans,
     return found;
 }
 
+// A bound that at least `wanted` logits reach, and few more: as many patches hold one of at least it.
+template <class T>
+inline float bound_of(const T* x, int count, int wanted, std::vector<float>& maxima) {
+    maxima.resize((count + PATCH - 1) / PATCH);
+    for (size_t p = 0; p < maxima.size(); p++)
+        maxima[p] = largest_of(x + p * PATCH, std::min(PATCH, count - (int)p * PATCH));
+    if ((int)maxima.size() <= wanted) return -INFINITY;
+    std::vector<float> sorted = maxima;
+    std::nth_element(sorted.begin(), sorted.begin() + wanted - 1, sorted.end(), std::greater<float>());
+    return sorted[wanted - 1];
+}
+
 // The likeliest tokens of a row, in the order of the vocabulary.
 struct Candidates {
     std::vector<int> ids;
@@ -148,12 +160,6 @@ struct Filter {
         }
         return least;
     }
-
-    // Whether nothing that passes is missing among the candidates.
-    bool enough(const Candidates& found, double total) const {
-        if (top_k > 0) return (int64_t)found.ids.size() >= top_k;
-        return top_p >= 1 || found.weight_from(-INFINITY) >= top_p * total;
-    }
 };
 
 template <class T>
@@ -173,12 +179,17 @@ inline int64_t draw_filtered(
     const T* x, int count, const Filter& filter, double total, double uniform, float most, float scale, float& floor
 ) {
     Candidates found;
-    // Look within so many nats of the likeliest first: that is nearly always enough, and few.
-    float nats = filter.top_k > 0 || filter.top_p < 1 ? 6 : -std::log(filter.min_p);
-    for (;; nats *= 2) {
-        const float cut = nats < 80 ? most - nats / scale : -INFINITY;
-        found.collect(x, count, cut, most, scale);
-        if (cut == -INFINITY || filter.enough(found, total)) break;
+    if (filter.top_k > 0) {
+        std::vector<float> maxima;
+        found.collect(x, count, bound_of(x, count, (int)std::min<int64_t>(filter.top_k, count), maxima), most, scale);
+    } else {
+        // Within so many nats of the likeliest there is nearly always enough, and not much more.
+        float nats = filter.top_p < 1 ? 6 : -std::log(filter.min_p);
+        for (;; nats *= 2) {
+            const float cut = nats < 80 ? most - nats / scale : -INFINITY;
+            found.collect(x, count, cut, most, scale);
+            if (cut == -INFINITY || filter.top_p >= 1 || found.weight_from(-INFINITY) >= filter.top_p * total) break;
+        }
     }
     floor = filter.floor(found, total, most, scale);
     const double target = uniform * found.weight_from(floor);
@@ -256,16 +267,8 @@ void top(const TopArguments& a) {
 #pragma omp parallel for schedule(dynamic, 1) if (a.rows > 1)
     for (int64_t row = 0; row < a.rows; row++) {
         const T* x = (const T*)a.logits + row * a.vocab;
-        std::vector<float> maxima((a.vocab + PATCH - 1) / PATCH);
-        for (size_t p = 0; p < maxima.size(); p++)
-            maxima[p] = largest_of(x + p * PATCH, std::min(PATCH, a.vocab - (int)p * PATCH));
-        // As many patches hold a value of at least this as values are wanted: so those values are all among what passes.
-        float least = -INFINITY;
-        if ((int)maxima.size() > a.count) {
-            std::vector<float> sorted = maxima;
-            std::nth_element(sorted.begin(), sorted.begin() + a.count - 1, sorted.end(), std::greater<float>());
-            least = sorted[a.count - 1];
-        }
+        std::vector<float> maxima;
+        const float least = bound_of(x, a.vocab, a.count, maxima);
         std::vector<std::pair<float, int64_t>> passed;
         for (size_t p = 0; p < maxima.size(); p++) {
             if (maxima[p] < least) continue;
