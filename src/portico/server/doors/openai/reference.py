@@ -28,6 +28,7 @@ KNOWN_FROM = {
     "early_stopping": "vLLM, transformers",
     "min_new_tokens": LMDEPLOY,
     "skip_special_tokens": "vLLM, LMDeploy",
+    "spaces_between_special_tokens": "vLLM, LMDeploy",
     "truncate_prompt_tokens": VLLM,
     "stop_token_ids": VLLM,
     "include_stop_str_in_output": VLLM,
