@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help serve install test test-extras lint types unit bench stress reference eval-demo train-demo clean
+.PHONY: help serve install test test-extras lint types unit bench stress lm-eval reference eval-demo train-demo clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -57,6 +57,15 @@ bench: test-extras
 ## stress       2,000 mixed requests, a third of the clients hanging up at random
 stress: test-extras
 	$(BIN)/python -m benchmarks.stress $(ARGS)
+
+## lm-eval      lm-evaluation-harness through the server and through transformers: the same figures, and right ones
+lm-eval: $(VENV)/.lm-eval
+	$(BIN)/python -m benchmarks.evaluation
+
+$(VENV)/.lm-eval: pyproject.toml $(VENV)/.installed
+	@echo "Installing lm-evaluation-harness into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --editable '.[lm-eval]'
+	@touch $@
 
 ## reference    write docs/parameters.md from the schema
 reference: install

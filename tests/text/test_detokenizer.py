@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
@@ -85,6 +87,37 @@ def test_special_and_hidden_tokens_give_no_text() -> None:
     ids = BYTE_LEVEL.encode("a<|im_end|><think>b", add_special_tokens=False).ids
     assert "".join(stream(vocabulary, ids)) == "ab"
     assert "".join(stream(Vocabulary(BYTE_LEVEL), ids)) == "a<think>b"
+
+
+def written(tokenizer: Tokenizer, ids: list[int], *, spaces: bool) -> str:
+    detokenizer = Vocabulary(tokenizer).detokenizer(skip_special_tokens=False, spaces_between_special_tokens=spaces)
+    return "".join(detokenizer.push(token_id) for token_id in ids)
+
+
+@settings(max_examples=200, deadline=None)
+@given(names, st.data())
+def test_spaces_between_special_tokens_are_the_decoders_own_or_none(name: str, data: st.DataObject) -> None:
+    tokenizer = TOKENIZERS[name]
+    added = sorted(tokenizer.get_added_tokens_decoder())
+    word = tokenizer.encode("Paris", add_special_tokens=False).ids
+    pieces = data.draw(st.lists(st.sampled_from([*([token_id] for token_id in added), word]), max_size=8))
+    ids = [token_id for piece in pieces for token_id in piece]
+    whole = tokenizer.decode(ids, skip_special_tokens=False)
+    assert written(tokenizer, ids, spaces=True) == whole
+    contents = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
+    either = "|".join(map(re.escape, contents))
+    assert written(tokenizer, ids, spaces=False) == re.sub(rf"({either}) (?={either})", r"\1", whole)
+
+
+def test_only_some_decoders_write_spaces_between_special_tokens() -> None:
+    word_piece = TOKENIZERS["wordpiece"]
+    ids = [word_piece.token_to_id("[SEP]")] * 2
+    assert (written(word_piece, ids, spaces=True), written(word_piece, ids, spaces=False)) == (
+        "[SEP] [SEP]",
+        "[SEP][SEP]",
+    )
+    ids = [BYTE_LEVEL.token_to_id("<|im_end|>")] * 2
+    assert written(BYTE_LEVEL, ids, spaces=True) == written(BYTE_LEVEL, ids, spaces=False) == "<|im_end|>" * 2
 
 
 def test_ids_beyond_the_vocabulary_give_no_text() -> None:

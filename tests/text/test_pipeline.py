@@ -217,6 +217,16 @@ async def test_what_goes_on_keeps_its_space_and_what_begins_does_not(prompt: Pro
     assert text_of(events) == text
 
 
+@pytest.mark.parametrize(("spaces", "text"), [(True, "[SEP] [SEP]"), (False, "[SEP][SEP]")])
+async def test_spaces_between_special_tokens_go_when_asked(spaces: bool, text: str, tmp_path: Path) -> None:
+    own = {"eos_token": None, "pad_token": None}
+    bert = TextModel.load(write_folder(tmp_path, folders.word_piece(), config=own))
+    separator = bert.tokenizer.id_of("[SEP]")
+    asked = request("Paris", skip_special_tokens=False, spaces_between_special_tokens=spaces)
+    events, _ = await events_of(bert, say([separator, separator], "length"), asked)
+    assert text_of(events) == text
+
+
 async def test_a_bad_word_is_its_tokens_with_and_without_a_space(model: TextModel) -> None:
     prepared = await Pipeline(model, FakeEngine()).prepare(request(bad_words=("Paris",), stop_token_ids=(9, 2)))
     bare, spaced = ids(model, "Paris"), ids(model, " Paris")

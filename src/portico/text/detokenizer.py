@@ -31,7 +31,9 @@ class Vocabulary:
 
     def __init__(self, rust: RustTokenizer, *, hidden: Iterable[int] = ()) -> None:
         self._rust = rust
-        special = {token_id for token_id, token in rust.get_added_tokens_decoder().items() if token.special}
+        added = rust.get_added_tokens_decoder()
+        self._added = frozenset(added)
+        special = {token_id for token_id, token in added.items() if token.special}
         self._hidden = frozenset(special.union(hidden))
         decoder = json.loads(rust.to_str()).get("decoder")
         rule = _token_rule(decoder)
@@ -45,12 +47,21 @@ class Vocabulary:
             return self._table.get(token_id, b"")
         return self._rust.decode([token_id], skip_special_tokens=False).encode()
 
-    def detokenizer(self, *, skip_special_tokens: bool = True, continues: bool = False) -> Detokenizer:
+    def detokenizer(
+        self,
+        *,
+        skip_special_tokens: bool = True,
+        spaces_between_special_tokens: bool = True,
+        continues: bool = False,
+    ) -> Detokenizer:
         """A fresh detokeniser for one sequence, whose text may begin or go on."""
         hidden = self._hidden if skip_special_tokens else frozenset()
+        plain: Detokenizer
         if self._table is None:
-            return WindowDetokenizer(self._rust, hidden)
-        return ByteDetokenizer(self._table, 0 if continues else self._strip, hidden)
+            plain = WindowDetokenizer(self._rust, hidden)
+        else:
+            plain = ByteDetokenizer(self._table, 0 if continues else self._strip, hidden)
+        return plain if spaces_between_special_tokens else CloseDetokenizer(plain, self._added)
 
 
 class ByteDetokenizer:
@@ -101,6 +112,23 @@ class WindowDetokenizer:
         self._window = [*self._window[-1:], token_id]
         self._shown = self._rust.decode(self._window, skip_special_tokens=False)
         return new
+
+
+class CloseDetokenizer:
+    """Takes away the space that a decoder writes between two added tokens which follow one another."""
+
+    def __init__(self, plain: Detokenizer, added: frozenset[int]) -> None:
+        self._plain = plain
+        self._added = added
+        self._after_added = False
+
+    def push(self, token_id: int) -> str:
+        text = self._plain.push(token_id)
+        is_added = token_id in self._added
+        if is_added and self._after_added:
+            text = text.removeprefix(" ")
+        self._after_added = is_added
+        return text
 
 
 class _TokenRule:

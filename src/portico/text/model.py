@@ -70,7 +70,11 @@ class TextModel:
         continues = not isinstance(request.prompt, ChatPrompt)
         return [
             ChoiceText(
-                self.tokenizer.detokenizer(skip_special_tokens=sampling.skip_special_tokens, continues=continues),
+                self.tokenizer.detokenizer(
+                    skip_special_tokens=sampling.skip_special_tokens,
+                    spaces_between_special_tokens=sampling.spaces_between_special_tokens,
+                    continues=continues,
+                ),
                 sampling.stop,
                 min_tokens=sampling.min_tokens,
                 include_stop=sampling.include_stop_str_in_output,

@@ -94,12 +94,23 @@ class Tokenizer:
         """The bytes that a token stands for; they may be a part of a character."""
         return self._vocabulary.bytes_of(token_id)
 
-    def detokenizer(self, *, skip_special_tokens: bool = True, continues: bool = False) -> Detokenizer:
+    def detokenizer(
+        self,
+        *,
+        skip_special_tokens: bool = True,
+        spaces_between_special_tokens: bool = True,
+        continues: bool = False,
+    ) -> Detokenizer:
         """A fresh incremental detokeniser for one sequence; special tokens and end-of-sequence may be left out.
 
+        Spaces between special tokens are those that the tokenizer's decoder writes, which for most is none.
         Text that `continues` another keeps the space that a tokenizer takes from the start of a text.
         """
-        return self._vocabulary.detokenizer(skip_special_tokens=skip_special_tokens, continues=continues)
+        return self._vocabulary.detokenizer(
+            skip_special_tokens=skip_special_tokens,
+            spaces_between_special_tokens=spaces_between_special_tokens,
+            continues=continues,
+        )
 
 
 class LiteralText:

@@ -61,6 +61,7 @@ KINDS: dict[str, set[str]] = {
     "allowed_token_ids": {"list[int]"},
     "bad_words": {"list[str]"},
     "skip_special_tokens": FLAG,
+    "spaces_between_special_tokens": FLAG,
     "truncate_prompt_tokens": WHOLE,
     "add_special_tokens": FLAG,
     "prompt_logprobs": WHOLE,
@@ -129,6 +130,7 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
 }
 NO_RANGE = {
     "model", "stream", "stream_options", "ignore_eos", "include_stop_str_in_output", "skip_special_tokens",
+    "spaces_between_special_tokens",
     "add_special_tokens", "guided_decoding_backend", "return_tokens_as_token_ids", "echo", "user", "metadata",
     "logprobs", "use_beam_search",
 }  # fmt: skip

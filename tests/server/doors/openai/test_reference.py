@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from portico.server.doors.openai.reference import KNOWN_FROM, reference
-from portico.server.doors.openai.schema import ChatCompletionRequest, CompletionRequest
+from portico.server.doors.openai.schema import ChatCompletionRequest, CompletionRequest, EmbeddingRequest
 
 PAGE = Path(__file__).parents[4] / "docs" / "parameters.md"
 
@@ -13,6 +13,7 @@ def test_the_page_is_what_the_schema_says() -> None:
 
 
 def test_every_field_is_described() -> None:
-    fields = CompletionRequest.model_fields | ChatCompletionRequest.model_fields
+    fields = EmbeddingRequest.model_fields | CompletionRequest.model_fields | ChatCompletionRequest.model_fields
     assert all(field.description for field in fields.values())
-    assert set(KNOWN_FROM) <= set(fields)
+    assert set(KNOWN_FROM) == set(fields)
+    assert all(KNOWN_FROM.values())

@@ -52,7 +52,6 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "repetition_detection": (),
     "request_id": (),
     "return_token_ids": (False,),
-    "spaces_between_special_tokens": (True, False),
     "structural_tag": (),
     "thinking_token_budget": (),
     "vllm_xargs": ({},),

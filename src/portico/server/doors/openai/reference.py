@@ -10,42 +10,72 @@ HEAD = """# Parameters of the OpenAI API
 
 Made from the schema by `make reference`. *chat* is `POST /v1/chat/completions`, *completions* `POST /v1/completions`,
 *embeddings* `POST /v1/embeddings`.
-A parameter that is left out or null has its default.
+A parameter that is left out or null has its default. The last column says whose clients know a parameter by this
+name, and what others call it; OpenAI's own are known to every server of its API.
 
 | parameter | in | meaning, range, default | known from |
 |---|---|---|---|
 """
-OPENAI, VLLM, LMDEPLOY = "OpenAI", "vLLM", "LMDeploy"
+_OPENAI, _VLLM = "OpenAI", "vLLM"
+_BOTH = "vLLM, LMDeploy"
+_ALPACA = "Chinese-LLaMA-Alpaca-2"
 KNOWN_FROM = {
-    "top_k": "vLLM, LMDeploy, Chinese-LLaMA-Alpaca-2",
-    "min_p": "vLLM, LMDeploy",
-    "typical_p": "llama.cpp",
-    "repetition_penalty": "vLLM, LMDeploy, MLC LLM",
-    "ignore_eos": "vLLM, LMDeploy, MLC LLM",
-    "use_beam_search": "vLLM, Chinese-LLaMA-Alpaca-2",
-    "num_beams": "Chinese-LLaMA-Alpaca-2, transformers",
+    "model": _OPENAI,
+    "messages": _OPENAI,
+    "prompt": _OPENAI,
+    "suffix": "OpenAI; in MLC LLM it is put behind the answer, not filled up to",
+    "echo": _OPENAI,
+    "max_tokens": "OpenAI; MLC-Chat: `max_gen_len`",
+    "max_completion_tokens": "OpenAI, LMDeploy",
+    "temperature": _OPENAI,
+    "top_p": _OPENAI,
+    "top_k": f"{_BOTH}, {_ALPACA}",
+    "min_p": _BOTH,
+    "typical_p": "llama.cpp, transformers",
+    "stop": _OPENAI,
+    "seed": _OPENAI,
+    "n": _OPENAI,
+    "best_of": f"OpenAI, vLLM, {_ALPACA}",
+    "use_beam_search": f"vLLM, {_ALPACA}",
+    "num_beams": f"{_ALPACA}, transformers",
     "length_penalty": "vLLM, transformers",
     "early_stopping": "vLLM, transformers",
-    "min_new_tokens": LMDEPLOY,
-    "skip_special_tokens": "vLLM, LMDeploy",
-    "truncate_prompt_tokens": VLLM,
-    "stop_token_ids": VLLM,
-    "include_stop_str_in_output": VLLM,
-    "min_tokens": VLLM,
-    "allowed_token_ids": VLLM,
-    "bad_words": VLLM,
-    "add_special_tokens": VLLM,
-    "prompt_logprobs": VLLM,
+    "stream": _OPENAI,
+    "stream_options": _OPENAI,
+    "presence_penalty": _OPENAI,
+    "frequency_penalty": _OPENAI,
+    "repetition_penalty": f"{_BOTH}, MLC-Chat, {_ALPACA}; llama.cpp: `repeat_penalty`",
+    "stop_token_ids": _BOTH,
+    "include_stop_str_in_output": _BOTH,
+    "min_tokens": "vLLM; LMDeploy: `min_new_tokens`",
+    "min_new_tokens": "LMDeploy, transformers; vLLM: `min_tokens`",
+    "ignore_eos": f"{_BOTH}, MLC LLM, {_ALPACA}",
+    "logit_bias": _OPENAI,
+    "allowed_token_ids": _VLLM,
+    "bad_words": _VLLM,
+    "logprobs": _OPENAI,
+    "top_logprobs": _OPENAI,
+    "prompt_logprobs": _VLLM,
+    "return_tokens_as_token_ids": _VLLM,
+    "skip_special_tokens": _BOTH,
+    "spaces_between_special_tokens": _BOTH,
+    "truncate_prompt_tokens": _VLLM,
+    "add_special_tokens": _VLLM,
     "response_format": "OpenAI, MLC LLM, LMDeploy",
-    "structured_outputs": VLLM,
-    "guided_json": VLLM,
-    "guided_regex": VLLM,
-    "guided_choice": VLLM,
-    "guided_grammar": VLLM,
-    "guided_whitespace_pattern": VLLM,
-    "guided_decoding_backend": VLLM,
-    "return_tokens_as_token_ids": VLLM,
+    "structured_outputs": "vLLM, in place of its `guided_…`",
+    "guided_json": _VLLM,
+    "guided_regex": _VLLM,
+    "guided_choice": _VLLM,
+    "guided_grammar": _VLLM,
+    "guided_whitespace_pattern": _VLLM,
+    "guided_decoding_backend": _VLLM,
+    "input": _OPENAI,
+    "dimensions": _OPENAI,
+    "encoding_format": _OPENAI,
+    "user": _OPENAI,
+    "metadata": _OPENAI,
 }
+"""Of every field of the schema."""
 
 
 def reference() -> str:
@@ -64,7 +94,7 @@ def _rows() -> Iterator[str]:
         texts = {where: fields[name].description for where, fields in endpoints.items() if name in fields}
         for text in dict.fromkeys(texts.values()):
             where = ", ".join(place for place, other in texts.items() if other == text)
-            yield f"| `{name}` | {where} | {text} | {KNOWN_FROM.get(name, OPENAI)} |"
+            yield f"| `{name}` | {where} | {text} | {KNOWN_FROM[name]} |"
 
 
 if __name__ == "__main__":

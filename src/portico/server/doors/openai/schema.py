@@ -129,6 +129,12 @@ class GenerationBody(BaseModel):
         None, description="Up to 1024 words that an answer never completes, with a space before them or without."
     )
     skip_special_tokens: bool | None = Field(None, description="Leave special tokens out of the text (default: true).")
+    spaces_between_special_tokens: bool | None = Field(
+        None,
+        description="With skip_special_tokens false: false takes away the space that the tokenizer's decoder writes "
+        "between two added tokens which follow one another; most decoders (byte-level BPE, SentencePiece) write none. "
+        "true (default): what the decoder writes.",
+    )
     truncate_prompt_tokens: int | None = Field(
         None, description="Keep this many tokens from the prompt's end; -1: what fits with max_tokens."
     )
@@ -188,6 +194,7 @@ class GenerationBody(BaseModel):
             allowed_token_ids=None if self.allowed_token_ids is None else tuple(self.allowed_token_ids),
             bad_words=tuple(self.bad_words or ()),
             skip_special_tokens=self.skip_special_tokens is not False,
+            spaces_between_special_tokens=self.spaces_between_special_tokens is not False,
             truncate_prompt_tokens=self.truncate_prompt_tokens,
             add_special_tokens=self.add_special_tokens,
             logprobs=0 if logprobs is None and self.drawn > self.kept else logprobs,
