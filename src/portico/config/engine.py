@@ -30,8 +30,8 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens in a KV block."""
     threads: int | None = None
     """CPU threads of the engine; None: the physical cores this process may use."""
-    kernels: Literal["auto", "torch"] = "auto"
-    """torch: only the plain-torch twins of the fast paths."""
+    kernels: str = "auto"
+    """auto; torch: only the plain-torch twins of the fast paths; or the name of an instruction set."""
     logprobs_mode: LogprobsMode = "raw_logprobs"
     """What log-probabilities are of: the model's own distribution, or what is drawn from; or logits in their place."""
     log_level: str = "info"

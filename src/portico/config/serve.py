@@ -70,8 +70,9 @@ class ServeOptions:
         group=ENGINE, parse=parse_positive, metavar="N",
     )  # fmt: skip
     kernels: str = option(
-        "auto", "torch: only the plain-torch twins of the fast paths", group=ENGINE, choices=("auto", "torch")
-    )
+        "auto", "torch: only the plain-torch twins of the fast paths; or the native ones for one instruction set",
+        group=ENGINE, choices=("auto", "torch", "avx512-bf16", "avx2", "baseline"),
+    )  # fmt: skip
 
     def engine(self, model_path: str) -> EngineConfig:
         """What the engine process is to be told."""
@@ -85,7 +86,7 @@ class ServeOptions:
             kv_cache_memory=self.kv_cache_memory,
             block_size=self.block_size,
             threads=self.threads,
-            kernels="torch" if self.kernels == "torch" else "auto",
+            kernels=self.kernels,
             logprobs_mode=cast(LogprobsMode, self.logprobs_mode),
             log_level=self.log_level,
         )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from portico.errors import ConfigError
 from portico.kernels import attention, elementwise, linear, prepare, sampling
 from portico.kernels.context import Context
-from portico.kernels.native import load_native
+from portico.kernels.native import INSTRUCTION_SETS, load_native
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +32,30 @@ class Kernels:
     mask: Callable[[Tensor, Tensor], None]
 
 
-def select_kernels(device: torch.device, dtype: torch.dtype, choice: Literal["auto", "torch"] = "auto") -> Kernels:
-    """The fastest path for this device and dtype, or with choice "torch" the plain twins."""
+def select_kernels(device: torch.device, dtype: torch.dtype, choice: str = "auto") -> Kernels:
+    """The fastest path for this device and dtype.
+
+    With choice "torch" the plain twins; with one of INSTRUCTION_SETS the native kernels for that, ConfigError if they
+    cannot run here.
+    """
+    if choice in INSTRUCTION_SETS:
+        native = _native(dtype, choice) if device.type == "cpu" else None
+        if native is None:
+            raise ConfigError(f"kernels is {choice}; those for {dtype} on {device} are not built, or do not run here.")
+        return native
     if choice == "torch" or device.type != "cpu":
         return _TORCH
-    kernels = _native(dtype) or _CPU
-    if dtype is torch.bfloat16 and linear.onednn_has_packed_bf16():
-        return replace(kernels, name=f"{kernels.name}, onednn-bf16", linear=linear.linear_onednn)
-    return kernels
+    return _native(dtype) or (_CPU_BF16 if dtype is torch.bfloat16 and linear.onednn_has_packed_bf16() else _CPU)
 
 
-def _native(dtype: torch.dtype) -> Kernels | None:
-    native = load_native(dtype)
+def _native(dtype: torch.dtype, instruction_set: str | None = None) -> Kernels | None:
+    native = load_native(dtype, instruction_set)
     if native is None:
         return None
     return Kernels(
         name=f"native {native.instruction_set}",
         paged=True,
-        linear=linear.linear_torch,
+        linear=native.linear,
         rms_norm=native.rms_norm,
         silu_mul=native.silu_mul,
         prepare=native.prepare,
@@ -83,3 +89,6 @@ _CPU = replace(
     attend=attention.GatheredAttention(attention.attention_bmm, attention.gather_words),
 )
 """What is faster on CPUs than the twins, of torch alone."""
+
+_CPU_BF16 = replace(_CPU, name="torch-cpu, onednn-bf16", linear=linear.linear_onednn)
+"""The same for bfloat16 where oneDNN multiplies it natively."""

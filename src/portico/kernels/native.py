@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from ctypes import CDLL, RTLD_GLOBAL, Structure, byref, c_char_p, c_float, c_int, c_int64, c_void_p
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 import portico.kernels
 from portico.kernels.context import Context, Paged
+from portico.kernels.linear import Linear
 from portico.kernels.prepare import HeadNorm
 from portico.kernels.sampling import Filters
 
@@ -22,6 +24,13 @@ log = logging.getLogger(__name__)
 _LIBRARY = "libportico_kernels.so"
 _OPENMP = ("libgomp", "libiomp5")
 """Runtimes that have the entry points of GCC's."""
+_PANEL = 32
+"""Output channels that lie together in a packed weight."""
+_FUNCTIONS = (
+    "attend", "prepare", "pack_linear", "linear", "rms_norm", "silu_mul", "draw", "top", "describe", "mask",
+)  # fmt: skip
+INSTRUCTION_SETS = ("avx512-bf16", "avx2", "baseline")
+"""From the best to the one that runs everywhere."""
 _DTYPES = {torch.float32: 0, torch.bfloat16: 1}
 
 
@@ -78,6 +87,34 @@ class NativeKernels:
             0.0 if norm is None else norm.eps,
         )
         self.library.portico_prepare(byref(arguments), self.dtype)
+
+    def linear(self, weight: Tensor, bias: Tensor | None) -> Linear:
+        """As `linear_torch`, over a packed copy of the weight; no row's result depends on the other rows."""
+        outputs, inputs = weight.shape
+        depth = 4 // weight.element_size()
+        packed = torch.empty(-(-outputs // _PANEL) * _PANEL * -(-inputs // depth) * depth, dtype=weight.dtype)
+        weight = weight.contiguous()
+        arguments = _Linear(weight=weight.data_ptr(), packed=packed.data_ptr(), inputs=inputs, outputs=outputs)
+        self.library.portico_pack_linear(byref(arguments), self.dtype)
+        return partial(self._linear, packed, bias, outputs)
+
+    def _linear(self, packed: Tensor, bias: Tensor | None, outputs: int, x: Tensor) -> Tensor:
+        if x.stride(1) != 1:
+            x = x.contiguous()
+        out = x.new_empty(len(x), outputs)
+        arguments = _Linear(
+            0,
+            packed.data_ptr(),
+            x.data_ptr(),
+            0 if bias is None else bias.data_ptr(),
+            out.data_ptr(),
+            *x.shape,
+            outputs,
+            x.stride(0),
+            torch.get_num_threads(),
+        )
+        self.library.portico_linear(byref(arguments), self.dtype)
+        return out
 
     def rms_norm(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
         """As the plain one, for contiguous x [rows, width]."""
@@ -140,8 +177,12 @@ def _code(logits: Tensor) -> int:
     return _DTYPES[logits.dtype]
 
 
-def load_native(dtype: torch.dtype) -> NativeKernels | None:
-    """The library for a dtype, or None where it was not built, cannot be loaded, or lacks the dtype."""
+def load_native(dtype: torch.dtype, instruction_set: str | None = None) -> NativeKernels | None:
+    """The library for a dtype, or None where it was not built, cannot be loaded, or lacks the dtype.
+
+    With an `instruction_set`, one of INSTRUCTION_SETS, None too where the machine lacks that; it is then in use by all
+    of the process.
+    """
     path = next((folder / _LIBRARY for folder in _folders() if (folder / _LIBRARY).exists()), None)
     if path is None or dtype not in _DTYPES:
         return None
@@ -152,8 +193,10 @@ def load_native(dtype: torch.dtype) -> NativeKernels | None:
         log.warning("The native kernels cannot be loaded (%s); plain torch is used instead.", error)
         return None
     library.portico_instruction_set.restype = c_char_p
-    for name in ("attend", "prepare", "rms_norm", "silu_mul", "draw", "top", "describe", "mask"):
+    for name in _FUNCTIONS:
         getattr(library, f"portico_{name}").restype = None
+    if instruction_set is not None and not library.portico_choose(instruction_set.encode()):
+        return None
     return NativeKernels(library, _DTYPES[dtype], library.portico_instruction_set().decode())
 
 
@@ -187,6 +230,11 @@ _Prepare = _layout(
     "PrepareArguments",
     qkv=c_void_p, pool=c_void_p, weight=c_void_p, cos=c_void_p, sin=c_void_p, slots=c_void_p,
     tokens=c_int, heads=c_int, kv_heads=c_int, head_dim=c_int, block_size=c_int, eps=c_float,
+)  # fmt: skip
+_Linear = _layout(
+    "LinearArguments",
+    weight=c_void_p, packed=c_void_p, x=c_void_p, bias=c_void_p, out=c_void_p,
+    rows=c_int64, inputs=c_int64, outputs=c_int64, x_stride=c_int64, threads=c_int,
 )  # fmt: skip
 _RmsNorm = _layout(
     "RmsNormArguments", x=c_void_p, weight=c_void_p, out=c_void_p, rows=c_int64, width=c_int, eps=c_float

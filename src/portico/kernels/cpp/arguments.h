@@ -47,6 +47,17 @@ struct SiluMulArguments {
     int width;
 };
 
+// x W^T + b, with W packed by `pack_linear`.
+struct LinearArguments {
+    const void* weight;        // [outputs, inputs], to be packed
+    void* packed;              // whole panels of outputs, whole words of inputs
+    const void* x;             // [rows, inputs], rows `x_stride` elements apart
+    const void* bias;          // [outputs], or null
+    void* out;                 // [rows, outputs]
+    int64_t rows, inputs, outputs, x_stride;
+    int threads;
+};
+
 // The token at a place of the distribution softmax(logits * scale) of each row, cut to its likeliest tokens.
 struct DrawArguments {
     const void* logits;        // [rows, vocab]
@@ -94,6 +105,8 @@ enum Dtype : int { FLOAT32 = 0, BFLOAT16 = 1 };
 struct Kernels {
     void (*attend)(const AttendArguments&, Dtype);
     void (*prepare)(const PrepareArguments&, Dtype);
+    void (*pack_linear)(const LinearArguments&, Dtype);
+    void (*linear)(const LinearArguments&, Dtype);
     void (*rms_norm)(const RmsNormArguments&, Dtype);
     void (*silu_mul)(const SiluMulArguments&, Dtype);
     void (*draw)(const DrawArguments&, Dtype);

@@ -1,6 +1,7 @@
 // The kernels for one instruction set: compiled once for each, PORTICO_ISA naming it, the compiler's flags choosing it.
 #include "attention.h"
 #include "elementwise.h"
+#include "linear.h"
 #include "sampling.h"
 
 namespace portico::PORTICO_ISA {
@@ -18,6 +19,12 @@ void attend_any(const AttendArguments& a, Dtype dtype) {
 void prepare_any(const PrepareArguments& a, Dtype dtype) {
     dtype == BFLOAT16 ? prepare<Bf16>(a) : prepare<float>(a);
 }
+void pack_linear_any(const LinearArguments& a, Dtype dtype) {
+    dtype == BFLOAT16 ? pack_linear<MulBf16>(a) : pack_linear<MulFloat>(a);
+}
+void linear_any(const LinearArguments& a, Dtype dtype) {
+    dtype == BFLOAT16 ? linear<MulBf16>(a) : linear<MulFloat>(a);
+}
 void rms_norm_any(const RmsNormArguments& a, Dtype dtype) {
     dtype == BFLOAT16 ? rms_norm<Bf16>(a) : rms_norm<float>(a);
 }
@@ -34,6 +41,6 @@ void describe_any(const DescribeArguments& a, Dtype dtype) {
 }  // namespace
 
 extern const Kernels kernels;
-const Kernels kernels = {attend_any, prepare_any, rms_norm_any, silu_mul_any, draw_any, top_any, describe_any, mask};
+const Kernels kernels = {attend_any, prepare_any, pack_linear_any, linear_any, rms_norm_any, silu_mul_any, draw_any, top_any, describe_any, mask};
 
 }  // namespace portico::PORTICO_ISA

@@ -1,4 +1,6 @@
 // The C interface: the kernels of the best instruction set that this machine has, chosen once at load.
+#include <cstring>
+
 #include "arguments.h"
 
 namespace portico {
@@ -15,20 +17,35 @@ namespace {
 struct Choice {
     const char* name;
     const Kernels* kernels;
+    bool runs;
 };
 
-Choice choose() {
+// From the best to the one that runs everywhere.
+const Choice* choices() {
 #if defined(PORTICO_X86)
     __builtin_cpu_init();
     const bool avx512 = __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-                        __builtin_cpu_supports("avx512dq");
-    if (avx512 && __builtin_cpu_supports("avx512bf16")) return {"avx512-bf16", &avx512bf16::kernels};
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return {"avx2", &avx2::kernels};
+                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bf16");
+    const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    static const Choice known[] = {
+        {"avx512-bf16", &avx512bf16::kernels, avx512}, {"avx2", &avx2::kernels, has_avx2},
+#else
+    static const Choice known[] = {
 #endif
-    return {"baseline", &baseline::kernels};
+        {"baseline", &baseline::kernels, true}};
+    return known;
 }
 
-const Choice chosen = choose();
+// The best instruction set, or the one of this name if the machine has it.
+const Choice* choose(const char* name) {
+    for (const Choice* choice = choices();; choice++) {
+        const bool wanted = !name || !std::strcmp(choice->name, name);
+        if (choice->runs && wanted) return choice;
+        if (!std::strcmp(choice->name, "baseline")) return nullptr;
+    }
+}
+
+Choice chosen = *choose(nullptr);
 
 }  // namespace
 }  // namespace portico
@@ -38,11 +55,25 @@ extern "C" {
 
 const char* portico_instruction_set() { return portico::chosen.name; }
 
+// Whether the machine has this instruction set; all calls use it from now on if so.
+int portico_choose(const char* name) {
+    const portico::Choice* found = portico::choose(name);
+    if (found) portico::chosen = *found;
+    return found != nullptr;
+}
+
+
 void portico_attend(const portico::AttendArguments* a, int dtype) {
     portico::chosen.kernels->attend(*a, portico::Dtype(dtype));
 }
 void portico_prepare(const portico::PrepareArguments* a, int dtype) {
     portico::chosen.kernels->prepare(*a, portico::Dtype(dtype));
+}
+void portico_pack_linear(const portico::LinearArguments* a, int dtype) {
+    portico::chosen.kernels->pack_linear(*a, portico::Dtype(dtype));
+}
+void portico_linear(const portico::LinearArguments* a, int dtype) {
+    portico::chosen.kernels->linear(*a, portico::Dtype(dtype));
 }
 void portico_rms_norm(const portico::RmsNormArguments* a, int dtype) {
     portico::chosen.kernels->rms_norm(*a, portico::Dtype(dtype));

@@ -26,19 +26,10 @@ inline float largest_of(const T* x, int count) {
     return result;
 }
 
-// Up to 16 logits; lanes past `count` are -inf.
-template <class T>
-inline Floats padded(const T* x, int count) {
-    if (count >= LANES) return load(x);
-    Floats value = splat(-INFINITY);
-    for (int i = 0; i < count; i++) value[i] = widen(x[i]);
-    return value;
-}
-
 // exp((x - most) * scale) of up to 16 logits; lanes past `count` are 0.
 template <class T>
 inline Floats weights_of(const T* x, int count, float most, float scale) {
-    return exponential((padded(x, count) - most) * scale);
+    return exponential((padded(x, count, -INFINITY) - most) * scale);
 }
 
 template <class T>
@@ -92,7 +83,7 @@ struct Candidates {
         logits.resize(vocab + LANES);
         int count = 0;
         for (int i = 0; i < vocab; i += LANES)
-            count += keep_from(padded(x + i, vocab - i), cut, i, logits.data() + count, ids.data() + count);
+            count += keep_from(padded(x + i, vocab - i, -INFINITY), cut, i, logits.data() + count, ids.data() + count);
         if (cut == -INFINITY) count = std::min(count, vocab);  // not the padding, which is last
         ids.resize(count);
         logits.resize(count);

@@ -71,6 +71,15 @@ inline Floats rounded(Floats value) {
     return (Floats)(__builtin_convertvector(to_bf16(value), Words) << 16);
 }
 
+// Up to 16 values; lanes past `count` are `filler`.
+template <class T>
+inline Floats padded(const T* x, int count, float filler) {
+    if (count >= LANES) return load(x);
+    Floats value = splat(filler);
+    for (int i = 0; i < count; i++) value[i] = widen(x[i]);
+    return value;
+}
+
 inline Floats select(Ints where, Floats yes, Floats no) { return where ? yes : no; }
 
 inline Floats maximum(Floats a, Floats b) { return select(a > b, a, b); }
@@ -134,15 +143,18 @@ struct MulFloat {
     static Floats add(Floats sum, Words a, Words b) { return sum + (Floats)a * (Floats)b; }
 };
 
-#if defined(__AVX512BF16__)
 struct MulBf16 {
     using Element = Bf16;
     static constexpr int DEPTH = 2;
     static Floats add(Floats sum, Words a, Words b) {
+#if defined(__AVX512BF16__)
         return (Floats)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+#else
+        sum += (Floats)(a << 16) * (Floats)(b << 16);
+        return sum + (Floats)(a & 0xffff0000u) * (Floats)(b & 0xffff0000u);
+#endif
     }
 };
-#endif
 
 inline Words splat_word(const void* from) {
     uint32_t word;

@@ -1,0 +1,102 @@
+"""Products with packed weights: against the plain twin, and bit by bit the same in every company."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from portico.kernels.linear import linear_torch
+from portico.kernels.native import INSTRUCTION_SETS, NativeKernels, load_native
+
+DTYPES = [torch.float32, torch.bfloat16]
+ROUNDING = {torch.float32: 2e-6, torch.bfloat16: 4e-3}
+"""Of the result, relative to the largest."""
+
+
+@pytest.fixture(params=INSTRUCTION_SETS)
+def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
+    if load_native(torch.float32, request.param) is None:
+        pytest.skip(f"this machine has no {request.param}, or nothing was built")
+    yield request.param
+    best = next(name for name in INSTRUCTION_SETS if load_native(torch.float32, name) is not None)
+    assert load_native(torch.float32, best) is not None
+
+
+def native(dtype: torch.dtype) -> NativeKernels:
+    kernels = load_native(dtype)
+    assert kernels is not None
+    return kernels
+
+
+def random(*shape: int, dtype: torch.dtype, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("inputs", [1, 2, 3, 16, 33, 250])
+@pytest.mark.parametrize("outputs", [1, 15, 16, 32, 33, 200])
+def test_products(instruction_set: str, dtype: torch.dtype, inputs: int, outputs: int) -> None:
+    weight, bias = random(outputs, inputs, dtype=dtype), random(outputs, dtype=dtype, seed=1)
+    for with_bias in (None, bias):
+        product, plain = native(dtype).linear(weight, with_bias), linear_torch(weight.double(), None)
+        for rows in (0, 1, 2, 5, 11, 12, 13, 24, 25, 37, 70):
+            x = random(rows, inputs, dtype=dtype, seed=rows)
+            exact = plain(x.double()) + (0 if with_bias is None else with_bias.double())
+            got = product(x)
+            assert got.shape == (rows, outputs)
+            assert got.dtype == dtype
+            if rows:
+                assert float((got.double() - exact).abs().max()) <= ROUNDING[dtype] * float(exact.abs().max().clamp(1))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    dtype=st.sampled_from(DTYPES),
+    inputs=st.integers(1, 300),
+    outputs=st.integers(1, 150),
+    rows=st.integers(1, 70),
+    threads=st.integers(1, 3),
+    seed=st.integers(0, 100),
+)
+def test_a_row_has_the_same_bits_in_any_company(
+    dtype: torch.dtype, inputs: int, outputs: int, rows: int, threads: int, seed: int
+) -> None:
+    product = native(dtype).linear(random(outputs, inputs, dtype=dtype, seed=seed), None)
+    x = random(rows, inputs, dtype=dtype, seed=seed + 1)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        together = product(x)
+    finally:
+        torch.set_num_threads(before)
+    for row in {0, rows // 2, rows - 1}:
+        assert torch.equal(product(x[row : row + 1]), together[row : row + 1])
+    half = rows // 2
+    assert torch.equal(torch.cat((product(x[:half]), product(x[half:]))), together)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_many_rows_are_split_among_threads_without_a_trace(dtype: torch.dtype) -> None:
+    product = native(dtype).linear(random(40, 64, dtype=dtype), None)
+    x = random(600, 64, dtype=dtype, seed=1)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(4)
+        together = product(x)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(torch.cat([product(part) for part in x.split(7)]), together)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_rows_may_be_slices_of_wider_ones(dtype: torch.dtype) -> None:
+    product = native(dtype).linear(random(33, 50, dtype=dtype), None)
+    wide = random(9, 80, dtype=dtype, seed=1)
+    assert torch.equal(product(wide[:, 7:57]), product(wide[:, 7:57].contiguous()))
+    across = random(50, 9, dtype=dtype, seed=2).T
+    assert torch.equal(product(across), product(across.contiguous()))
