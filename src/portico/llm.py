@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from portico.build import build_engine
 from portico.config.engine import DtypeName, EngineConfig, LogprobsMode
@@ -68,6 +68,7 @@ class LLM:
         max_num_batched_tokens: int | None = None,
         kv_cache_memory: int | None = None,
         threads: int | None = None,
+        quantization: Literal["none", "int8", "int4"] = "none",
         logprobs_mode: LogprobsMode = "raw_logprobs",
     ) -> None:
         folder = demo_folder() if model == DEMO_NAME else resolve_model(model)
@@ -82,6 +83,7 @@ class LLM:
                 max_num_batched_tokens=max_num_batched_tokens,
                 kv_cache_memory=kv_cache_memory,
                 threads=threads,
+                quantization=quantization,
                 logprobs_mode=logprobs_mode,
             )
         )

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from portico.kernels.linear import linear_torch
+from portico.kernels.linear import Linear, linear_torch
 from portico.kernels.native import INSTRUCTION_SETS, NativeKernels, load_native
+from portico.kernels.quantized import linear_int4_torch, linear_int8_torch, quantize_int4
 
 DTYPES = [torch.float32, torch.bfloat16]
 ROUNDING = {torch.float32: 2e-6, torch.bfloat16: 4e-3}
@@ -100,3 +101,68 @@ def test_rows_may_be_slices_of_wider_ones(dtype: torch.dtype) -> None:
     assert torch.equal(product(wide[:, 7:57]), product(wide[:, 7:57].contiguous()))
     across = random(50, 9, dtype=dtype, seed=2).T
     assert torch.equal(product(across), product(across.contiguous()))
+
+
+FORMATS = ["int8", "int4"]
+
+
+def quantized(dtype: torch.dtype, weight_format: str, weight: Tensor, bias: Tensor | None) -> tuple[Linear, Linear]:
+    """The native layer and its twin."""
+    if weight_format == "int8":
+        return native(dtype).linear_int8(weight, bias), linear_int8_torch(weight, bias)
+    return native(dtype).linear_int4(weight, bias), linear_int4_torch(weight, bias)
+
+
+@pytest.mark.parametrize("weight_format", FORMATS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("inputs", [1, 3, 31, 32, 33, 128, 130, 400])
+@pytest.mark.parametrize("outputs", [1, 16, 33, 100])
+def test_products_with_few_bits(
+    instruction_set: str, weight_format: str, dtype: torch.dtype, inputs: int, outputs: int
+) -> None:
+    weight, bias = random(outputs, inputs, dtype=dtype), random(outputs, dtype=dtype, seed=1)
+    weight[0] = 0
+    for with_bias in (None, bias):
+        product, twin = quantized(dtype, weight_format, weight, with_bias)
+        for rows in (0, 1, 2, 5, 12, 13, 25, 70):
+            x = random(rows, inputs, dtype=dtype, seed=rows)
+            got, plain = product(x), twin(x)
+            assert got.shape == (rows, outputs)
+            if rows:
+                x[0] = 0
+                assert float((product(x)[0] - (0 if with_bias is None else bias)).abs().max()) == 0
+                # Where a value lies halfway between two steps, they may go different ways, which one output shows.
+                off = (got.double() - plain.double()).abs() / plain.double().abs().max().clamp(1)
+                assert float(off.max()) <= 0.05
+                assert float((off > max(2 * ROUNDING[dtype], 1e-5)).double().mean()) <= 0.05
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    weight_format=st.sampled_from(FORMATS),
+    dtype=st.sampled_from(DTYPES),
+    inputs=st.integers(1, 400),
+    outputs=st.integers(1, 100),
+    rows=st.integers(1, 70),
+    seed=st.integers(0, 100),
+)
+def test_a_row_has_the_same_bits_in_any_company_with_few_bits(
+    weight_format: str, dtype: torch.dtype, inputs: int, outputs: int, rows: int, seed: int
+) -> None:
+    product, _ = quantized(dtype, weight_format, random(outputs, inputs, dtype=dtype, seed=seed), None)
+    x = random(rows, inputs, dtype=dtype, seed=seed + 1)
+    together = product(x)
+    for row in {0, rows // 2, rows - 1}:
+        assert torch.equal(product(x[row : row + 1]), together[row : row + 1])
+
+
+def test_four_bits_lose_no_more_than_those_of_llama_cpp() -> None:
+    for power in (1, 3):
+        weight = random(64, 512, dtype=torch.float32) ** power
+        values, scales = quantize_int4(weight)
+        error = (values * scales.unsqueeze(-1)).view_as(weight) - weight
+        grouped = weight.view(64, -1, 32)
+        extreme = grouped.gather(-1, grouped.abs().argmax(dim=-1, keepdim=True))
+        scale = extreme / -8  # Q4_0: the value of the largest magnitude becomes -8
+        theirs = ((grouped / scale + 8.5).floor().clamp(0, 15) - 8) * scale - grouped
+        assert float(error.norm()) < 0.99 * float(theirs.norm())

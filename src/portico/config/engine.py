@@ -34,4 +34,6 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     """auto; torch: only the plain-torch twins of the fast paths; or the name of an instruction set."""
     logprobs_mode: LogprobsMode = "raw_logprobs"
     """What log-probabilities are of: the model's own distribution, or what is drawn from; or logits in their place."""
+    quantization: Literal["none", "int8", "int4"] = "none"
+    """Bits of the weights of all products; the embedding stays as it is, and the head has eight with int4 too."""
     log_level: str = "info"

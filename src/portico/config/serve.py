@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 from portico.config.engine import DtypeName, EngineConfig, LogprobsMode
 from portico.config.option import option, parse_count, parse_port, parse_positive, parse_seconds, parse_size
@@ -38,6 +38,10 @@ class ServeOptions:
         "raw_logprobs", "what 'logprobs' reports: of the model's own distribution (raw), or of the one that is drawn "
         "from (processed: after penalties, temperature and filters); log-probabilities, or logits in their place",
         group=ENGINE, choices=LOGPROBS_MODES,
+    )  # fmt: skip
+    quantization: str = option(
+        "auto", "keep weights in 8 or 4 bits: less memory, faster decoding, slightly different answers; auto is none",
+        group=MODEL, choices=("auto", "none", "int8", "int4"),
     )  # fmt: skip
     served_model_name: tuple[str, ...] = option(
         (), "name under which clients ask for the model; several make aliases (default: MODEL as given)",
@@ -88,5 +92,6 @@ class ServeOptions:
             threads=self.threads,
             kernels=self.kernels,
             logprobs_mode=cast(LogprobsMode, self.logprobs_mode),
+            quantization="none" if self.quantization == "auto" else cast(Literal["int8", "int4"], self.quantization),
             log_level=self.log_level,
         )

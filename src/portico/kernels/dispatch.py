@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from portico.errors import ConfigError
-from portico.kernels import attention, elementwise, linear, prepare, sampling
+from portico.kernels import attention, elementwise, linear, prepare, quantized, sampling
 from portico.kernels.context import Context
+from portico.kernels.linear import Linear
 from portico.kernels.native import INSTRUCTION_SETS, load_native
+
+Quantization = Literal["none", "int8", "int4"]
+"""How weights are kept: in the dtype of the computation, or in eight or four bits with scales."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +26,9 @@ class Kernels:
     name: str
     paged: bool
     """Whether `prepare` and `attend` want a `Paged` context; otherwise a `Gathered` one."""
-    linear: Callable[[Tensor, Tensor | None], linear.Linear]
+    linear: Callable[[Tensor, Tensor | None], Linear]
+    head: Callable[[Tensor, Tensor | None], Linear]
+    """The same for the product that gives the logits, on which four bits would tell most."""
     rms_norm: Callable[[Tensor, Tensor, float], Tensor]
     silu_mul: Callable[[Tensor], Tensor]
     prepare: Callable[[Tensor, Tensor, prepare.HeadNorm | None, tuple[Tensor, Tensor], Context], None]
@@ -32,12 +39,33 @@ class Kernels:
     mask: Callable[[Tensor, Tensor], None]
 
 
-def select_kernels(device: torch.device, dtype: torch.dtype, choice: str = "auto") -> Kernels:
-    """The fastest path for this device and dtype.
+def select_kernels(
+    device: torch.device, dtype: torch.dtype, choice: str = "auto", quantization: Quantization = "none"
+) -> Kernels:
+    """The fastest path for this device and dtype, with weights of so many bits.
 
-    With choice "torch" the plain twins; with one of INSTRUCTION_SETS the native kernels for that, ConfigError if they
-    cannot run here.
+    With choice "torch" the plain twins; with one of INSTRUCTION_SETS the native kernels for that. Raises ConfigError if
+    what is asked for cannot run here.
     """
+    kernels = _unquantized(device, dtype, choice)
+    if quantization == "none":
+        return kernels
+    if choice == "torch":
+        int8, int4 = quantized.linear_int8_torch, quantized.linear_int4_torch
+    else:
+        native = load_native(dtype, choice if choice in INSTRUCTION_SETS else None) if device.type == "cpu" else None
+        if native is None:
+            raise ConfigError(
+                f"quantization is {quantization}, which needs the native kernels: they compute in float32 and bfloat16 "
+                f"on CPUs. Here it would be {dtype} on {device}, or they were not built when Portico was installed."
+            )
+        int8, int4 = native.linear_int8, native.linear_int4
+    return replace(
+        kernels, name=f"{kernels.name}, {quantization}", linear=int8 if quantization == "int8" else int4, head=int8
+    )
+
+
+def _unquantized(device: torch.device, dtype: torch.dtype, choice: str) -> Kernels:
     if choice in INSTRUCTION_SETS:
         native = _native(dtype, choice) if device.type == "cpu" else None
         if native is None:
@@ -56,6 +84,7 @@ def _native(dtype: torch.dtype, instruction_set: str | None = None) -> Kernels |
         name=f"native {native.instruction_set}",
         paged=True,
         linear=native.linear,
+        head=native.linear,
         rms_norm=native.rms_norm,
         silu_mul=native.silu_mul,
         prepare=native.prepare,
@@ -71,6 +100,7 @@ _TORCH = Kernels(
     name="torch",
     paged=False,
     linear=linear.linear_torch,
+    head=linear.linear_torch,
     rms_norm=elementwise.rms_norm,
     silu_mul=elementwise.silu_mul_torch,
     prepare=prepare.PrepareTorch(prepare.rotate_torch),
@@ -90,5 +120,5 @@ _CPU = replace(
 )
 """What is faster on CPUs than the twins, of torch alone."""
 
-_CPU_BF16 = replace(_CPU, name="torch-cpu, onednn-bf16", linear=linear.linear_onednn)
+_CPU_BF16 = replace(_CPU, name="torch-cpu, onednn-bf16", linear=linear.linear_onednn, head=linear.linear_onednn)
 """The same for bfloat16 where oneDNN multiplies it natively."""

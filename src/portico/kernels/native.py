@@ -90,15 +90,32 @@ class NativeKernels:
 
     def linear(self, weight: Tensor, bias: Tensor | None) -> Linear:
         """As `linear_torch`, over a packed copy of the weight; no row's result depends on the other rows."""
-        outputs, inputs = weight.shape
-        depth = 4 // weight.element_size()
-        packed = torch.empty(-(-outputs // _PANEL) * _PANEL * -(-inputs // depth) * depth, dtype=weight.dtype)
-        weight = weight.contiguous()
-        arguments = _Linear(weight=weight.data_ptr(), packed=packed.data_ptr(), inputs=inputs, outputs=outputs)
-        self.library.portico_pack_linear(byref(arguments), self.dtype)
-        return partial(self._linear, packed, bias, outputs)
+        words = -(-weight.shape[1] * weight.element_size() // 4)
+        return self._packed(weight, bias, 0, _PANEL * words * 4)
 
-    def _linear(self, packed: Tensor, bias: Tensor | None, outputs: int, x: Tensor) -> Tensor:
+    def linear_int8(self, weight: Tensor, bias: Tensor | None) -> Linear:
+        """As `quantized.linear_int8_torch`, in the same way."""
+        return self._packed(weight, bias, 1, -(-weight.shape[1] // 128) * _PANEL * (128 + 4))
+
+    def linear_int4(self, weight: Tensor, bias: Tensor | None) -> Linear:
+        """As `quantized.linear_int4_torch`, in the same way."""
+        return self._packed(weight, bias, 2, -(-weight.shape[1] // 32) * _PANEL * (16 + 2))
+
+    def _packed(self, weight: Tensor, bias: Tensor | None, weight_format: int, panel_bytes: int) -> Linear:
+        outputs, inputs = weight.shape
+        packed = torch.empty(-(-outputs // _PANEL) * panel_bytes, dtype=torch.uint8)
+        weight = weight.contiguous()
+        arguments = _Linear(
+            weight=weight.data_ptr(),
+            packed=packed.data_ptr(),
+            inputs=inputs,
+            outputs=outputs,
+            format=weight_format,
+        )
+        self.library.portico_pack_linear(byref(arguments), self.dtype)
+        return partial(self._linear, packed, bias, outputs, weight_format)
+
+    def _linear(self, packed: Tensor, bias: Tensor | None, outputs: int, weight_format: int, x: Tensor) -> Tensor:
         if x.stride(1) != 1:
             x = x.contiguous()
         out = x.new_empty(len(x), outputs)
@@ -112,6 +129,7 @@ class NativeKernels:
             outputs,
             x.stride(0),
             torch.get_num_threads(),
+            weight_format,
         )
         self.library.portico_linear(byref(arguments), self.dtype)
         return out
@@ -234,7 +252,7 @@ _Prepare = _layout(
 _Linear = _layout(
     "LinearArguments",
     weight=c_void_p, packed=c_void_p, x=c_void_p, bias=c_void_p, out=c_void_p,
-    rows=c_int64, inputs=c_int64, outputs=c_int64, x_stride=c_int64, threads=c_int,
+    rows=c_int64, inputs=c_int64, outputs=c_int64, x_stride=c_int64, threads=c_int, format=c_int,
 )  # fmt: skip
 _RmsNorm = _layout(
     "RmsNormArguments", x=c_void_p, weight=c_void_p, out=c_void_p, rows=c_int64, width=c_int, eps=c_float

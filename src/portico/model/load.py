@@ -60,9 +60,9 @@ class _Loader:
         c = self.config
         embedding = self.tensor(f"{self.prefix}embed_tokens.weight", c.vocab_size, c.hidden_size)
         if c.tie_word_embeddings:
-            head = self.kernels.linear(embedding, None)
+            head = self.kernels.head(embedding, None)
         else:
-            head = self.linear(["lm_head"], [c.vocab_size], c.hidden_size, bias=False)
+            head = self.kernels.head(self.tensor("lm_head.weight", c.vocab_size, c.hidden_size), None)
         return Decoder(
             config=c,
             embedding=embedding,

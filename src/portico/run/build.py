@@ -40,7 +40,7 @@ def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
     threads = config.threads or usable_cores()
     set_threads(threads)
     keep_freed_memory()
-    kernels = select_kernels(device, dtype, config.kernels)
+    kernels = select_kernels(device, dtype, config.kernels, config.quantization)
     max_model_len = wanted_model_len(config, model)
     with torch.inference_mode():
         decoder = load_decoder(

@@ -56,6 +56,7 @@ struct LinearArguments {
     void* out;                 // [rows, outputs]
     int64_t rows, inputs, outputs, x_stride;
     int threads;
+    int format;                // a WeightFormat
 };
 
 // The token at a place of the distribution softmax(logits * scale) of each row, cut to its likeliest tokens.
@@ -100,6 +101,7 @@ struct TopArguments {
 };
 
 enum Dtype : int { FLOAT32 = 0, BFLOAT16 = 1 };
+enum WeightFormat : int { AS_IS = 0, INT8 = 1, INT4 = 2 };
 
 // The kernels of one instruction set.
 struct Kernels {

@@ -2,6 +2,7 @@
 #include "attention.h"
 #include "elementwise.h"
 #include "linear.h"
+#include "quantized.h"
 #include "sampling.h"
 
 namespace portico::PORTICO_ISA {
@@ -19,11 +20,29 @@ void attend_any(const AttendArguments& a, Dtype dtype) {
 void prepare_any(const PrepareArguments& a, Dtype dtype) {
     dtype == BFLOAT16 ? prepare<Bf16>(a) : prepare<float>(a);
 }
+template <class T, class Product>
+void pack_linear_as(const LinearArguments& a) {
+    switch (a.format) {
+        case INT8: return pack_quantized<T, Eight>(a);
+        case INT4: return pack_quantized<T, Four>(a);
+        default: return pack_linear<Product>(a);
+    }
+}
+
+template <class T, class Product>
+void linear_as(const LinearArguments& a) {
+    switch (a.format) {
+        case INT8: return linear_quantized<T, Eight>(a);
+        case INT4: return linear_quantized<T, Four>(a);
+        default: return linear<Product>(a);
+    }
+}
+
 void pack_linear_any(const LinearArguments& a, Dtype dtype) {
-    dtype == BFLOAT16 ? pack_linear<MulBf16>(a) : pack_linear<MulFloat>(a);
+    dtype == BFLOAT16 ? pack_linear_as<Bf16, MulBf16>(a) : pack_linear_as<float, MulFloat>(a);
 }
 void linear_any(const LinearArguments& a, Dtype dtype) {
-    dtype == BFLOAT16 ? linear<MulBf16>(a) : linear<MulFloat>(a);
+    dtype == BFLOAT16 ? linear_as<Bf16, MulBf16>(a) : linear_as<float, MulFloat>(a);
 }
 void rms_norm_any(const RmsNormArguments& a, Dtype dtype) {
     dtype == BFLOAT16 ? rms_norm<Bf16>(a) : rms_norm<float>(a);

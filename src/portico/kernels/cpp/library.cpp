@@ -25,7 +25,8 @@ const Choice* choices() {
 #if defined(PORTICO_X86)
     __builtin_cpu_init();
     const bool avx512 = __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bf16");
+                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bf16") &&
+                        __builtin_cpu_supports("avx512vnni");
     const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     static const Choice known[] = {
         {"avx512-bf16", &avx512bf16::kernels, avx512}, {"avx2", &avx2::kernels, has_avx2},

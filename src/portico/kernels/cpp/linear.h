@@ -8,13 +8,9 @@
 
 #include <algorithm>
 
-#include "arguments.h"
-#include "simd.h"
+#include "panels.h"
 
 namespace portico::PORTICO_ISA {
-
-constexpr int PANEL = 2 * LANES;  // output channels
-constexpr int BLOCK_ROWS = 12;    // rows computed together: 24 accumulators, and what is left of 32 registers
 
 template <class Product>
 struct Shape {
@@ -22,7 +18,7 @@ struct Shape {
     int64_t steps;  // words along the inputs
     int64_t panels;
 
-    explicit Shape(const LinearArguments& a) : steps((a.inputs + DEPTH - 1) / DEPTH), panels((a.outputs + PANEL - 1) / PANEL) {}
+    explicit Shape(const LinearArguments& a) : steps((a.inputs + DEPTH - 1) / DEPTH), panels(panels_of(a)) {}
     int64_t panel_elements() const { return steps * PANEL * DEPTH; }
 };
 
@@ -53,20 +49,6 @@ inline Words input_word(const typename Product::Element* x, int64_t step, int64_
     return splat_word(padded);
 }
 
-template <class T>
-inline void store_outputs(T* to, Floats value, int count) {
-    if (count >= LANES) return store(to, value);
-    T whole[LANES];
-    store(whole, value);
-    std::copy_n(whole, std::max(count, 0), to);
-}
-
-// What to fetch into the second-level cache while something else is computed.
-struct Ahead {
-    const char* from = nullptr;
-    int64_t lines_per_step = 0;
-};
-
 // ROWS rows of x times one panel.
 template <class Product, int ROWS>
 void multiply(const LinearArguments& a, const Shape<Product>& shape, int64_t panel, int64_t row, Ahead ahead) {
@@ -94,61 +76,25 @@ void multiply(const LinearArguments& a, const Shape<Product>& shape, int64_t pan
         }
     }
     for (int r = 0; r < ROWS; r++)
-        for (int half = 0; half < 2; half++) {
-            const int64_t channel = panel * PANEL + half * LANES;
-            const int count = (int)std::min<int64_t>(LANES, a.outputs - channel);
-            if (count <= 0) continue;
-            Floats sum = sums[r][half];
-            if (a.bias) sum += padded((const T*)a.bias + channel, count, 0.0f);
-            store_outputs((T*)a.out + (row + r) * a.outputs + channel, sum, count);
-        }
+        for (int half = 0; half < 2; half++) store_panel_half<T>(a, panel * PANEL + half * LANES, row + r, sums[r][half]);
 }
 
-template <class Product, int ROWS = BLOCK_ROWS>
-inline void multiply_block(
-    const LinearArguments& a, const Shape<Product>& shape, int64_t panel, int64_t row, int64_t rows, Ahead ahead
-) {
-    if (rows == ROWS) return multiply<Product, ROWS>(a, shape, panel, row, ahead);
-    if constexpr (ROWS > 1) multiply_block<Product, ROWS - 1>(a, shape, panel, row, rows, ahead);
-}
-
-// Rows `row` to `end` times one panel, in blocks of nearly the same size; `more`: the next panel is next.
 template <class Product>
-inline void multiply_panel(
-    const LinearArguments& a, const Shape<Product>& shape, int64_t panel, int64_t row, int64_t end, bool more
-) {
-    const int64_t blocks = (end - row + BLOCK_ROWS - 1) / BLOCK_ROWS;
-    const int64_t panel_bytes = shape.panel_elements() * sizeof(typename Product::Element);
-    // With two blocks or more there is time to fetch the next panel, a line a step: half of it in each of the first two.
-    Ahead ahead = {(const char*)a.packed + (panel + 1) * panel_bytes, more && blocks > 1};
-    for (int64_t block = 0; block < blocks; block++) {
-        const int64_t rows = (end - row + blocks - block - 1) / (blocks - block);
-        if (block == 2) ahead.lines_per_step = 0;
-        multiply_block<Product>(a, shape, panel, row, rows, ahead);
-        ahead.from += panel_bytes / 2;
-        row += rows;
+struct Multiply {
+    const LinearArguments& a;
+    const Shape<Product> shape;
+
+    explicit Multiply(const LinearArguments& arguments) : a(arguments), shape(arguments) {}
+    int64_t panel_bytes() const { return shape.panel_elements() * sizeof(typename Product::Element); }
+    template <int ROWS>
+    void block(int64_t panel, int64_t row, Ahead ahead) const {
+        multiply<Product, ROWS>(a, shape, panel, row, ahead);
     }
-}
+};
 
 template <class Product>
 void linear(const LinearArguments& a) {
-    if (a.rows == 0) return;
-    const Shape<Product> shape(a);
-    // Rows are split too where the panels alone would not keep every thread busy.
-    const int64_t most_parts = (a.rows + 4 * BLOCK_ROWS - 1) / (4 * BLOCK_ROWS);
-    const int64_t parts = std::clamp<int64_t>(4 * a.threads / shape.panels, 1, most_parts);
-    const int64_t part_rows = (a.rows + parts - 1) / parts;
-    const int64_t together = std::clamp<int64_t>(shape.panels / (8 * a.threads), 1, 8);
-    const int64_t groups = (shape.panels + together - 1) / together;
-#pragma omp parallel for schedule(dynamic, 1) collapse(2) if (a.threads > 1)
-    for (int64_t part = 0; part < parts; part++)
-        for (int64_t group = 0; group < groups; group++) {
-            const int64_t end = std::min(shape.panels, (group + 1) * together);
-            for (int64_t panel = group * together; panel < end; panel++)
-                multiply_panel<Product>(
-                    a, shape, panel, part * part_rows, std::min(a.rows, (part + 1) * part_rows), panel + 1 < end
-                );
-        }
+    over_panels(a, Multiply<Product>(a));
 }
 
 }  // namespace portico::PORTICO_ISA

@@ -17,6 +17,7 @@ typedef float Floats __attribute__((vector_size(64)));
 typedef int32_t Ints __attribute__((vector_size(64)));
 typedef uint32_t Words __attribute__((vector_size(64)));
 typedef uint16_t Halves __attribute__((vector_size(32)));
+typedef int8_t Bytes __attribute__((vector_size(16)));
 
 struct Bf16 {
     uint16_t bits;
@@ -155,6 +156,16 @@ struct MulBf16 {
 #endif
     }
 };
+
+// For each 32-bit lane: sum + the products of its four bytes, those of a unsigned, those of b signed.
+inline Ints add_bytes(Ints sum, Words a, Words b) {
+#if defined(__AVX512VNNI__)
+    return (Ints)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);
+#else
+    for (int shift = 0; shift < 32; shift += 8) sum += (Ints)((a >> shift) & 255u) * ((Ints)(b << (24 - shift)) >> 24);
+    return sum;
+#endif
+}
 
 inline Words splat_word(const void* from) {
     uint32_t word;

@@ -1,0 +1,79 @@
+// How products with packed weights are divided: over threads by panels of output channels, within a panel by blocks of rows.
+#pragma once
+
+#include <algorithm>
+
+#include "arguments.h"
+#include "simd.h"
+
+namespace portico::PORTICO_ISA {
+
+constexpr int PANEL = 2 * LANES;  // output channels
+constexpr int BLOCK_ROWS = 12;    // rows computed together: 24 accumulators, and what is left of 32 registers
+
+inline int64_t panels_of(const LinearArguments& a) { return (a.outputs + PANEL - 1) / PANEL; }
+
+// What to fetch into the second-level cache while something else is computed.
+struct Ahead {
+    const char* from = nullptr;
+    int64_t lines_per_step = 0;
+};
+
+template <class T>
+inline void store_outputs(T* to, Floats value, int count) {
+    if (count >= LANES) return store(to, value);
+    T whole[LANES];
+    store(whole, value);
+    std::copy_n(whole, std::max(count, 0), to);
+}
+
+// Sixteen outputs of a row, with their bias, from `channel` on; those past the last are left out.
+template <class T>
+inline void store_panel_half(const LinearArguments& a, int64_t channel, int64_t row, Floats sum) {
+    const int count = (int)std::min<int64_t>(LANES, a.outputs - channel);
+    if (count <= 0) return;
+    if (a.bias) sum += padded((const T*)a.bias + channel, count, 0.0f);
+    store_outputs((T*)a.out + row * a.outputs + channel, sum, count);
+}
+
+template <class Kernel, int ROWS = BLOCK_ROWS>
+inline void multiply_block(const Kernel& kernel, int64_t panel, int64_t row, int64_t rows, Ahead ahead) {
+    if (rows == ROWS) return kernel.template block<ROWS>(panel, row, ahead);
+    if constexpr (ROWS > 1) multiply_block<Kernel, ROWS - 1>(kernel, panel, row, rows, ahead);
+}
+
+// Rows `row` to `end` times one panel, in blocks of nearly the same size; `more`: the next panel is next.
+template <class Kernel>
+inline void multiply_panel(const LinearArguments& a, const Kernel& kernel, int64_t panel, int64_t row, int64_t end, bool more) {
+    const int64_t blocks = (end - row + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    // With two blocks or more there is time to fetch the next panel: half of it in each of the first two.
+    Ahead ahead = {(const char*)a.packed + (panel + 1) * kernel.panel_bytes(), more && blocks > 1};
+    for (int64_t block = 0; block < blocks; block++) {
+        const int64_t rows = (end - row + blocks - block - 1) / (blocks - block);
+        if (block == 2) ahead.lines_per_step = 0;
+        multiply_block(kernel, panel, row, rows, ahead);
+        ahead.from += kernel.panel_bytes() / 2;
+        row += rows;
+    }
+}
+
+template <class Kernel>
+void over_panels(const LinearArguments& a, const Kernel& kernel) {
+    if (a.rows == 0) return;
+    // Rows are split too where the panels alone would not keep every thread busy.
+    const int64_t panels = panels_of(a), most_parts = (a.rows + 4 * BLOCK_ROWS - 1) / (4 * BLOCK_ROWS);
+    const int64_t parts = std::clamp<int64_t>(4 * a.threads / panels, 1, most_parts);
+    const int64_t part_rows = (a.rows + parts - 1) / parts;
+    const int64_t together = std::clamp<int64_t>(panels / (8 * a.threads), 1, 8);
+    const int64_t groups = (panels + together - 1) / together;
+#pragma omp parallel for schedule(dynamic, 1) collapse(2) if (a.threads > 1)
+    for (int64_t part = 0; part < parts; part++)
+        for (int64_t group = 0; group < groups; group++) {
+            const int64_t begin = part * part_rows, end = std::min(a.rows, begin + part_rows);
+            const int64_t last = std::min(panels, (group + 1) * together) - 1;
+            for (int64_t panel = group * together; panel <= last; panel++)
+                multiply_panel(a, kernel, panel, begin, end, panel < last);
+        }
+}
+
+}  // namespace portico::PORTICO_ISA
