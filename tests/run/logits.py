@@ -16,8 +16,8 @@ from portico.engine.plan import Row
 from portico.run.build import build_runner
 from portico.run.runner import TorchRunner
 
-BLOCK = 4
-TABLE = 32
+BLOCK = 16
+TABLE = 8
 BLOCKS = 10 * TABLE
 
 

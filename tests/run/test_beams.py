@@ -14,7 +14,7 @@ from portico.engine.engine import Engine
 from portico.engine.scheduler import Limits
 from portico.protocol.messages import Add, TokenEvent
 from portico.protocol.sampling import Beams, TokenParams
-from tests.run.logits import load
+from tests.run.logits import BLOCK, load
 from tests.run.test_exactness import prompt
 from tests.tiny_models import make_tiny_model
 
@@ -54,7 +54,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def engine(folder: Path) -> Engine:
-    return Engine(load(folder), Limits(128, 64, 64, 16), num_blocks=BLOCKS, block_size=4)
+    return Engine(load(folder), Limits(128, 64, 64, 16), num_blocks=BLOCKS, block_size=BLOCK)
 
 
 def search(case: Case, name: str, prompt_ids: list[int]) -> Add:

@@ -14,7 +14,7 @@ from portico.engine.engine import Engine
 from portico.engine.scheduler import Limits
 from portico.protocol.messages import Add
 from portico.protocol.sampling import Pooling, TokenParams
-from tests.run.logits import load
+from tests.run.logits import BLOCK, load
 from tests.run.test_exactness import prompt
 from tests.tiny_models import make_tiny_model
 
@@ -28,7 +28,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def engine(folder: Path, *, chunk: int = 64) -> Engine:
-    return Engine(load(folder), Limits(128, 16, chunk, chunk), num_blocks=320, block_size=4)
+    return Engine(load(folder), Limits(128, 16, chunk, chunk), num_blocks=320, block_size=BLOCK)
 
 
 def vectors(engine: Engine, prompts: list[list[int]], pooling: Pooling) -> list[list[float]]:

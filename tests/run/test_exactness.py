@@ -20,7 +20,7 @@ from portico.protocol.messages import Add
 from portico.protocol.sampling import TokenParams
 from portico.run.build import build_runner
 from portico.run.runner import TorchRunner
-from tests.run.logits import blocks_for, forward, load, prefill
+from tests.run.logits import BLOCK, blocks_for, forward, load, prefill
 from tests.tiny_models import TINY_MODELS, VOCAB, make_tiny_model
 
 Loaded = tuple[Path, PreTrainedModel, TorchRunner]
@@ -97,10 +97,15 @@ class Served:
 
     def __init__(self, folder: Path, *, num_blocks: int = 1200) -> None:
         config = EngineConfig(
-            model_path=str(folder), dtype="float32", max_model_len=128, block_size=4, kv_cache_memory=2**26, threads=1
+            model_path=str(folder),
+            dtype="float32",
+            max_model_len=128,
+            block_size=BLOCK,
+            kv_cache_memory=2**26,
+            threads=1,
         )
         runner, loaded = build_runner(config)
-        self.engine = Engine(runner, Limits(loaded.max_model_len, 40, 64, 24), num_blocks=num_blocks, block_size=4)
+        self.engine = Engine(runner, Limits(loaded.max_model_len, 40, 64, 24), num_blocks=num_blocks, block_size=BLOCK)
 
     def __call__(self, *adds: Add) -> dict[tuple[str, int], list[int]]:
         tokens: dict[tuple[str, int], list[int]] = {}
@@ -128,21 +133,23 @@ def greedy(name: str, ids: list[int], new: int = 16) -> Add:
 
 
 def test_greedy_tokens_are_the_same_in_every_company(model: Loaded) -> None:
-    folder, oracle, _ = model
+    folder, oracle, runner = model
     ids = prompt(21, seed=5)
     mine = greedy("me", ids)
     strangers = [greedy(f"s{n}", prompt(3 + 2 * n, seed=n), 12) for n in range(32)]
     served = Served(folder)
     alone = served(mine)["me", 0]
     cached = served(mine)["me", 0]
-    assert served.engine.stats().cached_tokens == 20
+    assert served.engine.stats().cached_tokens == 16
     crowd = Served(folder)(*strangers[:16], mine, *strangers[16:])["me", 0]
-    tight = Served(folder, num_blocks=32)
+    tight = Served(folder, num_blocks=8)
     squeezed = tight(*(greedy(f"s{n}", prompt(7, seed=n), 60) for n in range(3)), mine)["me", 0]
     assert tight.engine.stats().preemptions > 0
     best = oracle.generate(torch.tensor([ids]), max_new_tokens=16, do_sample=False, eos_token_id=None)[0, len(ids) :]
     for other in (best.tolist(), cached, crowd, squeezed):
         assert_same_or_tie(oracle, ids, alone, other)
+    if runner.decoder.kernels.paged:  # the native kernels know no ties: their bits are the same in every company
+        assert alone == cached == crowd == squeezed
 
 
 def test_a_seed_says_the_same_in_every_company(model: Loaded) -> None:
@@ -202,7 +209,7 @@ def test_prompt_logprobs_are_the_oracles_in_any_chunking_and_company(model: Load
     served(greedy("warm", ids))
     for fields in ({"max_tokens": 0}, {"max_tokens": 3}):
         assert scores(served, "alone", ids, **fields) == pytest.approx(exact, abs=2e-3)
-    tight = Served(folder, num_blocks=40)
+    tight = Served(folder, num_blocks=10)
     for n in range(3):
         tight.engine.add(greedy(f"s{n}", prompt(20, seed=n), 60))
     assert scores(tight, "among", ids, max_tokens=30) == pytest.approx(exact, abs=2e-3)

@@ -1,7 +1,8 @@
 """What the attention of one step needs to know besides its queries: where each token's context lies in the pool.
 
 A pool holds one layer's keys and values, [blocks, 2, kv_heads, block_size, head_dim]: those of a block side by side.
-The heads stand outside the tokens, so that for every head a block is one contiguous matrix.
+The heads stand outside the tokens, so that for every head a block is one contiguous matrix. The native kernels lay that
+matrix out in their own way (`cpp/arguments.h`); so a pool belongs to the kernels that first write to it.
 """
 
 from __future__ import annotations

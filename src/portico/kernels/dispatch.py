@@ -26,6 +26,8 @@ class Kernels:
     name: str
     paged: bool
     """Whether `prepare` and `attend` want a `Paged` context; otherwise a `Gathered` one."""
+    block_multiple: int
+    """What the tokens in a block must be a multiple of."""
     linear: Callable[[Tensor, Tensor | None], Linear]
     head: Callable[[Tensor, Tensor | None], Linear]
     """The same for the product that gives the logits, on which four bits would tell most."""
@@ -83,6 +85,7 @@ def _native(dtype: torch.dtype, instruction_set: str | None = None) -> Kernels |
     return Kernels(
         name=f"native {native.instruction_set}",
         paged=True,
+        block_multiple=16,
         linear=native.linear,
         head=native.linear,
         rms_norm=native.rms_norm,
@@ -99,6 +102,7 @@ def _native(dtype: torch.dtype, instruction_set: str | None = None) -> Kernels |
 _TORCH = Kernels(
     name="torch",
     paged=False,
+    block_multiple=1,
     linear=linear.linear_torch,
     head=linear.linear_torch,
     rms_norm=elementwise.rms_norm,

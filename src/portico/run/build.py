@@ -11,6 +11,7 @@ import torch
 from portico.config.engine import EngineConfig
 from portico.decode.grammar import Grammars
 from portico.engine.plan import Draw, Row, StepPlan
+from portico.errors import ConfigError
 from portico.kernels.dispatch import select_kernels
 from portico.model.cache import make_cache
 from portico.model.config import read_config
@@ -41,6 +42,11 @@ def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
     set_threads(threads)
     keep_freed_memory()
     kernels = select_kernels(device, dtype, config.kernels, config.quantization)
+    if config.block_size % kernels.block_multiple:
+        raise ConfigError(
+            f"block_size is {config.block_size}; with this machine's kernels ({kernels.name}) it must be a multiple "
+            f"of {kernels.block_multiple}. Or choose kernels torch."
+        )
     max_model_len = wanted_model_len(config, model)
     with torch.inference_mode():
         decoder = load_decoder(

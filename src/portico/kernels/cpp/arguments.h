@@ -9,7 +9,8 @@ namespace portico {
 struct AttendArguments {
     const void* query;         // [tokens, heads, head_dim], tokens `query_stride` elements apart
     void* out;                 // [tokens, heads, head_dim], contiguous
-    const void* pool;          // [blocks, 2, kv_heads, block_size, head_dim]
+    const void* pool;          // [blocks, 2, kv_heads, block_size * head_dim]; within, words of two bfloat16 or a float:
+                               // keys [head_dim in words][block_size], values [block_size in words][head_dim]
     const int32_t* tables;     // [sequences, table_width]: the blocks of each sequence
     const int32_t* starts;     // [sequences]: position of the first query of each
     const int32_t* tokens;     // [sequences + 1]: its first query among the tokens

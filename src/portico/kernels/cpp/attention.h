@@ -19,7 +19,7 @@ constexpr int ROWS = 6, WIDE = 4;    // the register tile: 24 of 32 registers ar
 #else
 constexpr int ROWS = 2, WIDE = 2;    // of 64-byte values, each two registers or four
 #endif
-constexpr int QUERY_ROWS = 192;      // rows (queries times heads of one key head) that share a packed tile of keys
+constexpr int QUERY_ROWS = 192;      // rows (queries times heads of one key head) that share a tile of keys
 
 // An aligned buffer of a thread, grown and never shrunk.
 class Scratch {
@@ -41,88 +41,12 @@ private:
     size_t used_ = 0;
 };
 
-// Columns to rows of 16 x 16 words, by exchanging off-diagonal blocks of 8, 4, 2 and 1.
-template <int STEP, int... J>
-inline void exchange(Words (&m)[LANES], std::integer_sequence<int, J...>) {
-    for (int i = 0; i < LANES; i++) {
-        if (i & STEP) continue;
-        Words a = m[i], b = m[i + STEP];
-        m[i] = __builtin_shuffle(a, b, Words{((J & STEP) ? (J ^ STEP) + LANES : J)...});
-        m[i + STEP] = __builtin_shuffle(a, b, Words{((J & STEP) ? J + LANES : (J ^ STEP))...});
-    }
-}
-
-inline void transpose(Words (&m)[LANES]) {
-    constexpr auto lanes = std::make_integer_sequence<int, LANES>();
-    exchange<8>(m, lanes);
-    exchange<4>(m, lanes);
-    exchange<2>(m, lanes);
-    exchange<1>(m, lanes);
-}
-
-// How a tile of keys and values is laid out for the dot products of `Mul`.
-template <class T, class Mul>
-struct Packed {
-    static constexpr int DEPTH = Mul::DEPTH;
-    Words* keys;    // [head_dim / DEPTH][TILE], the depth of a dot product in each word
-    Words* values;  // [TILE / DEPTH][head_dim], padded to whole vectors
-
-    // Words of one key's vector, DEPTH elements in each; elements past head_dim are zero.
-    static Words key_words(const T* from, int left) {
-        if constexpr (DEPTH == 2) {
-            if (left >= 2 * LANES) return load_raw<Words>(from);
-            Words words{};
-            std::memcpy(&words, from, left * sizeof(T));
-            return words;
-        } else {
-            if (left >= LANES) return (Words)load(from);
-            Floats words{};
-            for (int i = 0; i < left; i++) words[i] = widen(from[i]);
-            return (Words)words;
-        }
-    }
-
-    // `next`: the rows of the tile after this one, fetched meanwhile: blocks lie anywhere, so that no hardware
-    // prefetcher follows.
-    void pack_keys(const T* const* rows, const T* const* next, int count, int head_dim) const {
-        for (int group = 0; group < TILE; group += LANES) {
-            if (group >= count) break;  // what is not there is masked
-            for (int d = 0; d < head_dim; d += LANES * DEPTH) {
-                Words m[LANES];
-                for (int i = 0; i < LANES; i++) {
-                    __builtin_prefetch(next[group + i] + d);
-                    m[i] = group + i < count ? key_words(rows[group + i] + d, head_dim - d) : Words{};
-                }
-                transpose(m);
-                for (int i = 0; i < LANES && d + i * DEPTH < head_dim; i++)
-                    store_raw(reinterpret_cast<uint32_t*>(keys) + (d / DEPTH + i) * TILE + group, m[i]);
-            }
-        }
-    }
-
-    void pack_values(const T* const* rows, const T* const* next, int count, int head_dim, int padded) const {
-        for (int key = 0; key < TILE; key += DEPTH) {
-            uint32_t* to = reinterpret_cast<uint32_t*>(values) + key / DEPTH * padded;
-            for (int d = 0; d < padded; d += LANES) {
-                if constexpr (DEPTH == 2) {
-                    __builtin_prefetch((d & LANES ? next[key + 1] - LANES : next[key]) + d);
-                    Words first = key < count ? halves(rows[key] + d, head_dim - d) : Words{};
-                    Words second = key + 1 < count ? halves(rows[key + 1] + d, head_dim - d) : Words{};
-                    store_raw(to + d, first | (second << 16));
-                } else {
-                    __builtin_prefetch(next[key] + d);
-                    store_raw(to + d, key < count ? key_words(rows[key] + d, head_dim - d) : Words{});
-                }
-            }
-        }
-    }
-
-    static Words halves(const T* from, int left) {
-        Halves half{};
-        if (left >= LANES) half = load_raw<Halves>(from);
-        else if (left > 0) std::memcpy(&half, from, left * sizeof(T));
-        return __builtin_convertvector(half, Words);
-    }
+// A tile of keys and values where they lie in the cache: for each 16 keys the words of one dimension (or two) side by
+// side, and the values of one key (or two) side by side, as many as a dot product takes in one word.
+struct Tile {
+    const uint32_t* keys[COLUMNS];    // [head_dim / DEPTH][16], rows `key_stride` words apart
+    const uint32_t* values[COLUMNS];  // [16 / DEPTH][head_dim]
+    int count;                        // keys; what the others hold must not matter
 };
 
 // The running softmax of QUERY_ROWS rows.
@@ -135,22 +59,32 @@ struct Running {
 // What a block of rows needs to know of the tile of keys.
 struct TileView {
     int first, head_dim, padded, window;
+    int key_stride;
     float scale;
     bool masked;     // some query of the item does not see some key of the tile
 };
 
+// The words of up to 16 dimensions; what lies past `left` of them is not read.
+inline Words words_of(const uint32_t* from, int left) {
+    if (left >= LANES) return load_raw<Words>(from);
+    Words words{};
+    std::memcpy(&words, from, left * sizeof(uint32_t));
+    return words;
+}
+
 // scores[r][c] of N rows against all keys of the tile.
-template <int N, class T, class Mul>
-inline void scores_of(const typename Mul::Element* query, const Packed<T, Mul>& tile, int head_dim,
+template <int N, bool FETCH, class Mul>
+inline void scores_of(const typename Mul::Element* query, const Tile& tile, const Tile& next, const TileView& view,
                       Floats (&scores)[N][COLUMNS]) {
-    const uint32_t* keys = reinterpret_cast<const uint32_t*>(tile.keys);
     for (int part = 0; part < COLUMNS; part += WIDE) {
         Floats sums[N][WIDE] = {};
-        for (int d = 0; d < head_dim / Mul::DEPTH; d++) {
+        for (int d = 0; d < view.head_dim / Mul::DEPTH; d++) {
             Words key[WIDE];
-            for (int c = 0; c < WIDE; c++) key[c] = load_raw<Words>(keys + d * TILE + (part + c) * LANES);
+            for (int c = 0; c < WIDE; c++) key[c] = load_raw<Words>(tile.keys[part + c] + (int64_t)d * view.key_stride);
+            if constexpr (FETCH)
+                for (int c = 0; c < WIDE; c++) __builtin_prefetch(next.keys[part + c] + (int64_t)d * view.key_stride);
             for (int r = 0; r < N; r++) {
-                Words q = splat_word(query + (size_t)r * head_dim + d * Mul::DEPTH);
+                Words q = splat_word(query + (size_t)r * view.head_dim + d * Mul::DEPTH);
                 for (int c = 0; c < WIDE; c++) sums[r][c] = Mul::add(sums[r][c], q, key[c]);
             }
         }
@@ -159,13 +93,49 @@ inline void scores_of(const typename Mul::Element* query, const Packed<T, Mul>& 
     }
 }
 
+// Add the weighted values of the tile to W vectors of N rows, from dimension d on; with TAIL the last vector is not whole.
+template <int N, int W, bool FETCH, bool TAIL, class Mul>
+inline void accumulate(const typename Mul::Element* weights, const Tile& tile, const Tile& next, const TileView& view,
+                       const Running& running, int row, const float (&factor)[N], int d) {
+    constexpr int STEP = LANES / Mul::DEPTH;
+    Floats sums[N][W];
+    for (int r = 0; r < N; r++)
+        for (int c = 0; c < W; c++)
+            sums[r][c] = load(running.out + (size_t)(row + r) * view.padded + d + c * LANES) * factor[r];
+    auto add = [&](const uint32_t* from, int key, uint32_t kept) __attribute__((always_inline)) {
+        Words value[W];
+        for (int c = 0; c < W; c++) {
+            value[c] = TAIL ? words_of(from + c * LANES, view.head_dim - d - c * LANES) : load_raw<Words>(from + c * LANES);
+            if (kept != ~0u) value[c] &= kept;
+        }
+        for (int r = 0; r < N; r++) {
+            Words p = splat_word(weights + (size_t)r * TILE + key);
+            for (int c = 0; c < W; c++) sums[r][c] = Mul::add(sums[r][c], p, value[c]);
+        }
+    };
+    for (int group = 0; group * LANES < tile.count; group++) {
+        const uint32_t* from = tile.values[group] + d;
+        const int whole = std::min(STEP, (tile.count - group * LANES) / Mul::DEPTH);
+        for (int step = 0; step < whole; step++, from += view.head_dim) {
+            if constexpr (FETCH)
+                for (int c = 0; c < W; c++)
+                    __builtin_prefetch(next.values[group] + (int64_t)step * view.head_dim + d + c * LANES);
+            add(from, group * LANES + step * Mul::DEPTH, ~0u);
+        }
+        // Beside the last key its word may hold what nobody has written.
+        if (whole < STEP && tile.count % Mul::DEPTH) add(from, tile.count - 1, 0xffffu);
+    }
+    for (int r = 0; r < N; r++)
+        for (int c = 0; c < W; c++) store(running.out + (size_t)(row + r) * view.padded + d + c * LANES, sums[r][c]);
+}
+
 // Take one tile of keys into N rows: query [N][head_dim], at `positions`; row numbers count from `row`.
-template <int N, class T, class Mul>
-void take_tile(const typename Mul::Element* query, const int* positions, int row, const Packed<T, Mul>& tile,
+template <int N, bool FETCH, class T, class Mul>
+void take_tile(const typename Mul::Element* query, const int* positions, int row, const Tile& tile, const Tile& next,
                const TileView& view, const Running& running, typename Mul::Element* weights) {
     constexpr float NEVER = -INFINITY;
     Floats scores[N][COLUMNS];
-    scores_of<N, T, Mul>(query, tile, view.head_dim, scores);
+    scores_of<N, FETCH, Mul>(query, tile, next, view, scores);
     float factor[N];
     for (int r = 0; r < N; r++) {
         Floats most = splat(NEVER);
@@ -192,35 +162,19 @@ void take_tile(const typename Mul::Element* query, const int* positions, int row
         }
         running.sums[row + r] = running.sums[row + r] * factor[r] + total;
     }
-    const uint32_t* values = reinterpret_cast<const uint32_t*>(tile.values);
-    auto accumulate = [&]<int W>(int d) {
-        Floats sums[N][W];
-        for (int r = 0; r < N; r++)
-            for (int c = 0; c < W; c++)
-                sums[r][c] = load(running.out + (size_t)(row + r) * view.padded + d + c * LANES) * factor[r];
-        for (int key = 0; key < TILE / Mul::DEPTH; key++) {
-            Words value[W];
-            for (int c = 0; c < W; c++) value[c] = load_raw<Words>(values + key * view.padded + d + c * LANES);
-            for (int r = 0; r < N; r++) {
-                Words p = splat_word(weights + (size_t)r * TILE + key * Mul::DEPTH);
-                for (int c = 0; c < W; c++) sums[r][c] = Mul::add(sums[r][c], p, value[c]);
-            }
-        }
-        for (int r = 0; r < N; r++)
-            for (int c = 0; c < W; c++)
-                store(running.out + (size_t)(row + r) * view.padded + d + c * LANES, sums[r][c]);
-    };
     int d = 0;
-    for (; d + WIDE * LANES <= view.padded; d += WIDE * LANES) accumulate.template operator()<WIDE>(d);
-    for (; d < view.padded; d += LANES) accumulate.template operator()<1>(d);
+    for (; d + WIDE * LANES <= view.head_dim; d += WIDE * LANES)
+        accumulate<N, WIDE, FETCH, false, Mul>(weights, tile, next, view, running, row, factor, d);
+    for (; d < view.head_dim; d += LANES)
+        accumulate<N, 1, FETCH, true, Mul>(weights, tile, next, view, running, row, factor, d);
 }
 
-template <class T, class Mul, int N = ROWS>
-void take_tile_rows(int count, const typename Mul::Element* query, const int* positions, int row,
-                    const Packed<T, Mul>& tile, const TileView& view, const Running& running,
-                    typename Mul::Element* weights) {
-    if (count == N) take_tile<N, T, Mul>(query, positions, row, tile, view, running, weights);
-    else if constexpr (N > 1) take_tile_rows<T, Mul, N - 1>(count, query, positions, row, tile, view, running, weights);
+template <bool FETCH, class T, class Mul, int N = ROWS>
+void take_tile_rows(int count, const typename Mul::Element* query, const int* positions, int row, const Tile& tile,
+                    const Tile& next, const TileView& view, const Running& running, typename Mul::Element* weights) {
+    if (count == N) take_tile<N, FETCH, T, Mul>(query, positions, row, tile, next, view, running, weights);
+    else if constexpr (N > 1)
+        take_tile_rows<FETCH, T, Mul, N - 1>(count, query, positions, row, tile, next, view, running, weights);
 }
 
 // The part of a step that one thread computes at a time: some queries of one sequence for one key head.
@@ -234,21 +188,24 @@ inline int first_key(const AttendArguments& a, const Item& item) {
 }
 inline int last_key(const AttendArguments& a, const Item& item) { return a.starts[item.sequence] + item.end - 1; }
 
-// Where the keys and values of a tile lie; those that no query sees are replaced by a neighbour.
-template <class T>
-void find_rows(const AttendArguments& a, const Item& item, int first, const T** keys, const T** values) {
-    const int64_t head_stride = (int64_t)a.block_size * a.head_dim, side = a.kv_heads * head_stride;
+// Where the keys and values of a tile lie; for those that no query sees, a neighbour's place.
+template <class T, int DEPTH>
+Tile find_tile(const AttendArguments& a, const Item& item, int first) {
+    const int64_t head_size = (int64_t)a.block_size * a.head_dim, side = a.kv_heads * head_size;
     const int32_t* table = a.tables + (int64_t)item.sequence * a.table_width;
-    const int low = first_key(a, item), high = last_key(a, item);
-    for (int k = 0; k < TILE; k++) {
-        const int key = std::clamp(first + k, low, high);
-        const T* block = (const T*)a.pool + table[key / a.block_size] * 2 * side + item.kv_head * head_stride;
-        keys[k] = block + (int64_t)(key % a.block_size) * a.head_dim;
-        values[k] = keys[k] + side;
+    const int low = first_key(a, item) / LANES * LANES, high = last_key(a, item) / LANES * LANES;
+    Tile tile;
+    for (int c = 0; c < COLUMNS; c++) {
+        const int key = std::clamp(first + c * LANES, low, high), offset = key % a.block_size;
+        const T* keys = (const T*)a.pool + table[key / a.block_size] * 2 * side + item.kv_head * head_size;
+        tile.keys[c] = (const uint32_t*)(keys + (int64_t)offset * DEPTH);
+        tile.values[c] = (const uint32_t*)(keys + side + (int64_t)offset * a.head_dim);
     }
+    tile.count = std::min(TILE, last_key(a, item) + 1 - first);
+    return tile;
 }
 
-// The memory of an item's rows (its queries times the heads of one key head) and of one tile of keys.
+// The memory of an item's rows: its queries times the heads of one key head.
 template <class T, class Mul>
 struct Workplace {
     using Element = typename Mul::Element;
@@ -256,23 +213,17 @@ struct Workplace {
     Element* query;         // [rows][head_dim]
     int* positions;         // [rows]
     Running running;
-    Packed<T, Mul> tile;
     Element* weights;       // [ROWS][TILE]
-    const T **keys, **values, **next_keys, **next_values;  // [TILE] each: the rows of this tile and of the next
 
     Workplace(const AttendArguments& a, const Item& item, Scratch& scratch)
         : rows((item.end - item.begin) * (a.heads / a.kv_heads)), padded((a.head_dim + LANES - 1) / LANES * LANES) {
         const size_t state = sizeof(int) + sizeof(float) + sizeof(Floats) + padded * sizeof(float);
         const size_t row_bytes = a.head_dim * sizeof(Element) + state;
-        const size_t tile_bytes = TILE * (2 * padded * sizeof(float) + 4 * sizeof(T*) + ROWS * sizeof(Element));
-        scratch.reserve(rows * row_bytes + tile_bytes + 16 * 64);
+        scratch.reserve(rows * row_bytes + TILE * ROWS * sizeof(Element) + 16 * 64);
         query = scratch.take<Element>((size_t)rows * a.head_dim);
         positions = scratch.take<int>(rows);
         running = {scratch.take<float>(rows), scratch.take<Floats>(rows), scratch.take<float>((size_t)rows * padded)};
-        const size_t words = (size_t)TILE * padded / LANES;
-        tile = {scratch.take<Words>(words), scratch.take<Words>(words)};
         weights = scratch.take<Element>(ROWS * TILE);
-        for (auto rows_of : {&keys, &values, &next_keys, &next_values}) *rows_of = scratch.take<const T*>(TILE);
     }
 
     void begin(const AttendArguments& a, const Item& item) {
@@ -283,8 +234,7 @@ struct Workplace {
             from += (int64_t)head * a.head_dim;
             Element* to = query + (size_t)r * a.head_dim;
             for (int i = 0; i < a.head_dim; i++) {
-                if constexpr (sizeof(Element) == sizeof(T)) to[i] = from[i];
-                else to[i] = widen(from[i]);
+                to[i] = from[i];
             }
             positions[r] = a.starts[item.sequence] + token;
             running.largest[r] = -INFINITY;
@@ -314,21 +264,20 @@ void attend_item(const AttendArguments& a, const Item& item, const Item& after, 
     Workplace<T, Mul> w(a, item, scratch);
     w.begin(a, item);
     const int seen = last_key(a, item) + 1, from = first_key(a, item) / TILE * TILE;
-    find_rows(a, item, from, w.keys, w.values);
+    Tile tile = find_tile<T, Mul::DEPTH>(a, item, from);
     for (int first = from; first < seen; first += TILE) {
-        if (first + TILE < seen) find_rows(a, item, first + TILE, w.next_keys, w.next_values);
-        else find_rows(a, after, first_key(a, after) / TILE * TILE, w.next_keys, w.next_values);
-        const int count = std::min(TILE, seen - first);
-        w.tile.pack_keys(w.keys, w.next_keys, count, a.head_dim);
-        w.tile.pack_values(w.values, w.next_values, count, a.head_dim, w.padded);
-        std::swap(w.keys, w.next_keys);
-        std::swap(w.values, w.next_values);
+        const bool last = first + TILE >= seen;
+        const Tile next = last ? find_tile<T, Mul::DEPTH>(a, after, first_key(a, after) / TILE * TILE)
+                               : find_tile<T, Mul::DEPTH>(a, item, first + TILE);
         const bool ahead = first + TILE - 1 > a.starts[item.sequence] + item.begin;
         const bool behind = a.window && first <= last_key(a, item) - a.window;
-        const TileView view{first, a.head_dim, w.padded, a.window, a.scale, ahead || behind};
-        for (int r = 0; r < w.rows; r += ROWS)
-            take_tile_rows<T, Mul>(std::min(ROWS, w.rows - r), w.query + (size_t)r * a.head_dim, w.positions + r, r,
-                                   w.tile, view, w.running, w.weights);
+        const TileView view{first, a.head_dim, w.padded, a.window, a.block_size, a.scale, ahead || behind};
+        for (int r = 0; r < w.rows; r += ROWS) {
+            const auto take = r == 0 ? take_tile_rows<true, T, Mul> : take_tile_rows<false, T, Mul>;
+            take(std::min(ROWS, w.rows - r), w.query + (size_t)r * a.head_dim, w.positions + r, r, tile, next, view,
+                 w.running, w.weights);
+        }
+        tile = next;
     }
     w.finish(a, item);
 }

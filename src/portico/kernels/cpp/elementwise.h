@@ -1,6 +1,8 @@
 // The operations between the matrix products. Every row is computed alone, its sums in a fixed order.
 #pragma once
 
+#include <algorithm>
+
 #include "arguments.h"
 #include "simd.h"
 
@@ -78,23 +80,26 @@ inline void rotate(T* x, const T* cos, const T* sin, int width) {
     }
 }
 
-template <class T>
+// DEPTH: how many dimensions of a key, and how many values, lie beside each other in the cache.
+template <class T, int DEPTH>
 void prepare(const PrepareArguments& a) {
     const int turned = a.heads + a.kv_heads, all = a.heads + 2 * a.kv_heads, width = a.head_dim;
-    const int64_t side = (int64_t)a.kv_heads * a.block_size * width;
+    const int64_t head_size = (int64_t)a.block_size * width, side = a.kv_heads * head_size;
 #pragma omp parallel for schedule(static) if (a.tokens > 1)
     for (int token = 0; token < a.tokens; token++) {
         T* row = (T*)a.qkv + (int64_t)token * all * width;
         const int64_t block = a.slots[token] / a.block_size, offset = a.slots[token] % a.block_size;
-        T* keys = (T*)a.pool + block * 2 * side + offset * width;
         for (int head = 0; head < turned; head++) {
             T* x = row + (int64_t)head * width;
             if (a.weight) rms_norm_row(x, (const T*)a.weight + (int64_t)head * width, x, width, a.eps);
             rotate(x, (const T*)a.cos + (int64_t)token * width, (const T*)a.sin + (int64_t)token * width, width);
         }
-        for (int head = 0; head < 2 * a.kv_heads; head++) {  // keys, then values
-            T* to = keys + (head / a.kv_heads) * side + (int64_t)(head % a.kv_heads) * a.block_size * width;
-            std::memcpy(to, row + (int64_t)(a.heads + head) * width, width * sizeof(T));
+        for (int head = 0; head < a.kv_heads; head++) {
+            const T *key = row + (int64_t)(a.heads + head) * width, *value = key + (int64_t)a.kv_heads * width;
+            T* keys = (T*)a.pool + block * 2 * side + head * head_size + offset * DEPTH;
+            T* values = (T*)a.pool + (block * 2 + 1) * side + head * head_size + offset / DEPTH * DEPTH * width + offset % DEPTH;
+            for (int d = 0; d < width; d += DEPTH) std::copy_n(key + d, DEPTH, keys + (int64_t)d * a.block_size);
+            for (int d = 0; d < width; d++) values[d * DEPTH] = value[d];
         }
     }
 }

@@ -8,17 +8,11 @@
 namespace portico::PORTICO_ISA {
 namespace {
 
-#if defined(__AVX512BF16__)
-using Bf16Product = MulBf16;
-#else
-using Bf16Product = MulFloat;
-#endif
-
 void attend_any(const AttendArguments& a, Dtype dtype) {
-    dtype == BFLOAT16 ? attend<Bf16, Bf16Product>(a) : attend<float, MulFloat>(a);
+    dtype == BFLOAT16 ? attend<Bf16, MulBf16>(a) : attend<float, MulFloat>(a);
 }
 void prepare_any(const PrepareArguments& a, Dtype dtype) {
-    dtype == BFLOAT16 ? prepare<Bf16>(a) : prepare<float>(a);
+    dtype == BFLOAT16 ? prepare<Bf16, MulBf16::DEPTH>(a) : prepare<float, MulFloat::DEPTH>(a);
 }
 template <class T, class Product>
 void pack_linear_as(const LinearArguments& a) {
