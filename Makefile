@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help serve install test test-extras lint types unit bench stress lm-eval reference eval-demo train-demo clean
+.PHONY: help serve install test test-extras lint types unit bench bench-quality stress lm-eval reference eval-demo train-demo clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ unit: test-extras
 ## bench        speed of the engine alone and through HTTP on a random checkpoint of Qwen3-0.6B's shape
 bench: test-extras
 	$(BIN)/python -m benchmarks.speed $(ARGS)
+
+## bench-quality what weights of 8 and 4 bits do to the bundled model's predictions
+bench-quality: test-extras
+	$(BIN)/python -m benchmarks.quality
 
 ## stress       2,000 mixed requests, a third of the clients hanging up at random
 stress: test-extras

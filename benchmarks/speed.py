@@ -6,11 +6,11 @@ import argparse
 import asyncio
 import resource
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -18,11 +18,17 @@ from rich.table import Table
 from benchmarks import checkpoint, engine_speed, http_load, limits
 from portico.build import build_engine
 from portico.config.engine import EngineConfig
+from portico.protocol.messages import Loaded
 
 POOL = 1 << 30
 """Bytes for keys and values: enough for every figure, and filled once before the first, as in a server that has run for
 a while. The first touch of fresh memory can cost more than what is computed into it, above all in virtual machines."""
 
+Format = Literal["none", "int8", "int4"]
+FORMATS: tuple[Format, ...] = ("int8", "int4")
+HEAD = checkpoint.VOCABULARY * checkpoint.HIDDEN / checkpoint.weight_count()
+BYTES: dict[Format, float] = {"int8": 1 + 4 / 128, "int4": (0.5 + 2 / 32) * (1 - HEAD) + (1 + 4 / 128) * HEAD}
+"""A weight's share of what a step reads, scales included; the head has eight bits with int4 too."""
 BATCHES = {"decode ×1": 1, "decode ×8": 8, "decode ×32": 32}
 
 
@@ -31,6 +37,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="a checkpoint (default: random weights of Qwen3-0.6B's shape)")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each figure; the median is shown (default: 3)")
     parser.add_argument("--no-baseline", action="store_true", help="leave transformers out")
+    parser.add_argument("--no-formats", action="store_true", help="leave weights of 8 and 4 bits out")
     parser.add_argument("--no-http", action="store_true", help="leave the server out")
     arguments = parser.parse_args()
     folder = arguments.model or checkpoint.make_checkpoint()
@@ -41,7 +48,10 @@ def main() -> None:
     console.print(engine.about)
     http = {} if arguments.no_http else _http_figures(folder, repeat)
     theirs = {} if arguments.no_baseline else _baseline_figures(folder, repeat)
+    few_bits = {} if arguments.no_formats else {name: _few_bits_figures(folder, repeat, name) for name in FORMATS}
     console.print(_table(engine.speeds, http, theirs, _ceilings(engine.ceiling)))
+    if few_bits:
+        console.print(_formats_table(engine.speeds, few_bits, engine.ceiling))
     for line in engine.notes:
         console.print(line)
     if http:
@@ -58,19 +68,37 @@ class EngineFigures:
     notes: list[str]
 
 
-def _engine_figures(folder: Path, repeat: int) -> EngineFigures:
-    start = time.perf_counter()
+def _warm_driver(folder: Path, quantization: Format) -> tuple[engine_speed.Driver, Loaded]:
+    """An engine whose pool has been written to from end to end."""
     engine, loaded = build_engine(
-        EngineConfig(model_path=str(folder), max_num_seqs=32, max_model_len=2048, kv_cache_memory=POOL)
+        EngineConfig(
+            model_path=str(folder),
+            max_num_seqs=32,
+            max_model_len=2048,
+            kv_cache_memory=POOL,
+            quantization=quantization,
+        )
     )
-    load = time.perf_counter() - start
-    ceiling = limits.measure()
     driver = engine_speed.Driver(engine, loaded.vocab_size)
     for _ in range(loaded.num_blocks * loaded.block_size // 160):
         driver.add(128, 48)
     driver.finish()
+    return driver, loaded
+
+
+def _speeds(driver: engine_speed.Driver, repeat: int) -> dict[str, float]:
     speeds = {"prefill 1024": _median(repeat, lambda: engine_speed.prefill(driver))}
-    speeds |= {name: _median(repeat, partial(engine_speed.decode, driver, n)) for name, n in BATCHES.items()}
+    return speeds | {name: _median(repeat, partial(engine_speed.decode, driver, n)) for name, n in BATCHES.items()}
+
+
+def _few_bits_figures(folder: Path, repeat: int, quantization: Format) -> dict[str, float]:
+    return _speeds(_warm_driver(folder, quantization)[0], repeat)
+
+
+def _engine_figures(folder: Path, repeat: int) -> EngineFigures:
+    driver, loaded = _warm_driver(folder, "none")
+    ceiling = limits.measure()
+    speeds = _speeds(driver, repeat)
     costs = engine_speed.wishes_cost(driver, repeat)
     late = engine_speed.under_load(driver)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -86,7 +114,7 @@ def _engine_figures(folder: Path, repeat: int) -> EngineFigures:
                 f"a token of one of 32 streams with {name}: {cost:.3f} times the time of a greedy one"
                 for name, cost in costs.items()
             ),
-            f"weights loaded in {load:.1f} s; peak memory {peak:.2f} GiB",
+            f"weights loaded in {loaded.load_seconds:.1f} s; peak memory {peak:.2f} GiB",
         ],
     )
 
@@ -135,6 +163,20 @@ def _ceilings(ceiling: limits.Limits) -> dict[str, float]:
     for name, n in BATCHES.items():
         seconds = max(2 * weights / ceiling.read_bytes, 2 * weights * n / ceiling.bf16_flops)
         table[name] = n / seconds
+    return table
+
+
+def _formats_table(whole: dict[str, float], few: dict[Format, dict[str, float]], ceiling: limits.Limits) -> Table:
+    table = Table("tokens/s", "bfloat16", *(part for name in few for part in (name, "times", "of reading limit")))
+    for row, value in whole.items():
+        cells = []
+        for name, figures in few.items():
+            share = ""
+            if row in BATCHES:
+                seconds = checkpoint.weight_count() * BYTES[name] / ceiling.read_bytes
+                share = f"{figures[row] * seconds / BATCHES[row]:.0%}"
+            cells += [f"{figures[row]:.1f}", f"{figures[row] / value:.2f}", share]
+        table.add_row(row, f"{value:.1f}", *cells)
     return table
 
 
