@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from portico.errors import EngineError
-from portico.server.doors.openai.schema import Model, ModelList
+from portico.server.doors.openai.answer_schema import Model, ModelList
 from portico.server.service import Service
 
 

@@ -1,0 +1,159 @@
+"""The answers that clients get, as OpenAI defines them, with vLLM's additions."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+
+class EmbeddingObject(BaseModel):
+    """The vector of one input."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str
+
+
+class EmbeddingUsage(BaseModel):
+    """What a request for embeddings cost."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingList(BaseModel):
+    """The answer of POST /v1/embeddings."""
+
+    object: Literal["list"] = "list"
+    data: list[EmbeddingObject]
+    model: str
+    usage: EmbeddingUsage
+
+
+class PromptTokensDetails(BaseModel):
+    """Where a prompt's tokens came from."""
+
+    cached_tokens: int = Field(description="Tokens that were known from an earlier prompt with the same start.")
+
+
+class UsageBody(BaseModel):
+    """What a request cost."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptTokensDetails
+
+
+class LogprobEntry(BaseModel):
+    """One token and its natural log-probability."""
+
+    token: str
+    logprob: float
+    bytes: list[int] = Field(description="The token's UTF-8 bytes, which may be a part of a character.")
+
+
+class TokenLogprob(LogprobEntry):
+    """One token of an answer."""
+
+    top_logprobs: list[LogprobEntry]
+
+
+class ChatChoiceLogprobs(BaseModel):
+    """Log-probabilities of a chat answer."""
+
+    content: list[TokenLogprob]
+    refusal: None = None
+
+
+class CompletionChoiceLogprobs(BaseModel):
+    """Log-probabilities of a continuation."""
+
+    text_offset: list[int] = Field(description="Where each token begins in the text, in characters.")
+    token_logprobs: list[float | None] = Field(description="null for the first token of an echoed prompt.")
+    tokens: list[str]
+    top_logprobs: list[dict[str, float] | None]
+
+
+class PromptLogprob(BaseModel):
+    """One token that could stand at a place of the prompt."""
+
+    logprob: float
+    rank: int
+    decoded_token: str
+
+
+PromptLogprobs = dict[str, PromptLogprob] | None
+"""By token id; null for the first token of a prompt."""
+
+
+class AssistantMessage(BaseModel):
+    """What the model said."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str
+    refusal: None = None
+
+
+class ChatChoice(BaseModel):
+    """One answer."""
+
+    index: int
+    message: AssistantMessage
+    logprobs: ChatChoiceLogprobs | None = None
+    finish_reason: Literal["stop", "length"]
+
+
+class ChatCompletion(BaseModel):
+    """The answer of POST /v1/chat/completions."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[ChatChoice]
+    usage: UsageBody
+    prompt_logprobs: list[PromptLogprobs] | None = Field(None, description="Only where the request asks for them.")
+    system_fingerprint: str
+
+
+class CompletionChoice(BaseModel):
+    """One continuation."""
+
+    index: int
+    text: str
+    logprobs: CompletionChoiceLogprobs | None = None
+    prompt_logprobs: list[PromptLogprobs] | None = Field(None, description="Only where the request asks for them.")
+    finish_reason: Literal["stop", "length"]
+
+
+class Completion(BaseModel):
+    """The answer of POST /v1/completions."""
+
+    id: str
+    object: Literal["text_completion"] = "text_completion"
+    created: int
+    model: str
+    choices: list[CompletionChoice]
+    usage: UsageBody
+    system_fingerprint: str
+
+
+class Model(BaseModel):
+    """A model as GET /v1/models lists it, with vLLM's `root`, `parent` and `max_model_len`."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str = "portico"
+    root: str
+    parent: None = None
+    max_model_len: int | None = Field(description="Tokens of prompt and answer together; null while loading.")
+
+
+class ModelList(BaseModel):
+    """The answer of GET /v1/models."""
+
+    object: Literal["list"] = "list"
+    data: list[Model]
