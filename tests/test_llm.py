@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from portico import LLM, SamplingParams
 from portico.errors import CheckpointError, RequestError
@@ -77,3 +78,20 @@ def test_the_mode_of_log_probabilities() -> None:
     params = SamplingParams(temperature=0.5, seed=1, top_k=1, max_tokens=4, logprobs=3)
     (answer,) = LLM(kv_cache_memory=1 << 26, threads=1, logprobs_mode="processed_logprobs").generate("Hi", params)
     assert [(info.token.logprob, len(info.top)) for info in answer.choices[0].logprobs] == [(0.0, 1)] * 4
+
+
+def test_the_best_of_several(llm: LLM) -> None:
+    wishes = SamplingParams(temperature=1.5, seed=4, n=2, best_of=6, max_tokens=8)
+    (best,) = llm.generate(["Write a haiku"], wishes, progress=False)
+    (drawn,) = llm.generate(["Write a haiku"], replace(wishes, n=6, best_of=None, logprobs=0), progress=False)
+    means = [sum(info.token.logprob or 0 for info in c.logprobs) / len(c.logprobs) for c in drawn.choices]
+    likeliest = sorted(range(6), key=lambda number: -means[number])[:2]
+    assert [choice.text for choice in best.choices] == [drawn.choices[number].text for number in likeliest]
+    assert all(choice.logprobs == () for choice in best.choices)
+    with pytest.raises(RequestError, match="best_of is 1"):
+        llm.generate(["x"], SamplingParams(n=2, best_of=1))
+
+
+def test_a_suffix_needs_a_model_that_fills_gaps(llm: LLM) -> None:
+    with pytest.raises(RequestError, match="fill"):
+        llm.generate(["def f():"], suffix="return 1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from portico.build import build_engine
@@ -16,6 +16,7 @@ from portico.protocol.events import FinishReason, TokenInfo
 from portico.protocol.messages import Add, Cancel, TokenEvent
 from portico.protocol.request import ChatPrompt, Embed, GenerationRequest, Prompt, TextPrompt, TokenPrompt
 from portico.protocol.sampling import SamplingParams
+from portico.text.best import likeliest
 from portico.text.choice import ChoiceText
 from portico.text.model import TextModel
 from portico.weights.hub import resolve_model
@@ -94,15 +95,17 @@ class LLM:
         prompts: str | Sequence[str] | Sequence[Sequence[int]],
         sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
         *,
+        suffix: str = "",
         progress: bool = True,
     ) -> list[Answer]:
         """Continue each prompt (text, or token ids), all at once; one answer a prompt, in their order.
 
-        `sampling_params` is for all prompts or one for each; None means the model's defaults. Raises RequestError,
-        before anything runs, if a prompt or a parameter cannot be honoured.
+        `sampling_params` is for all prompts or one for each; None means the model's defaults. With a `suffix` the gap
+        between each text and it is filled, if the model knows how. Raises RequestError, before anything runs, if a
+        prompt or a parameter cannot be honoured.
         """
         several: Sequence[Any] = [prompts] if isinstance(prompts, str) else prompts
-        made: list[Prompt] = [TextPrompt(p) if isinstance(p, str) else TokenPrompt(list(p)) for p in several]
+        made: list[Prompt] = [TextPrompt(p, suffix) if isinstance(p, str) else TokenPrompt(list(p)) for p in several]
         return self._run(made, sampling_params, progress)
 
     def chat(
@@ -137,7 +140,7 @@ class LLM:
         several: Sequence[Any] = [prompts] if isinstance(prompts, str) else prompts
         made: list[Prompt] = [TextPrompt(p) if isinstance(p, str) else TokenPrompt(list(p)) for p in several]
         wish = Embed(dimensions)
-        states = [self._prepare(self._request(prompt, None, wish)) for prompt in made]
+        states = [self._prepare(self._request(prompt, SamplingParams(), wish)) for prompt in made]
         return [state.embedding for state in self._advance(states, progress)]
 
     def _run(
@@ -145,12 +148,12 @@ class LLM:
     ) -> list[Answer]:
         params = _one_for_each(asked, len(prompts), "sampling_params", lambda value: isinstance(value, SamplingParams))
         pairs = zip(prompts, params, strict=True)
-        states = [self._prepare(self._request(prompt, wishes)) for prompt, wishes in pairs]
+        states = [self._prepare(self._request(prompt, wishes or SamplingParams())) for prompt, wishes in pairs]
         return [state.answer() for state in self._advance(states, progress)]
 
-    def _request(self, prompt: Prompt, wishes: SamplingParams | None, embed: Embed | None = None) -> GenerationRequest:
+    def _request(self, prompt: Prompt, wishes: SamplingParams, embed: Embed | None = None) -> GenerationRequest:
         self._made += 1
-        return GenerationRequest(str(self._made), prompt, wishes or SamplingParams(), embed=embed)
+        return GenerationRequest(str(self._made), prompt, wishes, embed=embed)
 
     def _advance(self, states: Sequence[_Running], progress: bool) -> Sequence[_Running]:
         """Run requests to their end."""
@@ -168,8 +171,11 @@ class LLM:
         return states
 
     def _prepare(self, request: GenerationRequest) -> _Running:
-        add = self._text.prepare(request, self.loaded)
-        return _Running(add, [_Growing(text) for text in self._text.choices(request)])
+        wishes = request.sampling
+        wishes.validate()
+        drawing = replace(request, sampling=wishes.drawn)
+        add = self._text.prepare(drawing, self.loaded)
+        return _Running(wishes, add, [_Growing(text) for text in self._text.choices(drawing)])
 
     def _take(self, state: _Running, event: TokenEvent) -> int:
         """Add an event to its choice; returns how many choices it finished."""
@@ -216,6 +222,7 @@ class _Growing:
 class _Running:
     """A request that is being answered."""
 
+    wishes: SamplingParams
     add: Add
     choices: list[_Growing]
     cached_tokens: int = 0
@@ -224,6 +231,10 @@ class _Running:
 
     def answer(self) -> Answer:
         choices = tuple(growing.choice() for growing in self.choices)
+        if len(choices) > self.wishes.n:
+            choices = tuple(choices[number] for number in likeliest([c.logprobs for c in choices], self.wishes.n))
+        if self.wishes.logprobs is None:
+            choices = tuple(replace(choice, logprobs=()) for choice in choices)
         return Answer(tuple(self.add.prompt_ids), self.cached_tokens, choices, self.prompt_logprobs)
 
 

@@ -20,7 +20,7 @@ from portico.demo import demo_folder
 from portico.protocol.sampling import Guided
 from tests.e2e.serving import Server
 
-SCHEMAS = 200
+SCHEMAS = 300
 
 
 def schema(rng: random.Random, depth: int = 0) -> dict[str, Any]:

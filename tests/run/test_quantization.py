@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from portico import LLM, SamplingParams
-from portico.config.engine import EngineConfig
+from portico.config.engine import DtypeName, EngineConfig
 from portico.demo import demo_folder
 from portico.errors import ConfigError
 from portico.kernels import dispatch
@@ -83,14 +83,15 @@ def test_the_bundled_model_still_answers(quantization: Quantization) -> None:
     assert [answer.text.split()[-1] for answer in answers] == ["Paris.", "Tokyo.", "Cairo."]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("quantization", FORMATS)
-def test_the_same_bytes_alone_and_among_strangers(quantization: Quantization) -> None:
-    llm = LLM(dtype="bfloat16", kv_cache_memory=1 << 27, threads=1, quantization=quantization)
+def test_the_same_bytes_alone_and_among_strangers(dtype: DtypeName, quantization: Quantization) -> None:
+    llm = LLM(dtype=dtype, kv_cache_memory=1 << 27, threads=1, quantization=quantization)
     texts = [f"Tell me {n} things about {'xyz' * (n % 5)} and write a haiku." for n in range(40)]
     wishes = [SamplingParams(temperature=1.0, seed=n, max_tokens=30) for n in range(40)]
     together = llm.generate(texts, wishes, progress=False)
     for n in (0, 13, 39):
-        fresh = LLM(dtype="bfloat16", kv_cache_memory=1 << 27, threads=1, quantization=quantization)
+        fresh = LLM(dtype=dtype, kv_cache_memory=1 << 27, threads=1, quantization=quantization)
         (alone,) = fresh.generate([texts[n]], [wishes[n]], progress=False)
         assert alone.choices[0].token_ids == together[n].choices[0].token_ids
 

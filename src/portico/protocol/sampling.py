@@ -68,6 +68,8 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     2019, arXiv:1909.05858). `max_tokens` None means what is left of the context. The same `seed` gives the same tokens
     whatever else the server does.
 
+    `best_of` draws so many choices and gives the `n` of the highest log-probability a token, best first.
+
     Before `min_tokens` tokens nothing that would end the answer is drawn, and stop strings are not looked for. A token
     of `stop_token_ids` ends the answer; its text, like that of a stop string, belongs to the answer only with
     `include_stop_str_in_output`. `allowed_token_ids` leaves no other tokens; `bad_words` are never completed, whether
@@ -89,6 +91,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     n: int = 1
+    best_of: int | None = None
     max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
@@ -121,6 +124,10 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     def validate(self, max_tokens_param: str = "max_tokens") -> None:
         """Raise RequestError, naming the field and its range, at the first value out of range."""
         _require(1 <= self.n <= MAX_CHOICES, "n", self.n, f"from 1 to {MAX_CHOICES}")
+        if self.best_of is not None:
+            right = f"from n, {self.n}, to {MAX_CHOICES}"
+            _require(self.n <= self.best_of <= MAX_CHOICES, "best_of", self.best_of, right)
+            _require(self.num_beams is None, "best_of", self.best_of, "left out with num_beams")
         if self.max_tokens is not None:
             least = 1 if self.prompt_logprobs is None else 0
             _require(self.max_tokens >= least, max_tokens_param, self.max_tokens, f"at least {least}")
@@ -143,6 +150,14 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
             )
         _require(len(self.stop) <= MAX_STOP_STRINGS, "stop", len(self.stop), f"at most {MAX_STOP_STRINGS} strings")
         _require(all(self.stop), "stop", "''", "non-empty strings")
+
+    @property
+    def drawn(self) -> SamplingParams:
+        """The same with a choice for each that is to be drawn, scored if the best are to be found."""
+        if self.best_of in (None, self.n):
+            return self
+        logprobs = 0 if self.logprobs is None else self.logprobs
+        return msgspec.structs.replace(self, n=self.best_of, best_of=None, logprobs=logprobs)
 
     def _validate_beams(self) -> None:
         _require_range("length_penalty", self.length_penalty, -10.0, 10.0)

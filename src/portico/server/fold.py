@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from portico.protocol.events import (
     TokenInfo,
     Usage,
 )
+from portico.text.best import likeliest
 from portico.text.pipeline import Pipeline, Prepared
 
 QUEUED_EVENTS = 256
@@ -81,8 +81,7 @@ def keep_best(answer: Answer, drawn: int, kept: int) -> Answer:
     """Of the `drawn` choices of each prompt the `kept` of the highest mean log-probability a token, best first."""
     best = []
     for first in range(0, len(answer.texts), drawn):
-        means = {choice: _mean_logprob(answer.tokens[choice]) for choice in range(first, first + drawn)}
-        best += sorted(means, key=lambda choice: (-means[choice], choice))[:kept]
+        best += [first + number for number in likeliest(answer.tokens[first : first + drawn], kept)]
     return Answer(
         [answer.texts[choice] for choice in best],
         [answer.tokens[choice] for choice in best],
@@ -90,12 +89,6 @@ def keep_best(answer: Answer, drawn: int, kept: int) -> Answer:
         [answer.reasons[choice] for choice in best],
         answer.usage,
     )
-
-
-def _mean_logprob(tokens: Sequence[TokenInfo]) -> float:
-    """Of the tokens that were drawn, not of an echoed prompt's."""
-    own = [info.token.logprob for info in tokens if info.token.logprob is not None and not info.prompt]
-    return sum(own) / len(own) if own else -math.inf
 
 
 async def run_all(pipeline: Pipeline, prepared: Sequence[Prepared]) -> AsyncGenerator[GenerationEvent, None]:
