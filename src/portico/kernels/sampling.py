@@ -67,6 +67,9 @@ def mask_torch(logits: Tensor, bits: Tensor) -> None:
 
 def top_torch(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Values (float32) and ids (int64) [rows, count] of the largest logits, falling; of equals the first is first."""
+    if count == 1:
+        values, ids = logits.max(dim=-1, keepdim=True)
+        return values.float(), ids
     rows = [_largest(row, count) for row in logits]
     ids = torch.stack(rows) if rows else logits.new_empty(0, count, dtype=torch.int64)
     return logits.gather(1, ids).float(), ids
