@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help serve install test test-extras lint types unit bench stress lm-eval reference eval-demo train-demo clean
+.PHONY: help serve install test test-extras lint types unit bench bench-linear stress lm-eval reference eval-demo train-demo clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ unit: test-extras
 ## bench        speed of the engine alone and through HTTP on a random checkpoint of Qwen3-0.6B's shape
 bench: test-extras
 	$(BIN)/python -m benchmarks.speed $(ARGS)
+
+## bench-linear  products with packed weights beside torch's, for the shapes of Qwen3-0.6B; ARGS="--threads 2"
+bench-linear: test-extras
+	$(BIN)/python -m benchmarks.linear $(ARGS)
 
 ## stress       2,000 mixed requests, a third of the clients hanging up at random
 stress: test-extras
