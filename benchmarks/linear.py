@@ -38,7 +38,7 @@ def kinds(native: NativeKernels, dtype: torch.dtype) -> dict[str, Make]:
     """What is compared: what torch offers, then Portico's own."""
     packed = dtype is torch.bfloat16 and linear.onednn_has_packed_bf16()
     found: dict[str, Make] = {"onednn": linear.linear_onednn} if packed else {"torch": linear.linear_torch}
-    return found | {"native": native.linear}
+    return found | {"native": native.linear, "int8": native.linear_int8, "int4": native.linear_int4}
 
 
 def main() -> None:
