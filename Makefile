@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help serve install test test-extras lint types unit bench bench-quality stress lm-eval reference eval-demo train-demo clean
+.PHONY: help serve install test test-extras lint types unit bench bench-linear bench-quality stress lm-eval reference eval-demo train-demo clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -57,6 +57,10 @@ bench: test-extras
 ## bench-quality what weights of 8 and 4 bits do to the bundled model's predictions
 bench-quality: test-extras
 	$(BIN)/python -m benchmarks.quality
+
+## bench-linear products with packed weights beside torch's, for the shapes of Qwen3-0.6B; ARGS="--threads 2"
+bench-linear: test-extras
+	$(BIN)/python -m benchmarks.linear $(ARGS)
 
 ## stress       2,000 mixed requests, a third of the clients hanging up at random
 stress: test-extras

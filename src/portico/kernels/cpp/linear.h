@@ -59,7 +59,7 @@ void multiply(const LinearArguments& a, const Shape<Product>& shape, int64_t pan
     Floats sums[ROWS][2] = {};
     const int64_t whole = a.inputs / Product::DEPTH;
     for (int64_t step = 0; step < whole; step++, weight += PANEL * Product::DEPTH) {
-        for (int64_t line = 0; line < ahead.lines_per_step; line++, ahead.from += 64) __builtin_prefetch(ahead.from, 0, 2);
+        ahead.fetch();
         const Words low = load_raw<Words>(weight), high = load_raw<Words>(weight + LANES * Product::DEPTH);
         for (int r = 0; r < ROWS; r++) {
             const Words word = splat_word(x[r] + step * Product::DEPTH);
@@ -85,7 +85,9 @@ struct Multiply {
     const Shape<Product> shape;
 
     explicit Multiply(const LinearArguments& arguments) : a(arguments), shape(arguments) {}
-    int64_t panel_bytes() const { return shape.panel_elements() * sizeof(typename Product::Element); }
+    const char* panel(int64_t number) const {
+        return (const char*)a.packed + number * shape.panel_elements() * sizeof(typename Product::Element);
+    }
     template <int ROWS>
     void block(int64_t panel, int64_t row, Ahead ahead) const {
         multiply<Product, ROWS>(a, shape, panel, row, ahead);

@@ -13,11 +13,17 @@ constexpr int BLOCK_ROWS = 12;    // rows computed together: 24 accumulators, an
 
 inline int64_t panels_of(const LinearArguments& a) { return (a.outputs + PANEL - 1) / PANEL; }
 
-// What to fetch into the second-level cache while something else is computed.
+// Which weights to fetch into the second-level cache while others are read, so many lines for two lines read.
 struct Ahead {
     const char* from = nullptr;
-    int64_t lines_per_step = 0;
+    int lines = 0;
+
+    void fetch() {
+        for (int line = 0; line < lines; line++, from += 64) __builtin_prefetch(from, 0, 2);
+    }
 };
+
+constexpr int64_t NEAR = 8192;  // bytes read while memory answers
 
 template <class T>
 inline void store_outputs(T* to, Floats value, int count) {
@@ -42,17 +48,19 @@ inline void multiply_block(const Kernel& kernel, int64_t panel, int64_t row, int
     if constexpr (ROWS > 1) multiply_block<Kernel, ROWS - 1>(kernel, panel, row, rows, ahead);
 }
 
-// Rows `row` to `end` times one panel, in blocks of nearly the same size; `more`: the next panel is next.
+// Rows `row` to `end` times one panel, in blocks of nearly the same size; `cold`: nothing has fetched the panel yet;
+// `more`: the next panel is next.
 template <class Kernel>
-inline void multiply_panel(const LinearArguments& a, const Kernel& kernel, int64_t panel, int64_t row, int64_t end, bool more) {
+inline void multiply_panel(const Kernel& kernel, int64_t panel, int64_t row, int64_t end, bool cold, bool more) {
     const int64_t blocks = (end - row + BLOCK_ROWS - 1) / BLOCK_ROWS;
-    // With two blocks or more there is time to fetch the next panel: half of it in each of the first two.
-    Ahead ahead = {(const char*)a.packed + (panel + 1) * kernel.panel_bytes(), more && blocks > 1};
+    const char* next = kernel.panel(panel + 1);
+    const int64_t half = (next - kernel.panel(panel)) / 2;
     for (int64_t block = 0; block < blocks; block++) {
         const int64_t rows = (end - row + blocks - block - 1) / (blocks - block);
-        if (block == 2) ahead.lines_per_step = 0;
+        Ahead ahead;
+        if (block == 0 && (cold || blocks == 1)) ahead = {kernel.panel(panel) + NEAR, 2};
+        else if (block < 2 && more) ahead = {next + block * half, 1};
         multiply_block(kernel, panel, row, rows, ahead);
-        ahead.from += kernel.panel_bytes() / 2;
         row += rows;
     }
 }
@@ -72,7 +80,7 @@ void over_panels(const LinearArguments& a, const Kernel& kernel) {
             const int64_t begin = part * part_rows, end = std::min(a.rows, begin + part_rows);
             const int64_t last = std::min(panels, (group + 1) * together) - 1;
             for (int64_t panel = group * together; panel <= last; panel++)
-                multiply_panel(a, kernel, panel, begin, end, panel < last);
+                multiply_panel(kernel, panel, begin, end, panel == group * together, panel < last);
         }
 }
 

@@ -163,7 +163,7 @@ struct MultiplyQuantized {
     const Layout<Format> layout;
 
     MultiplyQuantized(const LinearArguments& arguments, const QuantizedRows& rows) : a(arguments), x(rows), layout(arguments) {}
-    int64_t panel_bytes() const { return layout.panel_bytes(); }
+    const char* panel(int64_t number) const { return (const char*)a.packed + number * layout.panel_bytes(); }
 
     template <int ROWS>
     void block(int64_t panel, int64_t row, Ahead ahead) const {
@@ -175,10 +175,7 @@ struct MultiplyQuantized {
         for (int64_t group = 0; group < layout.groups; group++) {
             Ints found[ROWS][2] = {};
             for (int step = 0; step < layout.STEPS; step++, weight += Format::BYTES_PER_STEP) {
-                if (ahead.lines_per_step && step % (2 * 64 / Format::BYTES_PER_STEP) == 0) {
-                    __builtin_prefetch(ahead.from, 0, 2);
-                    ahead.from += 64;
-                }
+                if (step % (2 * 64 / Format::BYTES_PER_STEP) == 0) ahead.fetch();
                 Words low, high;
                 Format::load_step(weight, low, high);
                 for (int r = 0; r < ROWS; r++) {
@@ -187,6 +184,7 @@ struct MultiplyQuantized {
                     found[r][1] = add_bytes(found[r][1], high, word);
                 }
             }
+            ahead.fetch();
             const auto* channel_scales = (const typename Format::Scale*)weight;
             const Floats low = load(channel_scales), high = load(channel_scales + LANES);
             weight += PANEL * sizeof(typename Format::Scale);
