@@ -1,4 +1,4 @@
-"""How fast products with packed weights are, for the shapes of Qwen3-0.6B, beside the machine's limit.
+"""How fast products with packed weights are, for the shapes of Qwen3-0.6B: each kind in turns, and the machine's limit.
 
 Weights are as cold as in a step of the model: every kind goes around copies that together exceed any cache.
 """
@@ -54,25 +54,26 @@ def main() -> None:
     assert native is not None, "the native kernels were not built"
     limits = measure()
     print(f"{limits.read_bytes / 1e9:.0f} GB/s, {limits.bf16_flops / 1e9:.0f} bf16 Gflop/s, {args.threads} threads")
-    heads = "".join(f"{name + ' us':>14}" for name in kinds(native, dtype))
-    print(f"{'':8} rows    limit us{heads}   first / others")
+    makers = kinds(native, dtype)
+    print(f"{'us':8} rows       limit" + "".join(f"{name:>14}" for name in makers) + "   first / others")
     with torch.inference_mode():
         for shape in args.shapes:
-            for line in table(shape, args.rows, kinds(native, dtype), dtype, limits):
+            for line in table(shape, args.rows, makers, dtype, limits):
                 print(line, flush=True)
 
 
 def table(
     shape: str, rows: Sequence[int], makers: dict[str, Make], dtype: torch.dtype, limits: Limits
 ) -> Iterator[str]:
-    """The lines of one shape, in microseconds."""
+    """The lines of one shape, in microseconds; the limit is that of weights in the dtype."""
     weight = torch.randn(SHAPES[shape]).to(dtype)
     copies = -(-COLD_BYTES // weight.nbytes)
     layers = {name: cycle([make(weight, None) for _ in range(copies)]) for name, make in makers.items()}
     for count in rows:
         times = compare(layers, torch.randn(count, weight.shape[1]).to(dtype))
         first, *others = times.values()
-        floor = max(weight.nbytes / limits.read_bytes, 2 * count * weight.numel() / limits.bf16_flops)
+        flops = limits.bf16_flops / (2 if dtype is torch.float32 else 1)
+        floor = max(weight.nbytes / limits.read_bytes, 2 * count * weight.numel() / flops)
         columns = "".join(f"{seconds * 1e6:14.1f}" for seconds in times.values())
         ratios = "".join(f"{first / other:7.2f}" for other in others)
         yield f"{shape:8}{count:5}{floor * 1e6:12.1f}{columns}{ratios}"

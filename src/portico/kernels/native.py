@@ -99,7 +99,7 @@ class NativeKernels:
 
     def linear_int4(self, weight: Tensor, bias: Tensor | None) -> Linear:
         """As `quantized.linear_int4_torch`, in the same way."""
-        return self._packed(weight, bias, 2, -(-weight.shape[1] // 32) * _PANEL * (16 + 2))
+        return self._packed(weight, bias, 2, -(-weight.shape[1] // 128) * _PANEL * (64 + 4 * 2))
 
     def _packed(self, weight: Tensor, bias: Tensor | None, weight_format: int, panel_bytes: int) -> Linear:
         outputs, inputs = weight.shape

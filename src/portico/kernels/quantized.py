@@ -10,7 +10,7 @@ from torch import Tensor
 from portico.kernels.linear import Linear
 
 INT8_GROUP, INT4_GROUP = 128, 32
-"""Inputs that share a scale, in weights and activations alike."""
+"""Inputs of a channel that share a scale; of a row of activations, which become eight bits, it is always 128."""
 
 
 def linear_int8_torch(weight: Tensor, bias: Tensor | None) -> Linear:
@@ -27,17 +27,19 @@ def linear_int4_torch(weight: Tensor, bias: Tensor | None) -> Linear:
 
 def _linear_quantized(values: Tensor, scales: Tensor, bias: Tensor | None, group: int, x: Tensor) -> Tensor:
     """x [tokens, in] becomes eight bits itself; products within a group are exact, groups are added in float32."""
-    inputs, input_scales = quantize_int8(x, group)
+    blocks, input_scales = quantize_int8(x)
+    inputs = blocks.view(len(x), blocks.shape[1] * INT8_GROUP // group, group)
     out = torch.zeros(len(x), len(values), device=x.device)
     for i in range(scales.shape[1]):
         exact = inputs[:, i].double() @ values[:, i].double().T
-        out += exact.float() * (input_scales[:, i : i + 1] * scales[:, i])
+        block = i * group // INT8_GROUP
+        out += exact.float() * (input_scales[:, block : block + 1] * scales[:, i])
     return (out if bias is None else out + bias.float()).to(x.dtype)
 
 
-def quantize_int8(rows: Tensor, group: int = INT8_GROUP) -> tuple[Tensor, Tensor]:
-    """Rows [n, m] as int8 [n, groups, group] and float32 scales [n, groups]; the last group is filled up with zeros."""
-    grouped = _grouped(rows, group)
+def quantize_int8(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows [n, m] as int8 [n, groups, 128] and float32 scales [n, groups]; the last group is filled up with zeros."""
+    grouped = _grouped(rows, INT8_GROUP)
     scales = grouped.abs().amax(dim=-1) / 127
     inverse = torch.where(scales > 0, 1 / scales, 0.0)
     return torch.round(grouped * inverse.unsqueeze(-1)).to(torch.int8), scales

@@ -9,7 +9,7 @@
 namespace portico::PORTICO_ISA {
 
 constexpr int PANEL = 2 * LANES;  // output channels
-constexpr int BLOCK_ROWS = 12;    // rows computed together: 24 accumulators, and what is left of 32 registers
+constexpr int LEAST_ROWS = 48;    // that are worth a thread of their own
 
 inline int64_t panels_of(const LinearArguments& a) { return (a.outputs + PANEL - 1) / PANEL; }
 
@@ -42,7 +42,7 @@ inline void store_panel_half(const LinearArguments& a, int64_t channel, int64_t 
     store_outputs((T*)a.out + row * a.outputs + channel, sum, count);
 }
 
-template <class Kernel, int ROWS = BLOCK_ROWS>
+template <class Kernel, int ROWS = Kernel::BLOCK_ROWS>
 inline void multiply_block(const Kernel& kernel, int64_t panel, int64_t row, int64_t rows, Ahead ahead) {
     if (rows == ROWS) return kernel.template block<ROWS>(panel, row, ahead);
     if constexpr (ROWS > 1) multiply_block<Kernel, ROWS - 1>(kernel, panel, row, rows, ahead);
@@ -52,7 +52,7 @@ inline void multiply_block(const Kernel& kernel, int64_t panel, int64_t row, int
 // `more`: the next panel is next.
 template <class Kernel>
 inline void multiply_panel(const Kernel& kernel, int64_t panel, int64_t row, int64_t end, bool cold, bool more) {
-    const int64_t blocks = (end - row + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    const int64_t blocks = (end - row + Kernel::BLOCK_ROWS - 1) / Kernel::BLOCK_ROWS;
     const char* next = kernel.panel(panel + 1);
     const int64_t half = (next - kernel.panel(panel)) / 2;
     for (int64_t block = 0; block < blocks; block++) {
@@ -69,7 +69,7 @@ template <class Kernel>
 void over_panels(const LinearArguments& a, const Kernel& kernel) {
     if (a.rows == 0) return;
     // Rows are split too where the panels alone would not keep every thread busy.
-    const int64_t panels = panels_of(a), most_parts = (a.rows + 4 * BLOCK_ROWS - 1) / (4 * BLOCK_ROWS);
+    const int64_t panels = panels_of(a), most_parts = (a.rows + LEAST_ROWS - 1) / LEAST_ROWS;
     const int64_t parts = std::clamp<int64_t>(4 * a.threads / panels, 1, most_parts);
     const int64_t part_rows = (a.rows + parts - 1) / parts;
     const int64_t together = std::clamp<int64_t>(panels / (8 * a.threads), 1, 8);

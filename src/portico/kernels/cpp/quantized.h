@@ -1,8 +1,8 @@
-// Products with weights of eight or four bits. Activations become signed bytes, a scale for each GROUP inputs of a row.
+// Products with weights of eight or four bits. Activations become signed bytes, a scale for each BLOCK inputs of a row.
 //
 // Weights lie in panels of 32 output channels, and in a panel group after group: what follows the weights of a group are
-// its channels' scales. Sums within a group are integers and exact; each output adds its groups in floats from first to
-// last, so its bits do not depend on how many rows there are.
+// its channels' scales. Sums within a group are integers and exact; each output adds the groups of a block, then the
+// blocks, in floats from first to last, so its bits do not depend on how many rows there are.
 #pragma once
 
 #include <algorithm>
@@ -13,6 +13,8 @@
 #include "panels.h"
 
 namespace portico::PORTICO_ISA {
+
+constexpr int BLOCK = 128;
 
 // To the nearest integer, halves to the even one; for values of less than 2^22.
 inline Ints nearest(Floats value) {
@@ -29,6 +31,7 @@ inline Ints nearest_within(Floats value, float least, float most) {
 struct Eight {
     using Scale = float;
     static constexpr int GROUP = 128;
+    static constexpr int BLOCK_ROWS = 12;
     static constexpr int BYTES_PER_STEP = 2 * sizeof(Words);  // a step is 4 inputs of 32 channels
     static constexpr int OFFSET = 128;
 
@@ -51,6 +54,7 @@ struct Eight {
 struct Four {
     using Scale = Bf16;
     static constexpr int GROUP = 32;
+    static constexpr int BLOCK_ROWS = 6;
     static constexpr int BYTES_PER_STEP = sizeof(Words);
     static constexpr int OFFSET = 8;
 
@@ -89,10 +93,11 @@ struct Layout {
     static constexpr int STEPS = Format::GROUP / 4;
     static constexpr int WEIGHT_BYTES = STEPS * Format::BYTES_PER_STEP;
     static constexpr int GROUP_BYTES = WEIGHT_BYTES + PANEL * (int)sizeof(typename Format::Scale);
-    int64_t groups;
+    static constexpr int GROUPS = BLOCK / Format::GROUP;  // of a block
+    int64_t blocks;
 
-    explicit Layout(const LinearArguments& a) : groups((a.inputs + Format::GROUP - 1) / Format::GROUP) {}
-    int64_t panel_bytes() const { return groups * GROUP_BYTES; }
+    explicit Layout(const LinearArguments& a) : blocks((a.inputs + BLOCK - 1) / BLOCK) {}
+    int64_t panel_bytes() const { return blocks * GROUPS * GROUP_BYTES; }
 };
 
 template <class T, class Format>
@@ -101,12 +106,12 @@ void pack_quantized(const LinearArguments& a) {
 #pragma omp parallel for schedule(dynamic, 1)
     for (int64_t panel = 0; panel < panels_of(a); panel++) {
         uint8_t* group = (uint8_t*)a.packed + panel * layout.panel_bytes();
-        for (int64_t begin = 0; begin < a.inputs; begin += Format::GROUP, group += layout.GROUP_BYTES) {
+        for (int64_t begin = 0; begin < layout.blocks * BLOCK; begin += Format::GROUP, group += layout.GROUP_BYTES) {
             std::memset(group, 0, layout.GROUP_BYTES);
             auto* scales = (typename Format::Scale*)(group + layout.WEIGHT_BYTES);
             for (int channel = 0; channel < std::min<int64_t>(PANEL, a.outputs - panel * PANEL); channel++) {
                 const T* weights = (const T*)a.weight + (panel * PANEL + channel) * a.inputs + begin;
-                const int count = (int)std::min<int64_t>(Format::GROUP, a.inputs - begin);
+                const int count = (int)std::clamp<int64_t>(a.inputs - begin, 0, Format::GROUP);
                 Floats values[Format::GROUP / LANES];
                 for (int i = 0; i < Format::GROUP; i += LANES) values[i / LANES] = padded(weights + i, count - i, 0.0f);
                 const float scale = Format::scale_of(values), inverse = scale != 0 ? 1 / scale : 0;
@@ -120,44 +125,44 @@ void pack_quantized(const LinearArguments& a) {
     }
 }
 
-// Rows as signed bytes in groups; what is past the last input is zero.
+// Rows as signed bytes in blocks; what is past the last input is zero.
 struct QuantizedRows {
-    int64_t groups;
-    int8_t* values;   // [rows][groups][GROUP]
-    float* scales;    // [rows][groups]
-    float* excess;    // [rows][groups]: what the offset of the weights adds to a sum
-
-    static size_t bytes(int64_t rows, int64_t groups, int group) { return rows * groups * (group + 2 * sizeof(float)); }
+    int64_t blocks;
+    int groups;       // of a block
+    int8_t* values;   // [rows][blocks][BLOCK]
+    float* scales;    // [rows][blocks]
+    int* begins;      // [rows][blocks][groups]: where a sum begins so that the offset of the weights falls out
 };
 
 template <class T, class Format>
 inline void quantize_row(const LinearArguments& a, const QuantizedRows& to, int64_t row) {
     const T* x = (const T*)a.x + row * a.x_stride;
-    for (int64_t group = 0; group < to.groups; group++) {
-        const int64_t begin = group * Format::GROUP;
-        const int count = (int)std::min<int64_t>(Format::GROUP, a.inputs - begin);
-        Floats most{};
-        for (int i = 0; i < count; i += LANES) {
-            const Floats value = padded(x + begin + i, count - i, 0.0f);
-            most = maximum(most, maximum(value, -value));
+    for (int64_t block = 0; block < to.blocks; block++) {
+        const int count = (int)std::min<int64_t>(BLOCK, a.inputs - block * BLOCK);
+        Floats found[BLOCK / LANES], most{};
+        for (int i = 0; i < BLOCK / LANES; i++) {
+            found[i] = padded(x + block * BLOCK + i * LANES, count - i * LANES, 0.0f);
+            most = maximum(most, maximum(found[i], -found[i]));
         }
+        const int64_t number = row * to.blocks + block;
         const float scale = largest(most) / 127, inverse = scale > 0 ? 1 / scale : 0;
-        int8_t* values = to.values + (row * to.groups + group) * Format::GROUP;
-        Ints total{};
-        for (int i = 0; i < Format::GROUP; i += LANES) {
-            const Ints found = nearest(padded(x + begin + i, count - i, 0.0f) * inverse);
-            store_raw(values + i, __builtin_convertvector(found, Bytes));
-            total += found;
+        to.scales[number] = scale;
+        constexpr int VECTORS = Format::GROUP / LANES;
+        for (int group = 0; group < to.groups; group++) {
+            Ints total{};
+            for (int i = group * VECTORS; i < (group + 1) * VECTORS; i++) {
+                const Ints value = nearest(found[i] * inverse);
+                store_raw(to.values + number * BLOCK + i * LANES, __builtin_convertvector(value, Bytes));
+                total += value;
+            }
+            to.begins[number * to.groups + group] = -Format::OFFSET * sum(total);
         }
-        int sum = 0;
-        for (int lane = 0; lane < LANES; lane++) sum += total[lane];
-        to.scales[row * to.groups + group] = scale;
-        to.excess[row * to.groups + group] = (float)(Format::OFFSET * sum);
     }
 }
 
 template <class T, class Format>
 struct MultiplyQuantized {
+    static constexpr int BLOCK_ROWS = Format::BLOCK_ROWS;
     const LinearArguments& a;
     const QuantizedRows& x;
     const Layout<Format> layout;
@@ -166,47 +171,57 @@ struct MultiplyQuantized {
     const char* panel(int64_t number) const { return (const char*)a.packed + number * layout.panel_bytes(); }
 
     template <int ROWS>
-    void block(int64_t panel, int64_t row, Ahead ahead) const {
-        const uint8_t* weight = (const uint8_t*)a.packed + panel * layout.panel_bytes();
-        const int64_t row_bytes = layout.groups * Format::GROUP;
-        const int8_t* values = x.values + row * row_bytes;
-        const float *scales = x.scales + row * layout.groups, *excess = x.excess + row * layout.groups;
+    void block(int64_t panel_number, int64_t row, Ahead ahead) const {
+        const auto* weight = (const uint8_t*)panel(panel_number);
         Floats sums[ROWS][2] = {};
-        for (int64_t group = 0; group < layout.groups; group++) {
-            Ints found[ROWS][2] = {};
-            for (int step = 0; step < layout.STEPS; step++, weight += Format::BYTES_PER_STEP) {
-                if (step % (2 * 64 / Format::BYTES_PER_STEP) == 0) ahead.fetch();
-                Words low, high;
-                Format::load_step(weight, low, high);
-                for (int r = 0; r < ROWS; r++) {
-                    const Words word = splat_word(values + r * row_bytes + group * Format::GROUP + step * 4);
-                    found[r][0] = add_bytes(found[r][0], low, word);
-                    found[r][1] = add_bytes(found[r][1], high, word);
-                }
-            }
-            ahead.fetch();
-            const auto* channel_scales = (const typename Format::Scale*)weight;
-            const Floats low = load(channel_scales), high = load(channel_scales + LANES);
-            weight += PANEL * sizeof(typename Format::Scale);
-            for (int r = 0; r < ROWS; r++) {
-                const float scale = scales[r * layout.groups + group], more = excess[r * layout.groups + group];
-                sums[r][0] += (__builtin_convertvector(found[r][0], Floats) - more) * (low * scale);
-                sums[r][1] += (__builtin_convertvector(found[r][1], Floats) - more) * (high * scale);
-            }
+        for (int64_t block = 0; block < layout.blocks; block++) {
+            Floats parts[ROWS][2] = {};
+            for (int group = 0; group < layout.GROUPS; group++, weight += layout.GROUP_BYTES)
+                add_group<ROWS>(weight, row * layout.blocks + block, group, parts, ahead);
+            for (int r = 0; r < ROWS; r++)
+                for (int half = 0; half < 2; half++) sums[r][half] += parts[r][half] * x.scales[(row + r) * layout.blocks + block];
         }
         for (int r = 0; r < ROWS; r++)
             for (int half = 0; half < 2; half++)
-                store_panel_half<T>(a, panel * PANEL + half * LANES, row + r, sums[r][half]);
+                store_panel_half<T>(a, panel_number * PANEL + half * LANES, row + r, sums[r][half]);
+    }
+
+    // Add to `parts` what a group of weights and the same inputs of ROWS rows give; `first`: the first row's block.
+    template <int ROWS>
+    void add_group(const uint8_t* weight, int64_t first, int group, Floats (&parts)[ROWS][2], Ahead& ahead) const {
+        const int8_t* values = x.values + first * BLOCK + group * Format::GROUP;
+        Ints found[ROWS][2];
+        for (int r = 0; r < ROWS; r++)
+            found[r][0] = found[r][1] = x.begins[(first + r * layout.blocks) * layout.GROUPS + group] - Ints{};
+        for (int step = 0; step < layout.STEPS; step++, weight += Format::BYTES_PER_STEP) {
+            if (step % (2 * 64 / Format::BYTES_PER_STEP) == 0) ahead.fetch();
+            Words low, high;
+            Format::load_step(weight, low, high);
+            for (int r = 0; r < ROWS; r++) {
+                const Words word = splat_word(values + r * layout.blocks * BLOCK + step * 4);
+                found[r][0] = add_bytes(found[r][0], low, word);
+                found[r][1] = add_bytes(found[r][1], high, word);
+            }
+        }
+        ahead.fetch();
+        const auto* scales = (const typename Format::Scale*)weight;
+        const Floats low = load(scales), high = load(scales + LANES);
+        for (int r = 0; r < ROWS; r++) {
+            parts[r][0] += __builtin_convertvector(found[r][0], Floats) * low;
+            parts[r][1] += __builtin_convertvector(found[r][1], Floats) * high;
+        }
     }
 };
 
 template <class T, class Format>
 void linear_quantized(const LinearArguments& a) {
-    const int64_t groups = Layout<Format>(a).groups;
-    static thread_local std::vector<char> memory;  // of the calling thread; grown and never shrunk
-    memory.resize(std::max(memory.size(), QuantizedRows::bytes(a.rows, groups, Format::GROUP)));
-    float* floats = (float*)memory.data();
-    const QuantizedRows x = {groups, (int8_t*)(floats + 2 * a.rows * groups), floats, floats + a.rows * groups};
+    constexpr int GROUPS = Layout<Format>::GROUPS;
+    const int64_t blocks = Layout<Format>(a).blocks, all = a.rows * blocks;
+    static thread_local std::vector<float> memory;  // of the calling thread; grown and never shrunk
+    memory.resize(std::max<size_t>(memory.size(), all * (1 + GROUPS + BLOCK / sizeof(float))));
+    float* scales = memory.data();
+    int* begins = (int*)(scales + all);
+    const QuantizedRows x = {blocks, GROUPS, (int8_t*)(begins + all * GROUPS), scales, begins};
 #pragma omp parallel for schedule(static) if (a.threads > 1 && a.rows > 4)
     for (int64_t row = 0; row < a.rows; row++) quantize_row<T, Format>(a, x, row);
     over_panels(a, MultiplyQuantized<T, Format>(a, x));

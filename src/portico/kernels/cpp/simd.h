@@ -104,12 +104,33 @@ inline int keep_from(Floats value, float least, int first, float* values, int* n
 #endif
 }
 
-inline float sum(Floats value) {
-    float total = 0;
+#if defined(__AVX512F__)
+template <int STEP, class V>
+inline V swapped(V value) {
+    const Ints lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return __builtin_shuffle(value, lanes ^ STEP);
+}
+
+template <class V>
+inline auto sum(V value) {
+    value += swapped<8>(value);
+    value += swapped<4>(value);
+    value += swapped<2>(value);
+    return value[0] + value[1];
+}
+
+inline float largest(Floats value) {
+    value = maximum(value, swapped<8>(value));
+    value = maximum(value, swapped<4>(value));
+    value = maximum(value, swapped<2>(value));
+    return maximum(value, swapped<1>(value))[0];
+}
+#else
+template <class V>
+inline auto sum(V value) {
     for (int width = LANES / 2; width; width /= 2)
         for (int i = 0; i < width; i++) value[i] += value[i + width];
-    total = value[0];
-    return total;
+    return value[0];
 }
 
 inline float largest(Floats value) {
@@ -117,6 +138,7 @@ inline float largest(Floats value) {
         for (int i = 0; i < width; i++) value[i] = value[i] > value[i + width] ? value[i] : value[i + width];
     return value[0];
 }
+#endif
 
 // e^x for x <= 0, and 0 below -87: reduced by ln 2 in two parts (Cody and Waite 1980), then a polynomial.
 inline Floats exponential(Floats x) {
