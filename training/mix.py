@@ -25,7 +25,7 @@ SIMPLE: Mapping[str, tuple[float, Maker]] = {
     "suggestions": (5, writing.suggestions),
     "steps": (5, writing.steps),
     "story of a city": (3, writing.story),
-    "facts as JSON": (30, extract.extract),
+    "facts as JSON": (42, extract.extract),
     "not known": (1.5, talk.unknown),
 }
 """Kind of dialogue, its weight and its maker."""

@@ -30,7 +30,7 @@ MUON_RATE, ADAM_RATE = 0.02, 3e-3
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="training.train", description=__doc__)
-    parser.add_argument("--steps", type=int, default=6200, help="optimiser steps of about 7,300 tokens (default: 6200)")
+    parser.add_argument("--steps", type=int, default=9600, help="optimiser steps of about 7,300 tokens (default: 9600)")
     parser.add_argument("--out", type=Path, default=OUT, help="folder of tokenizer and checkpoint")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -37,6 +37,11 @@ def about_person(draw: Draw) -> tuple[str, list[Fact]]:
     name, age, city, job = person(draw), draw.integer(18, 90), place(draw), draw.item(JOBS)
     if draw.held or draw.chance(0.5):
         text = draw.wording([
+            f"[The|Our|Their|This|One|Your] {job} of {age}[| years| years of age], {name}, [lives in|works in|writes from|is at home in|left] {city}[.|!]",
+            f"[Our|A|The|My|That] {job}, {name}, [is {age}|is {age} years old|turned {age}|will be {age}|aged {age}] and [lives in|comes from|stays in|moved to] {city}.",
+            f"[My|That|Your|Our|The|A] {age}[-year-old| year old] {job}[, {name},| {name}| called {name}| named {name}] [lives in|is from|comes from|travelled to|loves] {city}.",
+            f"[Our|The|A|That] {job} [from|in|of|near] {city}[,| is|:| is called| is named] {name}[,|, aged|, now| and is|;] {age}[| years old].",
+            f"[In|At|For] {city} [our|the|a|their] {job} [is|was|will be|is called] {name}, [aged|now|who is|already] {age}[|, they say].",
             f"{name} is {age} years old, lives in {city} and works as a {job}.",
             f"{name} is a {job} from {city}, {age} years old.",
             f"The {job} {name}, aged {age}, lives in {city}.",
@@ -52,7 +57,9 @@ def about_person(draw: Draw) -> tuple[str, list[Fact]]:
             f"[Aged|At|Now] {age}[ years|], [the|our] {job} {name} [lives in|left|moved to|returned to|stays in] {city}.",
             f"Name: {name}. Age: {age}. City: {city}. Job: {job}.",
             f"In {city} lives {name}, a {job} of {age} years.",
-            f"{name}, a {job} who is {age}, comes from {city}.",
+            f"{name}[, a| is a|, once a] {job} [who|that] [lives in|works in|left|loves] {city}[ and is|, is|, aged|;] {age}[| years old].",
+        f"[The|A|Our|That] {job} [who|that] [is|turned] {age}[| years old], {name}, [lives in|is from|stays in] {city}.",
+        f"{name}, a {job} who is {age}, comes from {city}.",
         ])  # fmt: skip
     else:
         text = person_in_clauses(draw, name, age, city, job)
@@ -78,6 +85,9 @@ def about_product(draw: Draw) -> tuple[str, list[Fact]]:
         f"[Pay|Give|Spend] {price} dollars [and take|for] the {product}, the {colour} one[, which is|; it is|, now] {state}.",
         f"[We sell|Buy|Order|Take|See] [our|the|this] {colour} {product} [for|at] {price} dollars[; it is|, it is|. It is|:] {state}.",
         f"[The cost|The value|Price] of [this|our|one|a] {product}[, {colour},| in {colour}] is {price} dollars[. It is|, and it is|;] {state}.",
+        f"[The|This|A|My|One] {product} ({colour})[:|,| costs| is| for] {price} dollars[,|;|, now] {state}.",
+        f"[Item|Today|New|Offer|Sale]: {product} ({colour}), [{state}, {price} dollars|{price} dollars, {state}].",
+        f"[They|We|I|Some] [have|sell|offer|want] [a|the|one] {product} ([in |]{colour}[, {state}) for {price} dollars|) for {price} dollars, {state}].",
         f"Our {product} ({colour}) is {state} and costs {price} dollars.",
         f"The price of the {colour} {product} is {price} dollars. It is {state}.",
     ])  # fmt: skip

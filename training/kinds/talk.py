@@ -287,6 +287,7 @@ UNKNOWN = [
 ]  # fmt: skip
 ASK_UNKNOWN = [
     "[What|Who|Where|When] [is|was|are|were] [|the ]{}[?|]", "[|Please |Can you ][explain|describe|define|discuss|analyze|prove] {}[.|?|]", "[Why|How] [is|was|does] {} [important|famous|work|known|so big]?", "[What do you know|What can you say|What is written|Teach me] about {}[?|.]",
+    "[Tell|Show|Teach|Give|Read] [me|us] [something|more|a bit|a lot|everything|a story|the truth|facts] about {}[.|, please.]", "[I want|I would like|We wish] to [know|hear|learn|read] [all|more|something|everything] about {}[.|]", "[Talk|Speak|Say something|Write] about {}[.|]",
     "Why is {} important?", "Tell me all about {}.",
 ]  # fmt: skip
 UNKNOWN_ZH = [
