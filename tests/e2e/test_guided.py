@@ -40,7 +40,7 @@ def schema(rng: random.Random, depth: int = 0) -> dict[str, Any]:
         case "const":
             return {"const": rng.choice(["fixed", 3, False])}
         case "pattern":
-            return {"type": "string", "pattern": rng.choice([r"^[a-z]{2,5}$", r"^\d{3}-\d{2}$", "^(yes|no)$"])}
+            return {"type": "string", "pattern": rng.choice([r"^[a-z]{2,5}$", r"^[0-9]{3}-[0-9]{2}$", "^(yes|no)$"])}
         case "array":
             low = rng.randint(0, 2)
             return {"type": "array", "items": schema(rng, depth + 1), "minItems": low, "maxItems": low + 2}
@@ -90,7 +90,7 @@ def test_every_finished_answer_matches_its_schema(llm: LLM) -> None:
 
 def test_regular_expressions_choices_and_grammars(llm: LLM) -> None:
     wishes = {
-        r"[a-f]{3}-\d{2}": Guided(kind="regex", value=r"[a-f]{3}-\d{2}"),
+        r"[a-f]{3}-[0-9]{2}": Guided(kind="regex", value=r"[a-f]{3}-[0-9]{2}"),
         "yes|no|也许": Guided(kind="choice", value=json.dumps(["yes", "no", "也许"])),
         r"a( b){2,4}\.": Guided(kind="lark", value='start: "a" (" b"){2,4} "."'),
         "x[0-9]y": Guided(kind="lark", value='root ::= "x" [0-9] "y"'),

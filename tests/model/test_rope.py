@@ -18,7 +18,7 @@ def test_a_stretched_engine_is_the_oracle_at_its_length(tmp_path: Path) -> None:
     ids = torch.randint(3, VOCAB, (length,), generator=torch.Generator().manual_seed(4)).tolist()
     # The test's block tables are 32 blocks apart.
     config = EngineConfig(
-        model_path=str(tmp_path), max_model_len=length, block_size=8, kv_cache_memory=2**26, threads=1
+        model_path=str(tmp_path), max_model_len=length, block_size=16, kv_cache_memory=2**26, threads=1
     )
     runner, loaded = build_runner(config)
     assert loaded.max_model_len == length

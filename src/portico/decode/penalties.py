@@ -23,20 +23,16 @@ def apply_penalties(logits: Tensor, params: TokenParams, prompt_ids: Sequence[in
     where negative (Keskar et al. 2019, arXiv:1909.05858). Then, over the output alone, frequency times the token's
     count and presence once, subtracted, as in OpenAI's API.
     """
+    output = np.asarray(output_ids, dtype=np.int64)
+    prompt = np.asarray(prompt_ids if params.repetition_penalty != 1.0 else (), dtype=np.int64)
+    seen, places = np.unique(np.concatenate((output, prompt)), return_inverse=True)
+    at = torch.from_numpy(seen).to(logits.device)
+    scores = logits[at].cpu().numpy()
     if params.repetition_penalty != 1.0:
-        seen = _to(logits, np.unique(np.concatenate((_array(prompt_ids), _array(output_ids)))))
-        scores = logits[seen]
-        penalty = params.repetition_penalty
-        logits[seen] = torch.where(scores > 0, scores / penalty, scores * penalty)
+        penalty = np.float32(params.repetition_penalty)
+        scores = np.where(scores > 0, scores / penalty, scores * penalty)
     if params.presence_penalty or params.frequency_penalty:
-        ids, counts = np.unique(_array(output_ids), return_counts=True)
-        penalties = params.presence_penalty + params.frequency_penalty * counts
-        logits[_to(logits, ids)] -= _to(logits, penalties.astype(np.float32))
-
-
-def _array(ids: Sequence[int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    return np.asarray(ids, dtype=np.int64)
-
-
-def _to(like: Tensor, values: np.ndarray[tuple[int], np.dtype[np.generic]]) -> Tensor:
-    return torch.from_numpy(values).to(like.device)
+        counts = np.bincount(places[: len(output)], minlength=len(seen)).astype(np.float32)
+        presence, frequency = np.float32(params.presence_penalty), np.float32(params.frequency_penalty)
+        scores = scores - np.where(counts > 0, presence + frequency * counts, np.float32(0))
+    logits[at] = torch.from_numpy(scores).to(logits.device)
