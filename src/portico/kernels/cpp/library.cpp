@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "arguments.h"
+#include "team.h"
 
 namespace portico {
 
@@ -63,6 +64,8 @@ int portico_choose(const char* name) {
     return found != nullptr;
 }
 
+// How many threads each call shares its work among, from now on.
+void portico_set_threads(int count) { portico::set_team_size(count); }
 
 void portico_attend(const portico::AttendArguments* a, int dtype) {
     portico::chosen.kernels->attend(*a, portico::Dtype(dtype));

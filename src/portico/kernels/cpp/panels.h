@@ -5,6 +5,7 @@
 
 #include "arguments.h"
 #include "simd.h"
+#include "team.h"
 
 namespace portico::PORTICO_ISA {
 
@@ -70,18 +71,17 @@ void over_panels(const LinearArguments& a, const Kernel& kernel) {
     if (a.rows == 0) return;
     // Rows are split too where the panels alone would not keep every thread busy.
     const int64_t panels = panels_of(a), most_parts = (a.rows + LEAST_ROWS - 1) / LEAST_ROWS;
-    const int64_t parts = std::clamp<int64_t>(4 * a.threads / panels, 1, most_parts);
+    const int64_t threads = team_size(), parts = std::clamp<int64_t>(4 * threads / panels, 1, most_parts);
     const int64_t part_rows = (a.rows + parts - 1) / parts;
-    const int64_t together = std::clamp<int64_t>(panels / (8 * a.threads), 1, 8);
+    const int64_t together = std::clamp<int64_t>(panels / (8 * threads), 1, 8);
     const int64_t groups = (panels + together - 1) / together;
-#pragma omp parallel for schedule(dynamic, 1) collapse(2) if (a.threads > 1)
-    for (int64_t part = 0; part < parts; part++)
-        for (int64_t group = 0; group < groups; group++) {
-            const int64_t begin = part * part_rows, end = std::min(a.rows, begin + part_rows);
-            const int64_t last = std::min(panels, (group + 1) * together) - 1;
-            for (int64_t panel = group * together; panel <= last; panel++)
-                multiply_panel(kernel, panel, begin, end, panel == group * together, panel < last);
-        }
+    share_out(parts * groups, 1, [&](int64_t number) {
+        const int64_t part = number / groups, group = number % groups;
+        const int64_t begin = part * part_rows, end = std::min(a.rows, begin + part_rows);
+        const int64_t last = std::min(panels, (group + 1) * together) - 1;
+        for (int64_t panel = group * together; panel <= last; panel++)
+            multiply_panel(kernel, panel, begin, end, panel == group * together, panel < last);
+    });
 }
 
 }  // namespace portico::PORTICO_ISA
