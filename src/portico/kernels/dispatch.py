@@ -40,7 +40,9 @@ class Kernels:
     draw: Callable[[Tensor, Tensor, Tensor, sampling.Filters], tuple[Tensor, Tensor]]
     top: Callable[[Tensor, int], tuple[Tensor, Tensor]]
     describe: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    widen: Callable[[Tensor], Tensor]
     mask: Callable[[Tensor, Tensor], None]
+    penalize: Callable[[Tensor, sampling.Penalties], None]
 
 
 def select_kernels(
@@ -98,7 +100,9 @@ def _native(dtype: torch.dtype, instruction_set: str | None = None) -> Kernels |
         draw=native.draw,
         top=native.top,
         describe=native.describe,
+        widen=native.widen,
         mask=native.mask,
+        penalize=native.penalize,
     )
 
 
@@ -116,7 +120,9 @@ _TORCH = Kernels(
     draw=sampling.draw_torch,
     top=sampling.top_torch,
     describe=sampling.describe_torch,
+    widen=sampling.widen_torch,
     mask=sampling.mask_torch,
+    penalize=sampling.penalize_torch,
 )
 
 _CPU = replace(

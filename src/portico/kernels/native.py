@@ -17,7 +17,7 @@ import portico.kernels
 from portico.kernels.context import Context, Paged
 from portico.kernels.linear import Linear
 from portico.kernels.prepare import HeadNorm
-from portico.kernels.sampling import Filters
+from portico.kernels.sampling import Filters, Penalties
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +25,8 @@ _LIBRARY = "libportico_kernels.so"
 _PANEL = 32
 """Output channels that lie together in a packed weight."""
 _FUNCTIONS = (
-    "attend", "prepare", "pack_linear", "linear", "rms_norm", "silu_mul", "draw", "top", "describe", "mask",
-    "set_threads",
+    "attend", "prepare", "pack_linear", "linear", "rms_norm", "silu_mul", "draw", "top", "describe",
+    "widen", "mask", "penalize", "set_threads",
 )  # fmt: skip
 INSTRUCTION_SETS = ("avx512-bf16", "avx2", "baseline")
 """From the best to the one that runs everywhere."""
@@ -183,10 +183,24 @@ class NativeKernels:
         self.library.portico_describe(byref(arguments), _code(logits))
         return totals, ranks
 
+    def widen(self, logits: Tensor) -> Tensor:
+        """As `widen_torch`, for contiguous logits in either dtype."""
+        out = torch.empty(logits.shape)
+        arguments = _Widen(logits.data_ptr(), out.data_ptr(), *logits.shape)
+        self.library.portico_widen(byref(arguments), _code(logits))
+        return out
+
     def mask(self, logits: Tensor, bits: Tensor) -> None:
         """As `mask_torch`, for contiguous logits and bits."""
         rows, vocab = logits.shape
         self.library.portico_mask(byref(_Mask(logits.data_ptr(), bits.data_ptr(), rows, vocab)))
+
+    def penalize(self, logits: Tensor, penalties: Penalties) -> None:
+        """As `penalize_torch`, for contiguous logits."""
+        p, (rows, vocab) = penalties, logits.shape
+        parts = (logits, p.tokens, p.begins, p.outputs, p.repetition, p.presence, p.frequency)
+        arguments = _Penalize(*(part.data_ptr() for part in parts), rows, vocab)
+        self.library.portico_penalize(byref(arguments))
 
     def top(self, logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """As `top_torch`, for contiguous logits in either dtype."""
@@ -265,6 +279,12 @@ _Describe = _layout(
     "DescribeArguments",
     logits=c_void_p, tokens=c_void_p, totals=c_void_p, ranks=c_void_p, rows=c_int64, vocab=c_int,
 )  # fmt: skip
+_Widen = _layout("WidenArguments", x=c_void_p, out=c_void_p, rows=c_int64, width=c_int)
 _Mask = _layout("MaskArguments", logits=c_void_p, bits=c_void_p, rows=c_int64, vocab=c_int)
+_Penalize = _layout(
+    "PenalizeArguments",
+    logits=c_void_p, tokens=c_void_p, begins=c_void_p, outputs=c_void_p,
+    repetition=c_void_p, presence=c_void_p, frequency=c_void_p, rows=c_int64, vocab=c_int,
+)  # fmt: skip
 _Top = _layout("TopArguments", logits=c_void_p, values=c_void_p, ids=c_void_p, rows=c_int64, vocab=c_int, count=c_int)
 _SiluMul = _layout("SiluMulArguments", gate_up=c_void_p, out=c_void_p, rows=c_int64, width=c_int)
