@@ -21,6 +21,7 @@ from portico.protocol.sampling import TokenParams
 from portico.run.device import keep_freed_memory, resolve_device, resolve_dtype, set_threads
 from portico.run.limits import size_cache, wanted_model_len
 from portico.run.machine import usable_cores
+from portico.run.quantization import choose_quantization, packed_weights
 from portico.run.runner import TorchRunner
 from portico.weights.safetensors import Checkpoint
 
@@ -41,7 +42,9 @@ def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
     threads = config.threads or usable_cores()
     set_threads(threads)
     keep_freed_memory()
-    kernels = select_kernels(device, dtype, config.kernels, config.quantization)
+    checkpoint = Checkpoint(folder)
+    quantization, why = choose_quantization(config, model, device, dtype)
+    kernels = select_kernels(device, dtype, config.kernels, quantization)
     if config.block_size % kernels.block_multiple:
         raise ConfigError(
             f"block_size is {config.block_size}; with this machine's kernels ({kernels.name}) it must be a multiple "
@@ -49,9 +52,17 @@ def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
         )
     max_model_len = wanted_model_len(config, model)
     with torch.inference_mode():
+        packed = packed_weights(config, checkpoint, kernels, quantization, dtype)
         decoder = load_decoder(
-            model, Checkpoint(folder), dtype=dtype, device=device, kernels=kernels, max_model_len=max_model_len
+            model,
+            checkpoint,
+            dtype=dtype,
+            device=device,
+            kernels=kernels,
+            max_model_len=max_model_len,
+            packed=packed,
         )
+        mapped = packed.keep()
         size = size_cache(config, model, max_model_len, dtype, device)
         cache = make_cache(model, size.num_blocks + 1, config.block_size, dtype, device)
     runner = TorchRunner(decoder, cache, Grammars(folder / "tokenizer.json", model.vocab_size), config.logprobs_mode)
@@ -67,13 +78,18 @@ def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
         vocab_size=model.vocab_size,
         hidden_size=model.hidden_size,
         device=str(device),
-        dtype=str(dtype).removeprefix("torch."),
+        dtype=_name(dtype),
         threads=threads,
         kernels=kernels.name,
         load_seconds=time.perf_counter() - began,
+        weights=f"{_name(dtype) if quantization == 'none' else quantization}{' from the cache' * mapped} ({why})",
     )
     log.debug("%s", loaded)
     return runner, loaded
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _warm_up(runner: TorchRunner) -> None:
