@@ -38,7 +38,9 @@ def start(folder: Path, *names: str, key: Key = KEY, most_bytes: int = PLENTY) -
 
     packed = PackedWeights(folder, key, most_bytes)
     got = [packed.get(name, 640, make(name)) for name in names]
-    return got, made, packed.keep()
+    packed.keep()
+    assert packed.mapped_bytes == 640 * (len(names) - len(made))
+    return got, made, packed.all_mapped
 
 
 def the_file(folder: Path) -> Path:
@@ -72,7 +74,8 @@ def test_what_is_asked_for_twice_is_made_once(tmp_path: Path) -> None:
 def test_without_a_folder_nothing_is_kept() -> None:
     packed = PackedWeights()
     assert torch.equal(packed.get("a", 640, lambda: weight("a")), weight("a"))
-    assert packed.keep() is False
+    packed.keep()
+    assert not packed.all_mapped
 
 
 @pytest.mark.parametrize("state", [{"files": [["/a", 2]], "build": "x"}, {"files": [["/a", 1]], "build": "y"}, {}])

@@ -62,8 +62,9 @@ def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
             max_model_len=max_model_len,
             packed=packed,
         )
-        mapped = packed.keep()
-        size = size_cache(config, model, max_model_len, dtype, device)
+        packed.keep()
+        source = " from the cache" if packed.all_mapped else ""
+        size = size_cache(config, model, max_model_len, dtype, device, packed.mapped_bytes)
         cache = make_cache(model, size.num_blocks + 1, config.block_size, dtype, device)
     runner = TorchRunner(decoder, cache, Grammars(folder / "tokenizer.json", model.vocab_size), config.logprobs_mode)
     batched = config.max_num_batched_tokens or _BATCHED_TOKENS[device.type]
@@ -82,7 +83,7 @@ def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
         threads=threads,
         kernels=kernels.name,
         load_seconds=time.perf_counter() - began,
-        weights=f"{_name(dtype) if quantization == 'none' else quantization}{' from the cache' * mapped} ({why})",
+        weights=f"{_name(dtype) if quantization == 'none' else quantization}{source} ({why})",
     )
     log.debug("%s", loaded)
     return runner, loaded

@@ -7,6 +7,7 @@ lies), and their bytes. It is written under another name first, so that nobody s
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import logging
@@ -79,19 +80,28 @@ class PackedWeights:
         self._used[name] = found
         return found
 
-    def keep(self) -> bool:
-        """Write down what was made, once all is; returns whether all came from a file. Only warns where it cannot."""
-        if self._file is None or not self._used:
-            return False
-        if not self._made_any:
+    @property
+    def all_mapped(self) -> bool:
+        """Whether nothing had to be made."""
+        return bool(self._mapped) and not self._made_any
+
+    @property
+    def mapped_bytes(self) -> int:
+        """Bytes in use that a file holds."""
+        return sum(len(weight) for name, weight in self._used.items() if weight is self._mapped.get(name))
+
+    def keep(self) -> None:
+        """Write down what was made, once all is; where that cannot be, this only warns."""
+        if self._file is None:
+            return
+        if self.all_mapped:
             with contextlib.suppress(OSError):  # a read-only folder
                 os.utime(self._file)
-            return True
+            return
         try:
             _write(self._file, self._state, self._used, self._most_bytes)
         except OSError as error:
             log.warning("The packed weights are not kept for the next start: %s.", error)
-        return False
 
 
 def _is_private(folder: Path) -> bool:
@@ -170,8 +180,7 @@ def _write(file: Path, state: Mapping[str, Any], weights: Mapping[str, Tensor], 
     descriptor, partial = tempfile.mkstemp(dir=file.parent, prefix=file.stem, suffix=_PARTIAL)
     try:
         with open(descriptor, "wb") as out:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(descriptor, 0, begin + size)  # a disk without room says so now
+            _reserve(descriptor, begin + size)
             out.write(_PREFIX.pack(_MAGIC, hashlib.sha256(text).digest(), len(text)) + text)
             out.seek(begin)
             for weight in weights.values():
@@ -184,6 +193,17 @@ def _write(file: Path, state: Mapping[str, Any], weights: Mapping[str, Tensor], 
             os.unlink(partial)
     log.info("Kept %d MB of packed weights for the next start in %s (%.1f s).",
              size // 10**6, file, time.perf_counter() - began)  # fmt: skip
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Let a disk without room say so before anything is written, where the file system can tell."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+            raise
 
 
 def _make_room(file: Path, needed: int, most_bytes: int) -> bool:
