@@ -219,9 +219,8 @@ class NativeKernels:
 def _rows(values: Tensor, scales: Tensor, width: int, dtype: torch.dtype, ids: Tensor) -> Tensor:
     """Rows of values [panels, groups, steps, channels, 4] and scales [panels, groups, channels]."""
     panel, channel = ids // _PANEL, ids % _PANEL
-    signed = values[panel, :, :, channel].flatten(2).float() - 128
-    rows = (signed * scales[panel, :, channel].unsqueeze(-1)).flatten(1)
-    return rows[:, :width].to(dtype).contiguous()
+    rows = values[panel, :, :, channel].flatten(2).float().sub_(128).mul_(scales[panel, :, channel].unsqueeze(-1))
+    return rows.flatten(1)[:, :width].to(dtype).contiguous()
 
 
 def _code(logits: Tensor) -> int:

@@ -29,19 +29,19 @@ _HARMLESS = re.compile(r"(^|\.)rotary_emb\.(inv_freq|cos_cached|sin_cached)$")
 def load_decoder(
     config: ModelConfig,
     checkpoint: Checkpoint,
+    packed: PackedWeights,
     *,
     dtype: torch.dtype,
     device: torch.device,
     kernels: Kernels,
     max_model_len: int,
-    packed: PackedWeights,
 ) -> Decoder:
     """The model with its weights, those of products from `packed` where it has them.
 
     Raises CheckpointError for a tensor that is missing, left over or wrongly shaped.
     """
     prefix = "" if "embed_tokens.weight" in checkpoint else "model."
-    loader = _Loader(config, checkpoint, dtype, device, kernels, packed, prefix)
+    loader = _Loader(config, checkpoint, packed, dtype, device, kernels, prefix)
     decoder = loader.decoder(Rotary(config.rope, config.head_dim, max_model_len, device))
     tied_copy = {"lm_head.weight"} if config.tie_word_embeddings else set()
     leftover = [name for name in checkpoint.leftover() if not _HARMLESS.search(name) and name not in tied_copy]
@@ -57,10 +57,10 @@ def load_decoder(
 class _Loader:
     config: ModelConfig
     checkpoint: Checkpoint
+    packed: PackedWeights
     dtype: torch.dtype
     device: torch.device
     kernels: Kernels
-    packed: PackedWeights
     prefix: str
     """Of the names of all tensors but the head; models that were saved without a head have none."""
 

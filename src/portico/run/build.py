@@ -23,6 +23,7 @@ from portico.run.limits import size_cache, wanted_model_len
 from portico.run.machine import usable_cores
 from portico.run.quantization import choose_quantization, packed_weights
 from portico.run.runner import TorchRunner
+from portico.weights.packed import PackedWeights
 from portico.weights.safetensors import Checkpoint
 
 log = logging.getLogger(__name__)
@@ -54,16 +55,9 @@ def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
     with torch.inference_mode():
         packed = packed_weights(config, checkpoint, kernels, quantization, dtype)
         decoder = load_decoder(
-            model,
-            checkpoint,
-            dtype=dtype,
-            device=device,
-            kernels=kernels,
-            max_model_len=max_model_len,
-            packed=packed,
+            model, checkpoint, packed, dtype=dtype, device=device, kernels=kernels, max_model_len=max_model_len
         )
         packed.keep()
-        source = " from the cache" if packed.all_mapped else ""
         size = size_cache(config, model, max_model_len, dtype, device, packed.mapped_bytes)
         cache = make_cache(model, size.num_blocks + 1, config.block_size, dtype, device)
     runner = TorchRunner(decoder, cache, Grammars(folder / "tokenizer.json", model.vocab_size), config.logprobs_mode)
@@ -83,7 +77,7 @@ def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
         threads=threads,
         kernels=kernels.name,
         load_seconds=time.perf_counter() - began,
-        weights=f"{_name(dtype) if quantization == 'none' else quantization}{source} ({why})",
+        weights=_kept(_name(dtype) if quantization == "none" else quantization, packed, why),
     )
     log.debug("%s", loaded)
     return runner, loaded
@@ -91,6 +85,10 @@ def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
 
 def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
+
+
+def _kept(weight_format: str, packed: PackedWeights, why: str) -> str:
+    return f"{weight_format}{' from the cache' if packed.all_mapped else ''} ({why})"
 
 
 def _warm_up(runner: TorchRunner) -> None:
