@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,7 +14,8 @@ from portico.errors import ConfigError
 from portico.kernels import attention, elementwise, linear, prepare, quantized, sampling
 from portico.kernels.context import Context
 from portico.kernels.linear import WeightFormat, plain_format
-from portico.kernels.native import INSTRUCTION_SETS, load_native
+from portico.kernels.native import INSTRUCTION_SETS, NativeKernels, load_native
+from portico.kernels.tape import Tape
 
 Quantization = Literal["none", "int8", "int4"]
 """How weights are kept: in the dtype of the computation, or in eight or four bits with scales."""
@@ -36,13 +38,15 @@ class Kernels:
     rms_norm: Callable[[Tensor, Tensor, float, Tensor | None], Tensor]
     silu_mul: Callable[[Tensor], Tensor]
     prepare: Callable[[Tensor, Tensor, prepare.HeadNorm | None, tuple[Tensor, Tensor], Context], None]
-    attend: Callable[[Tensor, Tensor, Context, int | None, float, Tensor], None]
+    attend: Callable[[Tensor, Tensor, Context, int | None, float], Tensor]
     draw: Callable[[Tensor, Tensor, Tensor, sampling.Filters], tuple[Tensor, Tensor]]
     top: Callable[[Tensor, int], tuple[Tensor, Tensor]]
     describe: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
     widen: Callable[[Tensor], Tensor]
     mask: Callable[[Tensor, Tensor], None]
     penalize: Callable[[Tensor, sampling.Penalties], None]
+    record: Callable[[], AbstractContextManager[Callable[[], Tape]]] | None = None
+    """Note down the calls of a step, which the tape that comes of it makes again; None where there is no such thing."""
     packing: tuple[str, str] | None = None
     """Instruction set and build that packed weights are for, where it pays to keep them from one start to the next."""
 
@@ -55,29 +59,28 @@ def select_kernels(
     With choice "torch" the plain twins; with one of INSTRUCTION_SETS the native kernels for that. Raises ConfigError if
     what is asked for cannot run here.
     """
-    kernels = _unquantized(device, dtype, choice)
+    native = None
+    if device.type == "cpu" and choice != "torch":
+        native = load_native(dtype, choice if choice in INSTRUCTION_SETS else None)
+    if choice in INSTRUCTION_SETS and native is None:
+        raise ConfigError(f"kernels is {choice}; those for {dtype} on {device} are not built, or do not run here.")
     if quantization == "none":
-        return kernels
-    if choice == "torch":
-        return replace(
-            kernels,
-            name=f"{kernels.name}, {quantization}",
-            linear=_TWINS[quantization],
-            head=_TWINS["int8"],
+        return _plain(device, dtype, choice) if native is None else _native(native)
+    if native is not None:
+        few_bits = replace(
+            _native(native),
+            linear=native.weight_format(quantization),
+            head=native.weight_format("int8"),
+            packing=(native.instruction_set, native.build),
         )
-    native = load_native(dtype, choice if choice in INSTRUCTION_SETS else None) if device.type == "cpu" else None
-    if native is None:
+    elif choice == "torch":
+        few_bits = replace(_TORCH, linear=_TWINS[quantization], head=_TWINS["int8"])
+    else:
         raise ConfigError(
             f"quantization is {quantization}, which needs the native kernels: they compute in float32 and bfloat16 "
             f"on CPUs. Here it would be {dtype} on {device}, or they were not built when Portico was installed."
         )
-    return replace(
-        kernels,
-        name=f"{kernels.name}, {quantization}",
-        linear=native.weight_format(quantization),
-        head=native.weight_format("int8"),
-        packing=(native.instruction_set, native.build),
-    )
+    return replace(few_bits, name=f"{few_bits.name}, {quantization}")
 
 
 def can_quantize(device: torch.device, dtype: torch.dtype, choice: str) -> bool:
@@ -85,21 +88,13 @@ def can_quantize(device: torch.device, dtype: torch.dtype, choice: str) -> bool:
     return device.type == "cpu" and choice != "torch" and load_native(dtype) is not None
 
 
-def _unquantized(device: torch.device, dtype: torch.dtype, choice: str) -> Kernels:
-    if choice in INSTRUCTION_SETS:
-        native = _native(dtype, choice) if device.type == "cpu" else None
-        if native is None:
-            raise ConfigError(f"kernels is {choice}; those for {dtype} on {device} are not built, or do not run here.")
-        return native
+def _plain(device: torch.device, dtype: torch.dtype, choice: str) -> Kernels:
     if choice == "torch" or device.type != "cpu":
         return _TORCH
-    return _native(dtype) or (_CPU_BF16 if dtype is torch.bfloat16 and linear.onednn_has_packed_bf16() else _CPU)
+    return _CPU_BF16 if dtype is torch.bfloat16 and linear.onednn_has_packed_bf16() else _CPU
 
 
-def _native(dtype: torch.dtype, instruction_set: str | None = None) -> Kernels | None:
-    native = load_native(dtype, instruction_set)
-    if native is None:
-        return None
+def _native(native: NativeKernels) -> Kernels:
     return Kernels(
         name=f"native {native.instruction_set}",
         paged=True,
@@ -117,6 +112,7 @@ def _native(dtype: torch.dtype, instruction_set: str | None = None) -> Kernels |
         widen=native.widen,
         mask=native.mask,
         penalize=native.penalize,
+        record=native.record,
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from ctypes import CDLL, Structure, byref, c_char_p, c_float, c_int, c_int64, c_void_p
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from portico.kernels.context import Context, Paged
 from portico.kernels.linear import Linear, Rows, Shape, WeightFormat
 from portico.kernels.prepare import HeadNorm
 from portico.kernels.sampling import Filters, Penalties
+from portico.kernels.tape import Recorder, Tape
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +36,7 @@ _WEIGHT_FORMATS: dict[WeightFormatName, tuple[int, Callable[[int, int], int]]] =
 """The library's number for each, and the bytes of a panel of so many inputs in a dtype."""
 _FUNCTIONS = (
     "attend", "prepare", "pack_linear", "linear", "rms_norm", "silu_mul", "draw", "top", "describe",
-    "widen", "mask", "penalize", "set_threads",
+    "widen", "mask", "penalize", "set_threads", "replay",
 )  # fmt: skip
 INSTRUCTION_SETS = ("avx512-bf16", "avx2", "baseline")
 """From the best to the one that runs everywhere."""
@@ -50,6 +52,15 @@ class NativeKernels:
     instruction_set: str
     build: str
     """A hash of the library: what it packed, another build may lay out in another way."""
+    recorder: Recorder = field(default_factory=Recorder)
+
+    def record(self) -> AbstractContextManager[Callable[[], Tape]]:
+        """Note down the calls of a step, which the tape that comes of it makes again."""
+        return self.recorder.recording(self.library.portico_replay)
+
+    def _call(self, kernel: str, arguments: Structure) -> None:
+        self.recorder.note(kernel, arguments, self.dtype)
+        getattr(self.library, f"portico_{kernel}")(byref(arguments), self.dtype)
 
     def use_threads(self, count: int) -> None:
         """Share the work of every call of this process among so many threads, and leave torch one.
@@ -59,11 +70,11 @@ class NativeKernels:
         self.library.portico_set_threads(count)
         torch.set_num_threads(1)
 
-    def attend(
-        self, query: Tensor, pool: Tensor, context: Context, window: int | None, scale: float, out: Tensor
-    ) -> None:
+    def attend(self, query: Tensor, pool: Tensor, context: Context, window: int | None, scale: float) -> Tensor:
         """As `GatheredAttention`, on blocks where they are; `query` may be a slice of wider rows."""
         assert isinstance(context, Paged)
+        tokens, heads, width = query.shape
+        out = self.recorder.result("attend", query, tokens, heads * width)
         arguments = _Attend(
             query.data_ptr(),
             out.data_ptr(),
@@ -73,14 +84,15 @@ class NativeKernels:
             context.tokens.data_ptr(),
             query.stride(0),
             *context.tables.shape,
-            query.shape[1],
+            heads,
             *pool.shape[2:3],
             pool.shape[4],
             pool.shape[3],
             window or 0,
             scale,
         )
-        self.library.portico_attend(byref(arguments), self.dtype)
+        self._call("attend", arguments)
+        return out
 
     def prepare(
         self, qkv: Tensor, pool: Tensor, norm: HeadNorm | None, angles: tuple[Tensor, Tensor], context: Context
@@ -103,7 +115,7 @@ class NativeKernels:
             block_size,
             0.0 if norm is None else norm.eps,
         )
-        self.library.portico_prepare(byref(arguments), self.dtype)
+        self._call("prepare", arguments)
 
     def linear(self, weight: Tensor, bias: Tensor | None) -> Linear:
         """As `linear_torch`, over a packed copy of the weight; no row's result depends on the other rows."""
@@ -150,7 +162,7 @@ class NativeKernels:
     def _linear(self, packed: Tensor, bias: Tensor | None, outputs: int, weight_format: int, x: Tensor) -> Tensor:
         if x.stride(1) != 1:
             x = x.contiguous()
-        out = x.new_empty(len(x), outputs)
+        out = self.recorder.result("linear", x, len(x), outputs)
         arguments = _Linear(
             0,
             packed.data_ptr(),
@@ -162,23 +174,23 @@ class NativeKernels:
             x.stride(0),
             weight_format,
         )
-        self.library.portico_linear(byref(arguments), self.dtype)
+        self._call("linear", arguments)
         return out
 
     def rms_norm(self, x: Tensor, weight: Tensor, eps: float, added: Tensor | None = None) -> Tensor:
         """As the plain one, for contiguous x [rows, width] and what is added."""
-        out = torch.empty_like(x)
+        out = self.recorder.result("rms_norm", x, *x.shape)
         other = 0 if added is None else added.data_ptr()
         arguments = _RmsNorm(x.data_ptr(), other, weight.data_ptr(), out.data_ptr(), x.shape[0], x.shape[1], eps)
-        self.library.portico_rms_norm(byref(arguments), self.dtype)
+        self._call("rms_norm", arguments)
         return out
 
     def silu_mul(self, gate_up: Tensor) -> Tensor:
         """As the plain one."""
         rows, width = gate_up.shape[0], gate_up.shape[1] // 2
-        out = gate_up.new_empty(rows, width)
+        out = self.recorder.result("silu_mul", gate_up, rows, width)
         arguments = _SiluMul(gate_up.data_ptr(), out.data_ptr(), rows, width)
-        self.library.portico_silu_mul(byref(arguments), self.dtype)
+        self._call("silu_mul", arguments)
         return out
 
     def draw(self, logits: Tensor, scales: Tensor, uniforms: Tensor, filters: Filters) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from portico.kernels.context import Context
 from portico.kernels.dispatch import Kernels
 from portico.kernels.linear import Linear, Rows
 from portico.model.batch import Batch
@@ -41,15 +42,20 @@ class Decoder:
     def __call__(self, batch: Batch, cache: KVCache) -> Tensor:
         """Hidden states [draws, hidden], normalised, for `logits`; keys and values of all tokens go to the cache."""
         x = self.embedding(batch.token_ids)
-        angles = self.rotary.angles(batch.positions, x.dtype)
+        return self.run(x, self.rotary.angles(batch.positions, x.dtype), batch.context, batch.draws, cache)
+
+    def run(
+        self, x: Tensor, angles: tuple[Tensor, Tensor], context: Context, draws: Tensor | None, cache: KVCache
+    ) -> Tensor:
+        """The same of embedded tokens x [tokens, hidden], which are written over."""
         *inner, last = self.layers
         added = None
         for layer in inner:
-            added = layer.attention(layer.attention_norm(x, added), angles, batch, cache)
+            added = layer.attention(layer.attention_norm(x, added), angles, context, cache)
             added = layer.mlp(layer.mlp_norm(x, added))
-        added = last.attention(last.attention_norm(x, added), angles, batch, cache)
-        # Past the last attention nothing is read of tokens whose logits are not wanted.
-        x, added = x[batch.draws], added[batch.draws]
+        added = last.attention(last.attention_norm(x, added), angles, context, cache)
+        if draws is not None:  # past the last attention nothing is read of the other tokens
+            x, added = x[draws], added[draws]
         return self.norm(x, last.mlp(last.mlp_norm(x, added)))
 
     def logits(self, hidden: Tensor) -> Tensor:

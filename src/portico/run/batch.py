@@ -43,7 +43,7 @@ class BatchBuilder:
             token_ids=self._tensor(np.concatenate([np.asarray(row.token_ids, dtype=np.int64) for row in ordered])),
             positions=self._tensor(positions),
             context=self._context(ordered, tokens, self._slots(ordered, positions)),
-            draws=self._tensor(np.array(wanted, dtype=np.int64)),
+            draws=None if len(wanted) == len(positions) else self._tensor(np.array(wanted, dtype=np.int64)),
         )
         return batch, order
 

@@ -125,6 +125,13 @@ struct TopArguments {
 enum Dtype : int { FLOAT32 = 0, BFLOAT16 = 1 };
 enum WeightFormat : int { AS_IS = 0, INT8 = 1, INT4 = 2 };
 
+// A call of one of the kernels that a step of the model is made of.
+enum Kernel : int { ATTEND = 0, PREPARE = 1, LINEAR = 2, RMS_NORM = 3, SILU_MUL = 4 };
+struct Call {
+    int kernel, dtype;
+    const void* arguments;
+};
+
 // The kernels of one instruction set.
 struct Kernels {
     void (*attend)(const AttendArguments&, Dtype);

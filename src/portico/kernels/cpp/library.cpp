@@ -67,6 +67,22 @@ int portico_choose(const char* name) {
 // How many threads each call shares its work among, from now on.
 void portico_set_threads(int count) { portico::set_team_size(count); }
 
+// Make calls that were noted down, one after another.
+void portico_replay(const portico::Call* calls, int64_t count) {
+    using namespace portico;
+    const Kernels& k = *chosen.kernels;
+    for (const Call* call = calls; call < calls + count; call++) {
+        const auto dtype = Dtype(call->dtype);
+        switch (call->kernel) {
+            case ATTEND: k.attend(*(const AttendArguments*)call->arguments, dtype); break;
+            case PREPARE: k.prepare(*(const PrepareArguments*)call->arguments, dtype); break;
+            case LINEAR: k.linear(*(const LinearArguments*)call->arguments, dtype); break;
+            case RMS_NORM: k.rms_norm(*(const RmsNormArguments*)call->arguments, dtype); break;
+            case SILU_MUL: k.silu_mul(*(const SiluMulArguments*)call->arguments, dtype); break;
+        }
+    }
+}
+
 void portico_attend(const portico::AttendArguments* a, int dtype) {
     portico::chosen.kernels->attend(*a, portico::Dtype(dtype));
 }
