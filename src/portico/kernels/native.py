@@ -29,8 +29,10 @@ _PANEL = 32
 _FUNCTIONS = (
     "attend", "prepare", "pack_linear", "linear", "rms_norm", "silu_mul", "draw", "top", "describe", "mask",
 )  # fmt: skip
-INSTRUCTION_SETS = ("avx512-bf16", "avx2", "baseline")
+INSTRUCTION_SETS = ("amx", "avx512-bf16", "avx2", "baseline")
 """From the best to the one that runs everywhere."""
+EMULATED = "amx-emulated"
+"""The products of "amx" with its tiles held in memory: the same loops, for tests on machines without them."""
 _DTYPES = {torch.float32: 0, torch.bfloat16: 1}
 
 
@@ -198,7 +200,7 @@ def _code(logits: Tensor) -> int:
 def load_native(dtype: torch.dtype, instruction_set: str | None = None) -> NativeKernels | None:
     """The library for a dtype, or None where it was not built, cannot be loaded, or lacks the dtype.
 
-    With an `instruction_set`, one of INSTRUCTION_SETS, None too where the machine lacks that; it is then in use by all
+    With an `instruction_set`, one of INSTRUCTION_SETS or EMULATED, None too where the machine lacks that; it is then in use by all
     of the process.
     """
     path = next((folder / _LIBRARY for folder in _folders() if (folder / _LIBRARY).exists()), None)

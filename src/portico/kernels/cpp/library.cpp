@@ -1,6 +1,12 @@
 // The C interface: the kernels of the best instruction set that this machine has, chosen once at load.
 #include <cstring>
 
+#if defined(PORTICO_X86)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include "arguments.h"
 
 namespace portico {
@@ -10,43 +16,61 @@ PORTICO_DECLARE(baseline)
 #if defined(PORTICO_X86)
 PORTICO_DECLARE(avx2)
 PORTICO_DECLARE(avx512bf16)
+namespace amx { void linear_any(const LinearArguments&, Dtype); }
+namespace amx_emulated { void linear_any(const LinearArguments&, Dtype); }
 #endif
 
 namespace {
 
 struct Choice {
     const char* name;
-    const Kernels* kernels;
+    Kernels kernels;
     bool runs;
 };
 
-// From the best to the one that runs everywhere.
-const Choice* choices() {
+#if defined(PORTICO_X86)
+// Whether there are tiles for bfloat16 and bytes, and Linux lets this process use them: their state is so large that
+// it asks to be asked.
+bool may_use_tiles() {
+    constexpr unsigned FEATURES = 1u << 22 | 1u << 24 | 1u << 25;  // bfloat16, tiles, bytes
+    constexpr unsigned STATE = 1u << 17 | 1u << 18;                // shapes and data, kept by the operating system
+    constexpr long ASK = 0x1023, TILE_DATA = 18;
+    unsigned a, b, c, d;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & FEATURES) != FEATURES) return false;
+    asm volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+    return (a & STATE) == STATE && syscall(SYS_arch_prctl, ASK, TILE_DATA) == 0;
+}
+
+Kernels with_linear(Kernels kernels, void (*linear)(const LinearArguments&, Dtype)) {
+    kernels.linear = linear;
+    return kernels;
+}
+#endif
+
+// From the best to the one that runs everywhere; then what is taken by name alone. `name`: of the wanted one, or null.
+const Choice* choose(const char* name) {
 #if defined(PORTICO_X86)
     __builtin_cpu_init();
-    const bool avx512 = __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bf16") &&
-                        __builtin_cpu_supports("avx512vnni");
-    const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    static const bool avx512 = __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+                               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bf16") &&
+                               __builtin_cpu_supports("avx512vnni");
+    static const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     static const Choice known[] = {
-        {"avx512-bf16", &avx512bf16::kernels, avx512}, {"avx2", &avx2::kernels, has_avx2},
+        {"amx", with_linear(avx512bf16::kernels, amx::linear_any), avx512 && may_use_tiles()},
+        {"avx512-bf16", avx512bf16::kernels, avx512},
+        {"avx2", avx2::kernels, has_avx2},
+        {"baseline", baseline::kernels, true},
+        {"amx-emulated", with_linear(avx512bf16::kernels, amx_emulated::linear_any), avx512},
+    };
 #else
-    static const Choice known[] = {
+    static const Choice known[] = {{"baseline", baseline::kernels, true}};
 #endif
-        {"baseline", &baseline::kernels, true}};
-    return known;
+    for (const Choice& choice : known)
+        if (choice.runs && (!name || !std::strcmp(choice.name, name))) return &choice;
+    return nullptr;
 }
 
-// The best instruction set, or the one of this name if the machine has it.
-const Choice* choose(const char* name) {
-    for (const Choice* choice = choices();; choice++) {
-        const bool wanted = !name || !std::strcmp(choice->name, name);
-        if (choice->runs && wanted) return choice;
-        if (!std::strcmp(choice->name, "baseline")) return nullptr;
-    }
-}
-
-Choice chosen = *choose(nullptr);
+const Choice* chosen = choose(nullptr);
 
 }  // namespace
 }  // namespace portico
@@ -54,43 +78,42 @@ Choice chosen = *choose(nullptr);
 #pragma GCC visibility push(default)
 extern "C" {
 
-const char* portico_instruction_set() { return portico::chosen.name; }
+const char* portico_instruction_set() { return portico::chosen->name; }
 
 // Whether the machine has this instruction set; all calls use it from now on if so.
 int portico_choose(const char* name) {
     const portico::Choice* found = portico::choose(name);
-    if (found) portico::chosen = *found;
+    if (found) portico::chosen = found;
     return found != nullptr;
 }
 
-
 void portico_attend(const portico::AttendArguments* a, int dtype) {
-    portico::chosen.kernels->attend(*a, portico::Dtype(dtype));
+    portico::chosen->kernels.attend(*a, portico::Dtype(dtype));
 }
 void portico_prepare(const portico::PrepareArguments* a, int dtype) {
-    portico::chosen.kernels->prepare(*a, portico::Dtype(dtype));
+    portico::chosen->kernels.prepare(*a, portico::Dtype(dtype));
 }
 void portico_pack_linear(const portico::LinearArguments* a, int dtype) {
-    portico::chosen.kernels->pack_linear(*a, portico::Dtype(dtype));
+    portico::chosen->kernels.pack_linear(*a, portico::Dtype(dtype));
 }
 void portico_linear(const portico::LinearArguments* a, int dtype) {
-    portico::chosen.kernels->linear(*a, portico::Dtype(dtype));
+    portico::chosen->kernels.linear(*a, portico::Dtype(dtype));
 }
 void portico_rms_norm(const portico::RmsNormArguments* a, int dtype) {
-    portico::chosen.kernels->rms_norm(*a, portico::Dtype(dtype));
+    portico::chosen->kernels.rms_norm(*a, portico::Dtype(dtype));
 }
 void portico_draw(const portico::DrawArguments* a, int dtype) {
-    portico::chosen.kernels->draw(*a, portico::Dtype(dtype));
+    portico::chosen->kernels.draw(*a, portico::Dtype(dtype));
 }
 void portico_top(const portico::TopArguments* a, int dtype) {
-    portico::chosen.kernels->top(*a, portico::Dtype(dtype));
+    portico::chosen->kernels.top(*a, portico::Dtype(dtype));
 }
 void portico_describe(const portico::DescribeArguments* a, int dtype) {
-    portico::chosen.kernels->describe(*a, portico::Dtype(dtype));
+    portico::chosen->kernels.describe(*a, portico::Dtype(dtype));
 }
-void portico_mask(const portico::MaskArguments* a) { portico::chosen.kernels->mask(*a); }
+void portico_mask(const portico::MaskArguments* a) { portico::chosen->kernels.mask(*a); }
 void portico_silu_mul(const portico::SiluMulArguments* a, int dtype) {
-    portico::chosen.kernels->silu_mul(*a, portico::Dtype(dtype));
+    portico::chosen->kernels.silu_mul(*a, portico::Dtype(dtype));
 }
 }
 #pragma GCC visibility pop
