@@ -43,6 +43,16 @@ def native(dtype: torch.dtype) -> NativeKernels:
     return kernels
 
 
+@contextmanager
+def team_of(threads: int) -> Iterator[None]:
+    kernels = native(torch.float32)
+    kernels.library.portico_set_threads(threads)
+    try:
+        yield
+    finally:
+        kernels.library.portico_set_threads(1)
+
+
 def random(*shape: int, dtype: torch.dtype, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
 
@@ -78,12 +88,8 @@ def test_a_row_has_the_same_bits_in_any_company(
 ) -> None:
     product = native(dtype).linear(random(outputs, inputs, dtype=dtype, seed=seed), None)
     x = random(rows, inputs, dtype=dtype, seed=seed + 1)
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(threads)
+    with team_of(threads):
         together = product(x)
-    finally:
-        torch.set_num_threads(before)
     for row in {0, rows // 2, rows - 1}:
         assert torch.equal(product(x[row : row + 1]), together[row : row + 1])
     half = rows // 2
@@ -94,12 +100,8 @@ def test_a_row_has_the_same_bits_in_any_company(
 def test_many_rows_are_split_among_threads_without_a_trace(instruction_set: str, dtype: torch.dtype) -> None:
     product = native(dtype).linear(random(40, 64, dtype=dtype), None)
     x = random(600, 64, dtype=dtype, seed=1)
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(4)
+    with team_of(4):
         together = product(x)
-    finally:
-        torch.set_num_threads(before)
     assert torch.equal(torch.cat([product(part) for part in x.split(7)]), together)
 
 

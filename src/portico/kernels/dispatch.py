@@ -28,10 +28,12 @@ class Kernels:
     """Whether `prepare` and `attend` want a `Paged` context; otherwise a `Gathered` one."""
     block_multiple: int
     """What the tokens in a block must be a multiple of."""
+    use_threads: Callable[[int], None]
+    """Compute with so many threads from now on."""
     linear: Callable[[Tensor, Tensor | None], Linear]
     head: Callable[[Tensor, Tensor | None], Linear]
     """The same for the product that gives the logits, on which four bits would tell most."""
-    rms_norm: Callable[[Tensor, Tensor, float], Tensor]
+    rms_norm: Callable[[Tensor, Tensor, float, Tensor | None], Tensor]
     silu_mul: Callable[[Tensor], Tensor]
     prepare: Callable[[Tensor, Tensor, prepare.HeadNorm | None, tuple[Tensor, Tensor], Context], None]
     attend: Callable[[Tensor, Tensor, Context, int | None, float, Tensor], None]
@@ -86,6 +88,7 @@ def _native(dtype: torch.dtype, instruction_set: str | None = None) -> Kernels |
         name=f"native {native.instruction_set}",
         paged=True,
         block_multiple=16,
+        use_threads=native.use_threads,
         linear=native.linear,
         head=native.linear,
         rms_norm=native.rms_norm,
@@ -103,6 +106,7 @@ _TORCH = Kernels(
     name="torch",
     paged=False,
     block_multiple=1,
+    use_threads=torch.set_num_threads,
     linear=linear.linear_torch,
     head=linear.linear_torch,
     rms_norm=elementwise.rms_norm,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from ctypes import CDLL, RTLD_GLOBAL, Structure, byref, c_char_p, c_float, c_int, c_int64, c_void_p
+from ctypes import CDLL, Structure, byref, c_char_p, c_float, c_int, c_int64, c_void_p
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,12 +22,11 @@ from portico.kernels.sampling import Filters
 log = logging.getLogger(__name__)
 
 _LIBRARY = "libportico_kernels.so"
-_OPENMP = ("libgomp", "libiomp5")
-"""Runtimes that have the entry points of GCC's."""
 _PANEL = 32
 """Output channels that lie together in a packed weight."""
 _FUNCTIONS = (
     "attend", "prepare", "pack_linear", "linear", "rms_norm", "silu_mul", "draw", "top", "describe", "mask",
+    "set_threads",
 )  # fmt: skip
 INSTRUCTION_SETS = ("amx", "avx512-bf16", "avx2", "baseline")
 """From the best to the one that runs everywhere."""
@@ -43,6 +42,14 @@ class NativeKernels:
     library: CDLL
     dtype: int
     instruction_set: str
+
+    def use_threads(self, count: int) -> None:
+        """Share the work of every call of this process among so many threads, and leave torch one.
+
+        What torch still does is small, and its threads would spin in the way of these.
+        """
+        self.library.portico_set_threads(count)
+        torch.set_num_threads(1)
 
     def attend(
         self, query: Tensor, pool: Tensor, context: Context, window: int | None, scale: float, out: Tensor
@@ -130,16 +137,16 @@ class NativeKernels:
             *x.shape,
             outputs,
             x.stride(0),
-            torch.get_num_threads(),
             weight_format,
         )
         self.library.portico_linear(byref(arguments), self.dtype)
         return out
 
-    def rms_norm(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        """As the plain one, for contiguous x [rows, width]."""
+    def rms_norm(self, x: Tensor, weight: Tensor, eps: float, added: Tensor | None = None) -> Tensor:
+        """As the plain one, for contiguous x [rows, width] and what is added."""
         out = torch.empty_like(x)
-        arguments = _RmsNorm(x.data_ptr(), weight.data_ptr(), out.data_ptr(), x.shape[0], x.shape[1], eps)
+        other = 0 if added is None else added.data_ptr()
+        arguments = _RmsNorm(x.data_ptr(), other, weight.data_ptr(), out.data_ptr(), x.shape[0], x.shape[1], eps)
         self.library.portico_rms_norm(byref(arguments), self.dtype)
         return out
 
@@ -207,7 +214,6 @@ def load_native(dtype: torch.dtype, instruction_set: str | None = None) -> Nativ
     if path is None or dtype not in _DTYPES:
         return None
     try:
-        _share_openmp()
         library = CDLL(str(path))
     except OSError as error:
         log.warning("The native kernels cannot be loaded (%s); plain torch is used instead.", error)
@@ -223,15 +229,6 @@ def load_native(dtype: torch.dtype, instruction_set: str | None = None) -> Nativ
 def _folders() -> Iterator[Path]:
     """Where the package's files are: an editable install has its modules and what was compiled in two places."""
     return map(Path, portico.kernels.__path__)
-
-
-def _share_openmp() -> None:
-    """Make torch's OpenMP runtime visible to the library, which brings none: two would spin against each other."""
-    with open("/proc/self/maps", encoding="utf-8") as maps:
-        loaded = {line.split(maxsplit=5)[5].strip() for line in maps if len(line.split(maxsplit=5)) == 6}
-    for path in sorted(loaded):
-        if Path(path).name.startswith(_OPENMP):
-            CDLL(path, RTLD_GLOBAL)
 
 
 def _layout(name: str, **fields: Any) -> type[Structure]:
@@ -254,11 +251,12 @@ _Prepare = _layout(
 _Linear = _layout(
     "LinearArguments",
     weight=c_void_p, packed=c_void_p, x=c_void_p, bias=c_void_p, out=c_void_p,
-    rows=c_int64, inputs=c_int64, outputs=c_int64, x_stride=c_int64, threads=c_int, format=c_int,
+    rows=c_int64, inputs=c_int64, outputs=c_int64, x_stride=c_int64, format=c_int,
 )  # fmt: skip
 _RmsNorm = _layout(
-    "RmsNormArguments", x=c_void_p, weight=c_void_p, out=c_void_p, rows=c_int64, width=c_int, eps=c_float
-)
+    "RmsNormArguments",
+    x=c_void_p, added=c_void_p, weight=c_void_p, out=c_void_p, rows=c_int64, width=c_int, eps=c_float,
+)  # fmt: skip
 _Draw = _layout(
     "DrawArguments",
     logits=c_void_p, scales=c_void_p, uniforms=c_void_p, top_k=c_void_p, top_p=c_void_p, min_p=c_void_p,

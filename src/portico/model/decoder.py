@@ -19,22 +19,12 @@ from portico.model.rope import Rotary
 
 @dataclass(frozen=True, slots=True)
 class DecoderLayer:
-    """Attention and feed-forward, each with a residual around it."""
+    """Attention and feed-forward, each over a norm of the residual stream, to which what it gives is then added."""
 
     attention_norm: RMSNorm
     attention: Attention
     mlp_norm: RMSNorm
     mlp: MLP
-
-    def attend(self, x: Tensor, angles: tuple[Tensor, Tensor], batch: Batch, cache: KVCache) -> Tensor:
-        """The first half, in which tokens see each other; changes x [tokens, hidden] in place."""
-        x += self.attention(self.attention_norm(x), angles, batch, cache)
-        return x
-
-    def feed_forward(self, x: Tensor) -> Tensor:
-        """The second half, every token for itself; changes x [tokens, hidden] in place."""
-        x += self.mlp(self.mlp_norm(x))
-        return x
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +45,14 @@ class Decoder:
         x = F.embedding(batch.token_ids, self.embedding)
         angles = self.rotary.angles(batch.positions, x.dtype)
         *inner, last = self.layers
+        added = None
         for layer in inner:
-            x = layer.feed_forward(layer.attend(x, angles, batch, cache))
+            added = layer.attention(layer.attention_norm(x, added), angles, batch, cache)
+            added = layer.mlp(layer.mlp_norm(x, added))
+        added = last.attention(last.attention_norm(x, added), angles, batch, cache)
         # Past the last attention nothing is read of tokens whose logits are not wanted.
-        return self.norm(last.feed_forward(last.attend(x, angles, batch, cache)[batch.draws]))
+        x, added = x[batch.draws], added[batch.draws]
+        return self.norm(x, last.mlp(last.mlp_norm(x, added)))
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits [rows, vocab] in the model's dtype of hidden states [rows, hidden]."""

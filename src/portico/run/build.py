@@ -18,7 +18,7 @@ from portico.model.config import read_config
 from portico.model.load import load_decoder
 from portico.protocol.messages import Loaded
 from portico.protocol.sampling import TokenParams
-from portico.run.device import keep_freed_memory, resolve_device, resolve_dtype, set_threads
+from portico.run.device import keep_freed_memory, no_threads_between_operations, resolve_device, resolve_dtype
 from portico.run.limits import size_cache, wanted_model_len
 from portico.run.machine import usable_cores
 from portico.run.runner import TorchRunner
@@ -39,9 +39,10 @@ def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype, model.dtype, device)
     threads = config.threads or usable_cores()
-    set_threads(threads)
+    no_threads_between_operations()
     keep_freed_memory()
     kernels = select_kernels(device, dtype, config.kernels, config.quantization)
+    kernels.use_threads(threads)
     if config.block_size % kernels.block_multiple:
         raise ConfigError(
             f"block_size is {config.block_size}; with this machine's kernels ({kernels.name}) it must be a multiple "

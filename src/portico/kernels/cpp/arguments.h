@@ -33,7 +33,8 @@ struct PrepareArguments {
 };
 
 struct RmsNormArguments {
-    const void* x;             // [rows, width]
+    void* x;                   // [rows, width]
+    const void* added;         // [rows, width], added to x first, or null
     const void* weight;        // [width]
     void* out;                 // [rows, width]
     int64_t rows;
@@ -56,7 +57,6 @@ struct LinearArguments {
     const void* bias;          // [outputs], or null
     void* out;                 // [rows, outputs]
     int64_t rows, inputs, outputs, x_stride;
-    int threads;
     int format;                // a WeightFormat
 };
 

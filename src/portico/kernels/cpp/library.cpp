@@ -8,6 +8,7 @@
 #endif
 
 #include "arguments.h"
+#include "team.h"
 
 namespace portico {
 
@@ -24,7 +25,7 @@ namespace {
 
 struct Choice {
     const char* name;
-    Kernels kernels;
+    const Kernels* kernels;
     bool runs;
 };
 
@@ -55,22 +56,24 @@ const Choice* choose(const char* name) {
                                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bf16") &&
                                __builtin_cpu_supports("avx512vnni");
     static const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    static const Kernels on_tiles = with_linear(avx512bf16::kernels, amx::linear_any);
+    static const Kernels on_emulated_tiles = with_linear(avx512bf16::kernels, amx_emulated::linear_any);
     static const Choice known[] = {
-        {"amx", with_linear(avx512bf16::kernels, amx::linear_any), avx512 && may_use_tiles()},
-        {"avx512-bf16", avx512bf16::kernels, avx512},
-        {"avx2", avx2::kernels, has_avx2},
-        {"baseline", baseline::kernels, true},
-        {"amx-emulated", with_linear(avx512bf16::kernels, amx_emulated::linear_any), avx512},
+        {"amx", &on_tiles, avx512 && may_use_tiles()},
+        {"avx512-bf16", &avx512bf16::kernels, avx512},
+        {"avx2", &avx2::kernels, has_avx2},
+        {"baseline", &baseline::kernels, true},
+        {"amx-emulated", &on_emulated_tiles, avx512},
     };
 #else
-    static const Choice known[] = {{"baseline", baseline::kernels, true}};
+    static const Choice known[] = {{"baseline", &baseline::kernels, true}};
 #endif
     for (const Choice& choice : known)
         if (choice.runs && (!name || !std::strcmp(choice.name, name))) return &choice;
     return nullptr;
 }
 
-const Choice* chosen = choose(nullptr);
+Choice chosen = *choose(nullptr);
 
 }  // namespace
 }  // namespace portico
@@ -78,42 +81,45 @@ const Choice* chosen = choose(nullptr);
 #pragma GCC visibility push(default)
 extern "C" {
 
-const char* portico_instruction_set() { return portico::chosen->name; }
+const char* portico_instruction_set() { return portico::chosen.name; }
 
 // Whether the machine has this instruction set; all calls use it from now on if so.
 int portico_choose(const char* name) {
     const portico::Choice* found = portico::choose(name);
-    if (found) portico::chosen = found;
+    if (found) portico::chosen = *found;
     return found != nullptr;
 }
 
+// How many threads each call shares its work among, from now on.
+void portico_set_threads(int count) { portico::set_team_size(count); }
+
 void portico_attend(const portico::AttendArguments* a, int dtype) {
-    portico::chosen->kernels.attend(*a, portico::Dtype(dtype));
+    portico::chosen.kernels->attend(*a, portico::Dtype(dtype));
 }
 void portico_prepare(const portico::PrepareArguments* a, int dtype) {
-    portico::chosen->kernels.prepare(*a, portico::Dtype(dtype));
+    portico::chosen.kernels->prepare(*a, portico::Dtype(dtype));
 }
 void portico_pack_linear(const portico::LinearArguments* a, int dtype) {
-    portico::chosen->kernels.pack_linear(*a, portico::Dtype(dtype));
+    portico::chosen.kernels->pack_linear(*a, portico::Dtype(dtype));
 }
 void portico_linear(const portico::LinearArguments* a, int dtype) {
-    portico::chosen->kernels.linear(*a, portico::Dtype(dtype));
+    portico::chosen.kernels->linear(*a, portico::Dtype(dtype));
 }
 void portico_rms_norm(const portico::RmsNormArguments* a, int dtype) {
-    portico::chosen->kernels.rms_norm(*a, portico::Dtype(dtype));
+    portico::chosen.kernels->rms_norm(*a, portico::Dtype(dtype));
 }
 void portico_draw(const portico::DrawArguments* a, int dtype) {
-    portico::chosen->kernels.draw(*a, portico::Dtype(dtype));
+    portico::chosen.kernels->draw(*a, portico::Dtype(dtype));
 }
 void portico_top(const portico::TopArguments* a, int dtype) {
-    portico::chosen->kernels.top(*a, portico::Dtype(dtype));
+    portico::chosen.kernels->top(*a, portico::Dtype(dtype));
 }
 void portico_describe(const portico::DescribeArguments* a, int dtype) {
-    portico::chosen->kernels.describe(*a, portico::Dtype(dtype));
+    portico::chosen.kernels->describe(*a, portico::Dtype(dtype));
 }
-void portico_mask(const portico::MaskArguments* a) { portico::chosen->kernels.mask(*a); }
+void portico_mask(const portico::MaskArguments* a) { portico::chosen.kernels->mask(*a); }
 void portico_silu_mul(const portico::SiluMulArguments* a, int dtype) {
-    portico::chosen->kernels.silu_mul(*a, portico::Dtype(dtype));
+    portico::chosen.kernels->silu_mul(*a, portico::Dtype(dtype));
 }
 }
 #pragma GCC visibility pop

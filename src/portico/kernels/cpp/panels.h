@@ -7,6 +7,7 @@
 
 #include "arguments.h"
 #include "simd.h"
+#include "team.h"
 
 namespace portico::PORTICO_ISA {
 
@@ -82,29 +83,25 @@ inline void multiply_panel(Kernel& kernel, int64_t panel, int64_t row, int64_t e
     }
 }
 
-// Each thread has its own Kernel, made of the arguments.
+// Each piece of the work makes a Kernel of its own of the arguments, on the thread that does it.
 template <class Kernel, class... Inputs>
 void over_panels(const LinearArguments& a, Rows rows, const Inputs&... inputs) {
     if (rows.count == 0) return;
     // Rows are split too where the panels alone would not keep every thread busy.
     const int64_t panels = panels_of(a), most_parts = (rows.count + rows.least - 1) / rows.least;
-    const int64_t least_parts = (rows.count + rows.most - 1) / rows.most;
-    const int64_t parts = std::max(least_parts, std::clamp<int64_t>(4 * a.threads / panels, 1, most_parts));
+    const int64_t least_parts = (rows.count + rows.most - 1) / rows.most, threads = team_size();
+    const int64_t parts = std::max(least_parts, std::clamp<int64_t>(4 * threads / panels, 1, most_parts));
     const int64_t part_rows = (rows.count + parts - 1) / parts;
-    const int64_t together = std::clamp<int64_t>(panels / (8 * a.threads), 1, 8);
+    const int64_t together = std::clamp<int64_t>(panels / (8 * threads), 1, 8);
     const int64_t groups = (panels + together - 1) / together;
-#pragma omp parallel if (a.threads > 1)
-    {
+    share_out(parts * groups, 1, [&](int64_t number) {
+        const int64_t part = number / groups, group = number % groups;
+        const int64_t begin = part * part_rows, end = std::min(rows.count, begin + part_rows);
+        const int64_t last = std::min(panels, (group + 1) * together) - 1;
         Kernel kernel(a, inputs...);
-#pragma omp for schedule(dynamic, 1) collapse(2) nowait
-        for (int64_t part = 0; part < parts; part++)
-            for (int64_t group = 0; group < groups; group++) {
-                const int64_t begin = part * part_rows, end = std::min(rows.count, begin + part_rows);
-                const int64_t last = std::min(panels, (group + 1) * together) - 1;
-                for (int64_t panel = group * together; panel <= last; panel++)
-                    multiply_panel(kernel, panel, begin, end, panel == group * together, panel < last);
-            }
-    }
+        for (int64_t panel = group * together; panel <= last; panel++)
+            multiply_panel(kernel, panel, begin, end, panel == group * together, panel < last);
+    });
 }
 
 }  // namespace portico::PORTICO_ISA

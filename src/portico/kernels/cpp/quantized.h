@@ -104,8 +104,7 @@ struct Layout {
 template <class T, class Format>
 void pack_quantized(const LinearArguments& a) {
     const Layout<Format> layout(a);
-#pragma omp parallel for schedule(dynamic, 1)
-    for (int64_t panel = 0; panel < panels_of(a); panel++) {
+    share_out(panels_of(a), 1, [&](int64_t panel) {
         uint8_t* group = (uint8_t*)a.packed + panel * layout.panel_bytes();
         for (int64_t begin = 0; begin < layout.blocks * BLOCK; begin += Format::GROUP, group += layout.GROUP_BYTES) {
             std::memset(group, 0, layout.GROUP_BYTES);
@@ -123,7 +122,7 @@ void pack_quantized(const LinearArguments& a) {
                 }
             }
         }
-    }
+    });
 }
 
 // Rows as signed bytes in blocks; what is past the last input is zero. Bytes lie row after row, or in tiles of rows:
@@ -136,19 +135,15 @@ struct QuantizedRows {
     float* scales;    // [rows][blocks]
     int* begins;      // [rows][blocks][groups]: where a sum begins so that the offset of the weights falls out
 
-    const int8_t* tile(int64_t number, int64_t block) const {
-        return values + (number * blocks + block) * tile_rows * BLOCK;
-    }
-    int8_t* at(int64_t row, int64_t block, int input, int depth) const {
-        const int64_t inside = input / depth * tile_rows + row % tile_rows;
-        return (int8_t*)tile(row / tile_rows, block) + inside * depth + input % depth;
-    }
+    int8_t* tile(int64_t number, int64_t block) const { return values + (number * blocks + block) * tile_rows * BLOCK; }
 };
 
 template <class T, class Format>
 inline void quantize_row(const LinearArguments& a, const QuantizedRows& to, int64_t row) {
     const T* x = (const T*)a.x + row * a.x_stride;
+    const int64_t tile = row / to.tile_rows, inside = row % to.tile_rows * Format::DEPTH, depth_bytes = to.tile_rows * Format::DEPTH;
     for (int64_t block = 0; block < to.blocks; block++) {
+        int8_t* values = to.tile(tile, block) + inside;
         const int count = (int)std::min<int64_t>(BLOCK, a.inputs - block * BLOCK);
         Floats found[BLOCK / LANES], most{};
         for (int i = 0; i < BLOCK / LANES; i++) {
@@ -158,12 +153,12 @@ inline void quantize_row(const LinearArguments& a, const QuantizedRows& to, int6
         const int64_t number = row * to.blocks + block;
         const float scale = largest(most) / 127, inverse = scale > 0 ? 1 / scale : 0;
         to.scales[number] = scale;
-        constexpr int VECTORS = Format::GROUP / LANES;
+        constexpr int VECTORS = Format::GROUP / LANES, PER_ROW = Format::DEPTH / LANES;
         for (int group = 0; group < to.groups; group++) {
             Ints total{};
             for (int i = group * VECTORS; i < (group + 1) * VECTORS; i++) {
                 const Ints value = nearest(found[i] * inverse);
-                store_raw(to.at(row, block, i * LANES, Format::DEPTH), __builtin_convertvector(value, Bytes));
+                store_raw(values + i / PER_ROW * depth_bytes + i % PER_ROW * LANES, __builtin_convertvector(value, Bytes));
                 total += value;
             }
             to.begins[number * to.groups + group] = -Format::OFFSET * sum(total);
@@ -179,8 +174,7 @@ QuantizedRows quantize_rows(const LinearArguments& a, int tile_rows) {
     auto* values = (int8_t*)scratch(bytes + all * (1 + GROUPS) * 4);
     auto* scales = (float*)(values + bytes);
     const QuantizedRows rows = {blocks, tile_rows, GROUPS, values, scales, (int*)(scales + all)};
-#pragma omp parallel for schedule(static) if (a.threads > 1 && a.rows > 4)
-    for (int64_t row = 0; row < a.rows; row++) quantize_row<T, Format>(a, rows, row);
+    share_out(a.rows, rows_worth_sharing(a.inputs), [&](int64_t row) { quantize_row<T, Format>(a, rows, row); });
     return rows;
 }
 

@@ -10,6 +10,7 @@
 
 #include "arguments.h"
 #include "simd.h"
+#include "team.h"
 
 namespace portico::PORTICO_ISA {
 
@@ -197,8 +198,7 @@ inline int64_t draw_filtered(
 
 template <class T>
 void draw(const DrawArguments& a) {
-#pragma omp parallel for schedule(dynamic, 1) if (a.rows > 1)
-    for (int64_t row = 0; row < a.rows; row++) {
+    share_out(a.rows, 1, [&](int64_t row) {
         const T* x = (const T*)a.logits + row * a.vocab;
         const float most = largest_of(x, a.vocab), scale = a.scales[row];
         const Filter filter = {a.top_k[row], a.top_p[row], a.min_p[row]};
@@ -210,7 +210,7 @@ void draw(const DrawArguments& a) {
         a.tokens[row] = cuts
             ? draw_filtered(x, a.vocab, filter, total, a.uniforms[row], most, scale, a.floors[row])
             : place_of(x, a.vocab, spans, a.uniforms[row] * total, most, scale);
-    }
+    });
 }
 
 template <class T>
@@ -226,21 +226,19 @@ inline int64_t count_from(const T* x, int count, float least) {
 
 template <class T>
 void describe(const DescribeArguments& a) {
-#pragma omp parallel for schedule(dynamic, 1) if (a.rows > 1)
-    for (int64_t row = 0; row < a.rows; row++) {
+    share_out(a.rows, 1, [&](int64_t row) {
         const T* x = (const T*)a.logits + row * a.vocab;
         std::vector<double> spans;
         const float most = largest_of(x, a.vocab);
         a.totals[row] = most + (float)std::log(whole_weight(x, a.vocab, most, 1.0f, spans));
         a.ranks[row] = count_from(x, a.vocab, widen(x[a.tokens[row]]));
-    }
+    });
 }
 
 inline void mask(const MaskArguments& a) {
     const int words = (a.vocab + 31) / 32;
     const Words lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-#pragma omp parallel for schedule(static) if (a.rows > 1)
-    for (int64_t row = 0; row < a.rows; row++) {
+    share_out(a.rows, 1, [&](int64_t row) {
         float* x = a.logits + row * a.vocab;
         const uint32_t* bits = a.bits + row * words;
         int i = 0;
@@ -250,13 +248,12 @@ inline void mask(const MaskArguments& a) {
         }
         for (; i < a.vocab; i++)
             if (!(bits[i / 32] >> (i % 32) & 1u)) x[i] = -INFINITY;
-    }
+    });
 }
 
 template <class T>
 void top(const TopArguments& a) {
-#pragma omp parallel for schedule(dynamic, 1) if (a.rows > 1)
-    for (int64_t row = 0; row < a.rows; row++) {
+    share_out(a.rows, 1, [&](int64_t row) {
         const T* x = (const T*)a.logits + row * a.vocab;
         std::vector<float> maxima;
         const float least = bound_of(x, a.vocab, a.count, maxima);
@@ -271,7 +268,7 @@ void top(const TopArguments& a) {
             a.values[row * a.count + i] = -passed[i].first;
             a.ids[row * a.count + i] = passed[i].second;
         }
-    }
+    });
 }
 
 }  // namespace portico::PORTICO_ISA

@@ -94,8 +94,7 @@ inline TiledRows tile_rows(const LinearArguments& a) {
     const int64_t all = (a.rows + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
     auto* values = (char*)scratch(all * input_tiles * TILE_BYTES);
     const TiledRows to = {input_tiles, tile_rows_of(a), values};
-#pragma omp parallel for schedule(static) if (a.threads > 1 && a.rows > 4)
-    for (int64_t row = 0; row < a.rows; row++) {
+    share_out(a.rows, rows_worth_sharing(a.inputs), [&](int64_t row) {
         const char* from = (const char*)a.x + row * a.x_stride * 2;
         char* at = (char*)to.tile(row / to.tile_rows) + row % to.tile_rows * TILE_BYTES;
         for (int64_t i = 0; i < input_tiles; i++, from += TILE_BYTES, at += to.tile_bytes()) {
@@ -103,7 +102,7 @@ inline TiledRows tile_rows(const LinearArguments& a) {
             if (!whole) std::memset(at, 0, TILE_BYTES);
             std::memcpy(at, from, whole ? TILE_BYTES : tail);
         }
-    }
+    });
     return to;
 }
 
