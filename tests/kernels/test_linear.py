@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ctypes import CDLL, c_char_p
+from pathlib import Path
 
 import pytest
 import torch
@@ -32,9 +35,10 @@ def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
 def using(name: str) -> Iterator[None]:
     if load_native(torch.float32, name) is None:
         pytest.skip(f"this machine has no {name}, or nothing was built")
-    yield
-    best = next(name for name in INSTRUCTION_SETS if load_native(torch.float32, name) is not None)
-    assert load_native(torch.float32, best) is not None
+    try:
+        yield
+    finally:
+        assert any(load_native(torch.float32, best) for best in INSTRUCTION_SETS)
 
 
 def native(dtype: torch.dtype) -> NativeKernels:
@@ -175,6 +179,17 @@ def test_rows_with_few_bits_may_be_slices_of_wider_ones(
     product, _ = quantized(dtype, weight_format, random(33, 150, dtype=dtype), None)
     wide = random(19, 180, dtype=dtype, seed=1)
     assert torch.equal(product(wide[:, 7:157]), product(wide[:, 7:157].contiguous()))
+
+
+def test_tiles_are_taken_where_the_machine_has_them_and_emulated_ones_never(tmp_path: Path) -> None:
+    flags = set(Path("/proc/cpuinfo").read_text().split())
+    has_tiles = {"amx_tile", "amx_bf16", "amx_int8", "avx512_bf16", "avx512_vnni"} <= flags
+    assert (load_native(torch.bfloat16, "amx") is not None) == has_tiles
+    best = next(name for name in INSTRUCTION_SETS if load_native(torch.float32, name) is not None)
+    assert (best == "amx") == has_tiles
+    fresh = CDLL(shutil.copy(native(torch.float32).library._name, tmp_path))
+    fresh.portico_instruction_set.restype = c_char_p
+    assert fresh.portico_instruction_set().decode() == best
 
 
 @pytest.mark.parametrize("weight_format", FORMATS)

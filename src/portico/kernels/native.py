@@ -207,8 +207,8 @@ def _code(logits: Tensor) -> int:
 def load_native(dtype: torch.dtype, instruction_set: str | None = None) -> NativeKernels | None:
     """The library for a dtype, or None where it was not built, cannot be loaded, or lacks the dtype.
 
-    With an `instruction_set`, one of INSTRUCTION_SETS or EMULATED, None too where the machine lacks that; it is then in use by all
-    of the process.
+    With an `instruction_set`, one of INSTRUCTION_SETS or EMULATED, None too where the machine lacks that; it is then in
+    use by all of the process.
     """
     path = next((folder / _LIBRARY for folder in _folders() if (folder / _LIBRARY).exists()), None)
     if path is None or dtype not in _DTYPES:
