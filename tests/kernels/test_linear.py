@@ -16,7 +16,7 @@ from torch import Tensor
 
 from portico.kernels.linear import Linear, linear_torch
 from portico.kernels.native import EMULATED, INSTRUCTION_SETS, NativeKernels, load_native
-from portico.kernels.quantized import linear_int4_torch, linear_int8_torch, quantize_int4
+from portico.kernels.quantized import linear_int4_torch, linear_int8_torch, quantize_int4, rows_int8_torch
 
 DTYPES = [torch.float32, torch.bfloat16]
 IN_ANY_COMPANY = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -219,6 +219,23 @@ def test_emulated_tiles_add_in_the_order_of_the_manual(inputs: int) -> None:
         expected += pair[0] + pair[1]
     with using(EMULATED):
         assert torch.equal(native(torch.bfloat16).linear(weight, bias)(x), expected.bfloat16())
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("inputs", [1, 31, 128, 130, 400])
+@pytest.mark.parametrize("outputs", [1, 33, 100])
+def test_rows_of_eight_bits(instruction_set: str, dtype: torch.dtype, inputs: int, outputs: int) -> None:
+    weight, kept = random(outputs, inputs, dtype=dtype), native(dtype).weight_format("int8")
+    assert kept.rows is not None
+    rows, plain = kept.rows(kept.pack(weight), (outputs, inputs)), rows_int8_torch(weight)
+    for ids in ([], [0], [outputs - 1], [*range(outputs), 0, 0]):
+        got = rows(torch.tensor(ids, dtype=torch.int64))
+        assert got.is_contiguous()
+        assert got.dtype == dtype
+        torch.testing.assert_close(got, plain(torch.tensor(ids, dtype=torch.int64)), rtol=ROUNDING[dtype], atol=0.0)
+        assert got.shape == (len(ids), inputs)
+        off = (got - weight[ids]).abs().max().item() if ids else 0.0
+        assert off <= (0.51 / 127 + ROUNDING[dtype]) * float(weight.abs().max())
 
 
 def test_four_bits_lose_no_more_than_those_of_llama_cpp() -> None:

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ctypes import CDLL, Structure, byref, c_char_p, c_float, c_int, c_int64, c_void_p
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 import portico.kernels
 from portico.kernels.context import Context, Paged
-from portico.kernels.linear import Linear
+from portico.kernels.linear import Linear, Rows, Shape, WeightFormat
 from portico.kernels.prepare import HeadNorm
-from portico.kernels.sampling import Filters
+from portico.kernels.sampling import Filters, Penalties
 
 log = logging.getLogger(__name__)
 
 _LIBRARY = "libportico_kernels.so"
 _PANEL = 32
 """Output channels that lie together in a packed weight."""
+WeightFormatName = Literal["none", "int8", "int4"]
+_WEIGHT_FORMATS: dict[WeightFormatName, tuple[int, Callable[[int, int], int]]] = {
+    "none": (0, lambda inputs, dtype: _PANEL * 4 * -(-inputs // (2 if dtype else 1))),
+    "int8": (1, lambda inputs, _: -(-inputs // 128) * _PANEL * (128 + 4)),
+    "int4": (2, lambda inputs, _: -(-inputs // 128) * _PANEL * (64 + 4 * 2)),
+}
+"""The library's number for each, and the bytes of a panel of so many inputs in a dtype."""
 _FUNCTIONS = (
-    "attend", "prepare", "pack_linear", "linear", "rms_norm", "silu_mul", "draw", "top", "describe", "mask",
-    "set_threads",
+    "attend", "prepare", "pack_linear", "linear", "rms_norm", "silu_mul", "draw", "top", "describe",
+    "widen", "mask", "penalize", "set_threads",
 )  # fmt: skip
 INSTRUCTION_SETS = ("amx", "avx512-bf16", "avx2", "baseline")
 """From the best to the one that runs everywhere."""
@@ -42,6 +50,8 @@ class NativeKernels:
     library: CDLL
     dtype: int
     instruction_set: str
+    build: str
+    """A hash of the library: what it packed, another build may lay out in another way."""
 
     def use_threads(self, count: int) -> None:
         """Share the work of every call of this process among so many threads, and leave torch one.
@@ -99,30 +109,45 @@ class NativeKernels:
 
     def linear(self, weight: Tensor, bias: Tensor | None) -> Linear:
         """As `linear_torch`, over a packed copy of the weight; no row's result depends on the other rows."""
-        words = -(-weight.shape[1] * weight.element_size() // 4)
-        return self._packed(weight, bias, 0, _PANEL * words * 4)
+        return self.weight_format("none")(weight, bias)
 
     def linear_int8(self, weight: Tensor, bias: Tensor | None) -> Linear:
         """As `quantized.linear_int8_torch`, in the same way."""
-        return self._packed(weight, bias, 1, -(-weight.shape[1] // 128) * _PANEL * (128 + 4))
+        return self.weight_format("int8")(weight, bias)
 
     def linear_int4(self, weight: Tensor, bias: Tensor | None) -> Linear:
         """As `quantized.linear_int4_torch`, in the same way."""
-        return self._packed(weight, bias, 2, -(-weight.shape[1] // 128) * _PANEL * (64 + 4 * 2))
+        return self.weight_format("int4")(weight, bias)
 
-    def _packed(self, weight: Tensor, bias: Tensor | None, weight_format: int, panel_bytes: int) -> Linear:
-        outputs, inputs = weight.shape
-        packed = torch.empty(-(-outputs // _PANEL) * panel_bytes, dtype=torch.uint8)
-        weight = weight.contiguous()
-        arguments = _Linear(
-            weight=weight.data_ptr(),
-            packed=packed.data_ptr(),
-            inputs=inputs,
-            outputs=outputs,
-            format=weight_format,
-        )
-        self.library.portico_pack_linear(byref(arguments), self.dtype)
-        return partial(self._linear, packed, bias, outputs, weight_format)
+    def weight_format(self, name: WeightFormatName) -> WeightFormat:
+        """One of the formats in which weights are packed in panels; each row of an int8 one can be read as well."""
+        code, panel_bytes = _WEIGHT_FORMATS[name]
+
+        def packed_bytes(shape: Shape) -> int:
+            return -(-shape[0] // _PANEL) * panel_bytes(shape[1], self.dtype)
+
+        def pack(weight: Tensor) -> Tensor:
+            outputs, inputs = weight.shape
+            packed = torch.empty(packed_bytes((outputs, inputs)), dtype=torch.uint8)
+            weight = weight.contiguous()
+            arguments = _Linear(
+                weight=weight.data_ptr(), packed=packed.data_ptr(), inputs=inputs, outputs=outputs, format=code
+            )
+            self.library.portico_pack_linear(byref(arguments), self.dtype)
+            return packed
+
+        def product(packed: Tensor, shape: Shape, bias: Tensor | None) -> Linear:
+            return partial(self._linear, packed, bias, shape[0], code)
+
+        return WeightFormat(product, pack, packed_bytes, self._int8_rows if name == "int8" else None)
+
+    def _int8_rows(self, packed: Tensor, shape: Shape) -> Rows:
+        """As `quantized.rows_int8_torch`, of the panels that a product reads."""
+        groups = packed.view(-1, -(-shape[1] // 128), _PANEL * (128 + 4))
+        values = groups[..., : _PANEL * 128].view(*groups.shape[:2], 32, _PANEL, 4)
+        scales = groups[..., _PANEL * 128 :].view(torch.float32)
+        dtype = next(dtype for dtype, code in _DTYPES.items() if code == self.dtype)
+        return partial(_rows, values, scales, shape[1], dtype)
 
     def _linear(self, packed: Tensor, bias: Tensor | None, outputs: int, weight_format: int, x: Tensor) -> Tensor:
         if x.stride(1) != 1:
@@ -185,10 +210,24 @@ class NativeKernels:
         self.library.portico_describe(byref(arguments), _code(logits))
         return totals, ranks
 
+    def widen(self, logits: Tensor) -> Tensor:
+        """As `widen_torch`, for contiguous logits in either dtype."""
+        out = torch.empty(logits.shape)
+        arguments = _Widen(logits.data_ptr(), out.data_ptr(), *logits.shape)
+        self.library.portico_widen(byref(arguments), _code(logits))
+        return out
+
     def mask(self, logits: Tensor, bits: Tensor) -> None:
         """As `mask_torch`, for contiguous logits and bits."""
         rows, vocab = logits.shape
         self.library.portico_mask(byref(_Mask(logits.data_ptr(), bits.data_ptr(), rows, vocab)))
+
+    def penalize(self, logits: Tensor, penalties: Penalties) -> None:
+        """As `penalize_torch`, for contiguous logits."""
+        p, (rows, vocab) = penalties, logits.shape
+        parts = (logits, p.tokens, p.begins, p.outputs, p.repetition, p.presence, p.frequency)
+        arguments = _Penalize(*(part.data_ptr() for part in parts), rows, vocab)
+        self.library.portico_penalize(byref(arguments))
 
     def top(self, logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """As `top_torch`, for contiguous logits in either dtype."""
@@ -198,6 +237,13 @@ class NativeKernels:
             arguments = _Top(logits.data_ptr(), values.data_ptr(), ids.data_ptr(), rows, vocab, count)
             self.library.portico_top(byref(arguments), _code(logits))
         return values, ids
+
+
+def _rows(values: Tensor, scales: Tensor, width: int, dtype: torch.dtype, ids: Tensor) -> Tensor:
+    """Rows of values [panels, groups, steps, channels, 4] and scales [panels, groups, channels]."""
+    panel, channel = ids // _PANEL, ids % _PANEL
+    rows = values[panel, :, :, channel].flatten(2).float().sub_(128).mul_(scales[panel, :, channel].unsqueeze(-1))
+    return rows.flatten(1)[:, :width].to(dtype).contiguous()
 
 
 def _code(logits: Tensor) -> int:
@@ -223,7 +269,8 @@ def load_native(dtype: torch.dtype, instruction_set: str | None = None) -> Nativ
         getattr(library, f"portico_{name}").restype = None
     if instruction_set is not None and not library.portico_choose(instruction_set.encode()):
         return None
-    return NativeKernels(library, _DTYPES[dtype], library.portico_instruction_set().decode())
+    build = hashlib.sha256(path.read_bytes()).hexdigest()
+    return NativeKernels(library, _DTYPES[dtype], library.portico_instruction_set().decode(), build)
 
 
 def _folders() -> Iterator[Path]:
@@ -267,6 +314,12 @@ _Describe = _layout(
     "DescribeArguments",
     logits=c_void_p, tokens=c_void_p, totals=c_void_p, ranks=c_void_p, rows=c_int64, vocab=c_int,
 )  # fmt: skip
+_Widen = _layout("WidenArguments", x=c_void_p, out=c_void_p, rows=c_int64, width=c_int)
 _Mask = _layout("MaskArguments", logits=c_void_p, bits=c_void_p, rows=c_int64, vocab=c_int)
+_Penalize = _layout(
+    "PenalizeArguments",
+    logits=c_void_p, tokens=c_void_p, begins=c_void_p, outputs=c_void_p,
+    repetition=c_void_p, presence=c_void_p, frequency=c_void_p, rows=c_int64, vocab=c_int,
+)  # fmt: skip
 _Top = _layout("TopArguments", logits=c_void_p, values=c_void_p, ids=c_void_p, rows=c_int64, vocab=c_int, count=c_int)
 _SiluMul = _layout("SiluMulArguments", gate_up=c_void_p, out=c_void_p, rows=c_int64, width=c_int)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from portico.kernels.dispatch import Kernels
-from portico.kernels.linear import Linear
+from portico.kernels.linear import Linear, Rows
 from portico.model.batch import Batch
 from portico.model.cache import KVCache
 from portico.model.config import ModelConfig
@@ -32,8 +31,7 @@ class Decoder:
     """A causal language model; call it under `torch.inference_mode`."""
 
     config: ModelConfig
-    embedding: Tensor
-    """[vocab, hidden]"""
+    embedding: Rows
     rotary: Rotary
     layers: Sequence[DecoderLayer]
     norm: RMSNorm
@@ -42,7 +40,7 @@ class Decoder:
 
     def __call__(self, batch: Batch, cache: KVCache) -> Tensor:
         """Hidden states [draws, hidden], normalised, for `logits`; keys and values of all tokens go to the cache."""
-        x = F.embedding(batch.token_ids, self.embedding)
+        x = self.embedding(batch.token_ids)
         angles = self.rotary.angles(batch.positions, x.dtype)
         *inner, last = self.layers
         added = None

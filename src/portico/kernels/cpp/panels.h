@@ -36,21 +36,13 @@ inline uint8_t* scratch(size_t bytes) {
     return memory.data() + -(uintptr_t)memory.data() % LINE;
 }
 
-template <class T>
-inline void store_outputs(T* to, Floats value, int count) {
-    if (count >= LANES) return store(to, value);
-    T whole[LANES];
-    store(whole, value);
-    std::copy_n(whole, std::max(count, 0), to);
-}
-
 // Sixteen outputs of a row, with their bias, from `channel` on; those past the last are left out.
 template <class T>
 inline void store_panel_half(const LinearArguments& a, int64_t channel, int64_t row, Floats sum) {
     const int count = (int)std::min<int64_t>(LANES, a.outputs - channel);
     if (count <= 0) return;
     if (a.bias) sum += padded((const T*)a.bias + channel, count, 0.0f);
-    store_outputs((T*)a.out + row * a.outputs + channel, sum, count);
+    store_first((T*)a.out + row * a.outputs + channel, sum, count);
 }
 
 // Rows that a product is divided into, counted as Kernel::block does: one by one, or in tiles.

@@ -115,7 +115,7 @@ void pack_quantized(const LinearArguments& a) {
                 Floats values[Format::GROUP / LANES];
                 for (int i = 0; i < Format::GROUP; i += LANES) values[i / LANES] = padded(weights + i, count - i, 0.0f);
                 const float scale = Format::scale_of(values), inverse = scale != 0 ? 1 / scale : 0;
-                store_outputs(scales + channel, splat(scale), 1);
+                store_first(scales + channel, splat(scale), 1);
                 for (int i = 0; i < Format::GROUP; i += LANES) {
                     const Ints found = Format::quantize(values[i / LANES], inverse);
                     for (int lane = 0; lane < LANES; lane++) Format::put(group, channel, i + lane, found[lane]);
