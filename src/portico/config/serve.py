@@ -87,7 +87,7 @@ class ServeOptions:
     )  # fmt: skip
     kernels: str = option(
         "auto", "torch: only the plain-torch twins of the fast paths; or the native ones for one instruction set",
-        group=ENGINE, choices=("auto", "torch", "avx512-bf16", "avx2", "baseline"),
+        group=ENGINE, choices=("auto", "torch", "amx", "avx512-bf16", "avx2", "baseline"),
     )  # fmt: skip
 
     def engine(self, model_path: str) -> EngineConfig:

@@ -38,8 +38,10 @@ _FUNCTIONS = (
     "attend", "prepare", "pack_linear", "linear", "rms_norm", "silu_mul", "draw", "top", "describe",
     "widen", "mask", "penalize", "set_threads", "replay",
 )  # fmt: skip
-INSTRUCTION_SETS = ("avx512-bf16", "avx2", "baseline")
+INSTRUCTION_SETS = ("amx", "avx512-bf16", "avx2", "baseline")
 """From the best to the one that runs everywhere."""
+EMULATED = "amx-emulated"
+"""The products of "amx" with its tiles held in memory: the same loops, for tests on machines without them."""
 _DTYPES = {torch.float32: 0, torch.bfloat16: 1}
 
 
@@ -263,8 +265,8 @@ def _code(logits: Tensor) -> int:
 def load_native(dtype: torch.dtype, instruction_set: str | None = None) -> NativeKernels | None:
     """The library for a dtype, or None where it was not built, cannot be loaded, or lacks the dtype.
 
-    With an `instruction_set`, one of INSTRUCTION_SETS, None too where the machine lacks that; it is then in use by all
-    of the process.
+    With an `instruction_set`, one of INSTRUCTION_SETS or EMULATED, None too where the machine lacks that; it is then in
+    use by all of the process.
     """
     path = next((folder / _LIBRARY for folder in _folders() if (folder / _LIBRARY).exists()), None)
     if path is None or dtype not in _DTYPES:

@@ -96,7 +96,7 @@ struct Multiply {
 
 template <class Product>
 void linear(const LinearArguments& a) {
-    over_panels(a, Multiply<Product>(a));
+    over_panels<Multiply<Product>>(a, {a.rows, LEAST_ROWS, a.rows});
 }
 
 }  // namespace portico::PORTICO_ISA
