@@ -10,11 +10,25 @@ from portico.protocol.sampling import SamplingParams
 
 
 @dataclass(frozen=True, slots=True)
+class CallWish:
+    """How the tools of a prompt may be called; the calls come as events of their own and not as text."""
+
+    required: bool = False
+    """Whether the answer must be calls and nothing else."""
+    only: str | None = None
+    """The one tool that may be called, where it is required."""
+    parallel: bool = True
+    """Whether an answer may have more than one call."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChatPrompt:
     """Messages to be laid out by the model's chat template; each message is a mapping as OpenAI defines it."""
 
     messages: Sequence[Mapping[str, Any]]
     tools: Sequence[Mapping[str, Any]] | None = None
+    calls: CallWish | None = None
+    """None: a call stays the text that the model writes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from portico.protocol.events import (
     Embedding,
@@ -16,6 +16,7 @@ from portico.protocol.events import (
     PromptScores,
     TextDelta,
     TokenInfo,
+    ToolCallDelta,
     Usage,
 )
 from portico.text.best import likeliest
@@ -24,41 +25,67 @@ from portico.text.pipeline import Pipeline, Prepared
 QUEUED_EVENTS = 256
 
 
+@dataclass(slots=True)
+class ToolCall:
+    """A call of a tool."""
+
+    id: str
+    name: str
+    arguments: str = ""
+    """JSON text."""
+
+
+@dataclass(slots=True)
+class Choice:
+    """Everything a choice gave."""
+
+    text: str = ""
+    calls: list[ToolCall] = field(default_factory=list)
+    tokens: list[TokenInfo] = field(default_factory=list)
+    """Where the request asked for log-probabilities."""
+    reason: FinishReason = "stop"
+
+    def add(self, event: TextDelta | ToolCallDelta) -> None:
+        """One more event of this choice."""
+        self.tokens += event.tokens
+        match event:
+            case TextDelta(text=text):
+                self.text += text
+            case ToolCallDelta(id=str(call_id), name=str(name)):
+                self.calls.append(ToolCall(call_id, name))
+            case ToolCallDelta(index=index, arguments=arguments):
+                self.calls[index].arguments += arguments
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Everything a request gave."""
 
-    texts: list[str]
-    tokens: list[list[TokenInfo]]
-    """Of each text, where the request asked for log-probabilities."""
+    choices: list[Choice]
     prompts: dict[int, Sequence[TokenInfo]]
     """The scored tokens of a prompt, by the first of its choices."""
-    reasons: list[FinishReason]
     usage: Usage
 
 
 async def fold(events: AsyncGenerator[GenerationEvent, None], choices: int) -> Answer:
     """Read all events of a request with this many choices; raises the error of a Failure."""
-    texts: list[list[str]] = [[] for _ in range(choices)]
-    tokens: list[list[TokenInfo]] = [[] for _ in range(choices)]
+    given = [Choice() for _ in range(choices)]
     prompts: dict[int, Sequence[TokenInfo]] = {}
-    reasons: list[FinishReason] = ["stop"] * choices
     usage = Usage(0, 0, 0)
     async with aclosing(events):
         async for event in events:
             match event:
-                case TextDelta(choice, text, tokens=infos):
-                    texts[choice].append(text)
-                    tokens[choice] += infos
+                case TextDelta(choice) | ToolCallDelta(choice):
+                    given[choice].add(event)
                 case PromptScores(choice, infos):
                     prompts[choice] = infos
                 case Finish(choice, reason):
-                    reasons[choice] = reason
+                    given[choice].reason = reason
                 case Usage():
                     usage = event
                 case Failure(error):
                     raise error
-    return Answer(["".join(pieces) for pieces in texts], tokens, prompts, reasons, usage)
+    return Answer(given, prompts, usage)
 
 
 async def fold_embeddings(events: AsyncGenerator[GenerationEvent, None]) -> tuple[list[Sequence[float]], Usage]:
@@ -80,15 +107,11 @@ async def fold_embeddings(events: AsyncGenerator[GenerationEvent, None]) -> tupl
 def keep_best(answer: Answer, drawn: int, kept: int) -> Answer:
     """Of the `drawn` choices of each prompt the `kept` of the highest mean log-probability a token, best first."""
     best = []
-    for first in range(0, len(answer.texts), drawn):
-        best += [first + number for number in likeliest(answer.tokens[first : first + drawn], kept)]
-    return Answer(
-        [answer.texts[choice] for choice in best],
-        [answer.tokens[choice] for choice in best],
-        {first // drawn * kept: infos for first, infos in answer.prompts.items()},
-        [answer.reasons[choice] for choice in best],
-        answer.usage,
-    )
+    for first in range(0, len(answer.choices), drawn):
+        choices = answer.choices[first : first + drawn]
+        best += [choices[number] for number in likeliest([choice.tokens for choice in choices], kept)]
+    prompts = {first // drawn * kept: infos for first, infos in answer.prompts.items()}
+    return Answer(best, prompts, answer.usage)
 
 
 async def run_all(pipeline: Pipeline, prepared: Sequence[Prepared]) -> AsyncGenerator[GenerationEvent, None]:

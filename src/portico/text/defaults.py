@@ -55,8 +55,12 @@ def resolve(
     eos_token_ids: Sequence[int],
     max_tokens_param: str = "max_tokens",
     prompt_param: str = "prompt",
+    grammar: str | None = None,
 ) -> TokenParams:
-    """The engine's parameters for a prompt of `prompt_len` tokens; RequestError if prompt and answer do not fit."""
+    """The engine's parameters for a prompt of `prompt_len` tokens; RequestError if prompt and answer do not fit.
+
+    `grammar`, compiled, takes the place of the one that `sampling` asks for.
+    """
     room = max_model_len - prompt_len
     if room < 1:
         raise RequestError(
@@ -73,6 +77,8 @@ def resolve(
             param=max_tokens_param,
             code="context_length_exceeded",
         )
+    if grammar is None and sampling.guided is not None:
+        grammar = compile_grammar(sampling.guided)
     beams = None
     if sampling.num_beams is not None:
         beams = Beams(sampling.num_beams, sampling.length_penalty, sampling.early_stopping)
@@ -96,7 +102,7 @@ def resolve(
         bad_words=tuple(tuple(word) for word in bad_words),
         logprobs=sampling.logprobs,
         prompt_logprobs=sampling.prompt_logprobs,
-        grammar=None if sampling.guided is None else Grammar(compile_grammar(sampling.guided), tuple(eos_token_ids)),
+        grammar=None if grammar is None else Grammar(grammar, tuple(eos_token_ids)),
         beams=beams,
     )
 

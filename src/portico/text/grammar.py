@@ -18,6 +18,8 @@ MAX_BYTES = 256 * 1024
 MAX_DEPTH = 64
 ONE_SPACE = "[ ]?"
 """Whitespace between the parts of JSON unless a request says otherwise: with more a model might never end."""
+JSON_SPACE = {"x-guidance": {"whitespace_pattern": ONE_SPACE}}
+"""The same, as a part of a schema."""
 
 
 def compile_grammar(guided: Guided) -> str:
@@ -28,6 +30,15 @@ def compile_grammar(guided: Guided) -> str:
     failed, messages = LLMatcher.validate_grammar_with_warnings(grammar)
     if failed:
         raise _error(guided, f"cannot be honoured: {messages[0].strip()}")
+    return grammar
+
+
+def check_grammar(lark: str) -> str:
+    """A Lark grammar of ours in llguidance's form; ValueError if it cannot be honoured."""
+    grammar = LLMatcher.grammar_from_lark(lark)
+    failed, messages = LLMatcher.validate_grammar_with_warnings(grammar)
+    if failed:
+        raise ValueError(messages[0].strip())
     return grammar
 
 

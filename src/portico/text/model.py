@@ -6,17 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from portico.config.text import TextOptions
 from portico.errors import RequestError
 from portico.protocol.events import TokenInfo, TokenText
 from portico.protocol.messages import Add, Loaded, TokenLogprobs
 from portico.protocol.request import ChatPrompt, Embed, GenerationRequest, TextPrompt, TokenPrompt
 from portico.protocol.sampling import Pooling, SamplingParams, TokenParams
+from portico.text.calling import Calling
 from portico.text.choice import ChoiceText
 from portico.text.defaults import SamplingDefaults, resolve
 from portico.text.infill import Infill, no_infill
 from portico.text.pooling import PoolingDefaults
+from portico.text.reading import ChoiceEvents
 from portico.text.template import ChatTemplate
 from portico.text.tokenizer import Tokenizer
+from portico.text.tools.format import ToolFormat
+from portico.text.tools.registry import choose
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +33,21 @@ class TextModel:
     defaults: SamplingDefaults
     pooling: PoolingDefaults
     infill: Infill | None
+    tool_format: ToolFormat | None
+    """How the model writes tool calls, if that is known."""
 
     @classmethod
-    def load(cls, folder: str | Path) -> TextModel:
-        """Read a model folder; CheckpointError if a file is missing or broken."""
+    def load(cls, folder: str | Path, options: TextOptions = TextOptions()) -> TextModel:  # noqa: B008 - frozen
+        """Read a model folder; CheckpointError if a file is missing or broken, ConfigError for a bad option."""
         tokenizer = Tokenizer.load(folder)
         template = ChatTemplate.load(folder, tokenizer.special)
         return cls(
-            tokenizer, template, SamplingDefaults.load(folder), PoolingDefaults.load(folder), Infill.find(tokenizer)
+            tokenizer,
+            template,
+            SamplingDefaults.load(folder),
+            PoolingDefaults.load(folder),
+            Infill.find(tokenizer),
+            choose(options.tool_call_parser, template.sources),
         )
 
     def prepare(self, request: GenerationRequest, limits: Loaded) -> Add:
@@ -50,6 +62,7 @@ class TextModel:
             pooling = self._pooling(request.embed, limits.hidden_size)
             _check_length(prompt_ids, request.prompt_param, limits.max_model_len)
             return Add(request.request_id, prompt_ids, TokenParams(max_tokens=0, seed=0, pooling=pooling))
+        calling = Calling.of(request, self.tool_format)
         params = resolve(
             sampling,
             self.defaults,
@@ -59,6 +72,7 @@ class TextModel:
             eos_token_ids=self._end_ids(request),
             max_tokens_param=request.max_tokens_param,
             prompt_param=request.prompt_param,
+            grammar=None if calling is None else calling.grammar(self.tokenizer, sampling.guided),
         )
         if params.beams is not None:
             _check_room(params.beams.width, len(prompt_ids) + params.max_tokens, request.max_tokens_param, limits)
@@ -68,12 +82,14 @@ class TextModel:
         """A fresh token-to-text state for each choice of a request."""
         sampling = request.sampling
         continues = not isinstance(request.prompt, ChatPrompt)
+        calling = Calling.of(request, self.tool_format)
         return [
             ChoiceText(
                 self.tokenizer.detokenizer(
                     skip_special_tokens=sampling.skip_special_tokens,
                     spaces_between_special_tokens=sampling.spaces_between_special_tokens,
                     continues=continues,
+                    shown=() if calling is None else calling.shown(self.tokenizer),
                 ),
                 sampling.stop,
                 min_tokens=sampling.min_tokens,
@@ -81,6 +97,13 @@ class TextModel:
             )
             for _ in range(sampling.n)
         ]
+
+    def events(self, request: GenerationRequest) -> list[ChoiceEvents]:
+        """A fresh text-to-events state for each choice of a request."""
+        calling = Calling.of(request, self.tool_format)
+        if calling is None:
+            return [ChoiceEvents(choice) for choice in range(request.sampling.n)]
+        return [ChoiceEvents(choice, calling.reader(), calling.form) for choice in range(request.sampling.n)]
 
     def echo(self, prompt_ids: Sequence[int], request: GenerationRequest) -> str:
         """The prompt as text, as the model sees it; where a gap is filled, what stands before the gap."""
@@ -130,7 +153,9 @@ class TextModel:
 
     def _prompt_ids(self, request: GenerationRequest, vocab_size: int) -> list[int]:
         match request.prompt:
-            case ChatPrompt(messages, tools):
+            case ChatPrompt(messages, tools, calls):
+                if tools and calls is not None:
+                    self.template.check_tools()
                 text = self.template.render(messages, tools)
                 # The template writes BOS and the like itself.
                 special = bool(request.sampling.add_special_tokens)

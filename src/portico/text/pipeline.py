@@ -12,7 +12,6 @@ from portico.errors import EngineError, RequestError
 from portico.protocol.events import (
     Embedding,
     Failure,
-    Finish,
     GenerationEvent,
     PromptScores,
     TextDelta,
@@ -24,6 +23,7 @@ from portico.protocol.request import ChatPrompt, GenerationRequest, TextPrompt, 
 from portico.text.choice import ChoiceText
 from portico.text.engine_client import EngineClient
 from portico.text.model import TextModel
+from portico.text.reading import ChoiceEvents
 
 THREAD_FROM_CHARACTERS = 4096
 """Prompts this long are laid out and tokenised in a thread (about 1 ms of work), so that streams do not stall."""
@@ -35,6 +35,7 @@ class Prepared:
 
     add: Add
     choices: list[ChoiceText]
+    events: list[ChoiceEvents]
     echo: str = ""
     """What every choice begins with."""
 
@@ -53,12 +54,9 @@ class Pipeline:
         def work() -> Prepared:
             add = self.model.prepare(request, loaded)
             echo = self.model.echo(add.prompt_ids, request) if request.echo else ""
-            return Prepared(add, self.model.choices(request), echo)
+            return Prepared(add, self.model.choices(request), self.model.events(request), echo)
 
-        gap = isinstance(request.prompt, TextPrompt) and request.prompt.suffix
-        if _prompt_size(request) < THREAD_FROM_CHARACTERS and request.sampling.guided is None and not gap:
-            return work()
-        return await asyncio.to_thread(work)
+        return work() if _is_quick(request) else await asyncio.to_thread(work)
 
     async def run(self, prepared: Prepared) -> AsyncGenerator[GenerationEvent, None]:
         """The events of a prepared request; closing the generator cancels it in the engine."""
@@ -98,14 +96,12 @@ class _Answer:
     def __init__(self, prepared: Prepared, model: TextModel) -> None:
         self._prepared = prepared
         self._model = model
-        self._infos: list[list[TokenInfo]] = [[] for _ in prepared.choices]
         self._running = set(range(prepared.add.n))
-        self._uncounted = [0] * prepared.add.n
         self._cached_tokens = 0
         self._scored = False
         self.failed = False
         self.ended_by_text = False
-        """Whether the latest event ended its choice by a stop string, which the engine cannot know."""
+        """Whether the latest event ended its choice by what its text says, which the engine cannot know."""
 
     def begin(self) -> list[GenerationEvent]:
         """What comes before any token; an echo that is to be scored waits for its scores."""
@@ -135,19 +131,15 @@ class _Answer:
         choice = self._prepared.choices[event.choice]
         before, said = choice.token_count, choice.said
         text, finish = choice.feed(event.token_ids, event.finish)
-        self._uncounted[event.choice] += choice.token_count - before
-        infos = self._infos[event.choice]
+        new = choice.token_count - before
+        infos: Sequence[TokenInfo] = ()
         if event.logprobs is not None:
-            new = choice.token_count - before
-            infos += self._model.token_infos(event.token_ids[:new], event.logprobs[:new], choice.said - said)
-        if text or (finish is not None and infos):
-            events.append(TextDelta(event.choice, text, self._uncounted[event.choice], tuple(infos)))
-            self._uncounted[event.choice] = 0
-            self._infos[event.choice] = []
-        if finish is not None:
+            infos = self._model.token_infos(event.token_ids[:new], event.logprobs[:new], choice.said - said)
+        reading = self._prepared.events[event.choice]
+        events += reading.take(text, new, infos, finish)
+        if finish is not None or reading.done:
             self._running.discard(event.choice)
-            self.ended_by_text = choice.stopped_by_text
-            events.append(Finish(event.choice, finish))
+            self.ended_by_text = choice.stopped_by_text or (finish is None and reading.done)
         return events
 
     def _scores(self, event: TokenEvent) -> list[GenerationEvent]:
@@ -164,6 +156,16 @@ class _Answer:
             completion_tokens=sum(choice.token_count for choice in self._prepared.choices),
             cached_tokens=self._cached_tokens,
         )
+
+
+def _is_quick(request: GenerationRequest) -> bool:
+    """Whether a request is prepared in less than about a millisecond: no grammar, no gap, no long prompt."""
+    match request.prompt:
+        case TextPrompt(suffix=suffix) if suffix:
+            return False
+        case ChatPrompt(calls=calls) if calls is not None:
+            return False
+    return request.sampling.guided is None and _prompt_size(request) < THREAD_FROM_CHARACTERS
 
 
 def _prompt_size(request: GenerationRequest) -> int:

@@ -25,6 +25,7 @@ class ChatTemplate:
 
     def __init__(self, sources: Mapping[str, str], special: SpecialTokens) -> None:
         environment = _environment()
+        self.sources = tuple(sources.values())
         self._templates: dict[str, jinja2.Template] = {}
         for name, source in sources.items():
             try:
@@ -78,6 +79,15 @@ class ChatTemplate:
             raise RequestError(
                 f"The model's chat template refused the messages: {error}", param="messages", code="invalid_value"
             ) from error
+
+    def check_tools(self) -> None:
+        """RequestError if the template has no place for tools, so that the model would never see them."""
+        if self._templates and "tool_use" not in self._templates and not any("tools" in s for s in self.sources):
+            raise RequestError(
+                "This model's chat template has no place for tools; leave tools out.",
+                param="tools",
+                code="unsupported_parameter",
+            )
 
     def _choose(self, tools: Sequence[Mapping[str, Any]] | None) -> jinja2.Template:
         names = ("tool_use", "default") if tools else ("default",)

@@ -88,11 +88,27 @@ PromptLogprobs = dict[str, PromptLogprob] | None
 """By token id; null for the first token of a prompt."""
 
 
+class FunctionCall(BaseModel):
+    """What is called."""
+
+    name: str
+    arguments: str = Field(description="JSON as the model wrote it.")
+
+
+class ToolCall(BaseModel):
+    """A call that the model makes."""
+
+    id: str
+    type: Literal["function"] = "function"
+    function: FunctionCall
+
+
 class AssistantMessage(BaseModel):
     """What the model said."""
 
     role: Literal["assistant"] = "assistant"
-    content: str
+    content: str | None = Field(description="null where there are only calls.")
+    tool_calls: list[ToolCall] | None = Field(None, description="Only where there are any.")
     refusal: None = None
 
 
@@ -102,7 +118,7 @@ class ChatChoice(BaseModel):
     index: int
     message: AssistantMessage
     logprobs: ChatChoiceLogprobs | None = None
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Literal["stop", "length", "tool_calls"]
 
 
 class ChatCompletion(BaseModel):

@@ -24,14 +24,11 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "functions": ([],),
     "modalities": (["text"],),
     "moderation": (),
-    "parallel_tool_calls": (True, False),
     "prediction": (),
     "reasoning": (),
     "reasoning_effort": (),
     "service_tier": ("auto", "default"),
     "store": (False,),
-    "tool_choice": ("none", "auto"),
-    "tools": ([],),
     "verbosity": ("medium",),
     "web_search_options": (),
     # vLLM
@@ -84,7 +81,12 @@ EMBEDDINGS: Mapping[str, tuple[Any, ...]] = {
 }
 """What vLLM's embeddings know and these do not honour."""
 CHAT_ONLY: Mapping[str, tuple[Any, ...]] = {"echo": (False,), "suffix": ("",)}
-COMPLETION_ONLY: Mapping[str, tuple[Any, ...]] = {"top_logprobs": (0,)}
+COMPLETION_ONLY: Mapping[str, tuple[Any, ...]] = {
+    "parallel_tool_calls": (True, False),
+    "tool_choice": ("none", "auto"),
+    "tools": ([],),
+    "top_logprobs": (0,),
+}
 STREAM_OPTIONS: Mapping[str, tuple[Any, ...]] = {"continuous_usage_stats": (False,), "include_obfuscation": (False,)}
 
 PRINTABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")

@@ -289,6 +289,20 @@ class ChatCompletionRequest(GenerationBody):
         "assistant, tool; content as a string or as text parts.",
         examples=[[{"role": "user", "content": "What is the capital of France?"}]],
     )
+    tools: list[dict[str, Any]] | None = Field(
+        None,
+        description="Up to 128 functions that the model may call, `{type: function, function: {name, description, "
+        "parameters, strict}}`; `parameters` is a JSON schema of an object. `strict` holds a call to it.",
+    )
+    tool_choice: str | dict[str, Any] | None = Field(
+        None,
+        description="`auto` (default): the model decides; `none`: it is not shown the tools; `required`: it must call; "
+        "`{type: function, function: {name: …}}`: it must call this one; `{type: allowed_tools, allowed_tools: {mode, "
+        "tools}}`. Arguments of calls that it must make match their schemas.",
+    )
+    parallel_tool_calls: bool | None = Field(
+        None, description="false: an answer ends after its first call (default: true)."
+    )
     logprobs: bool | None = Field(
         None,
         description="Report the natural log-probability of each token in the model's own distribution: before "
