@@ -54,8 +54,8 @@ class Calling:
         spelling = self.form.spelling
         if self.wish.required and spelling is not None:
             check_schemas(self.toolbox, names)
-            return forced_calls(spelling, self.toolbox, names, self.wish.parallel, tokenizer.special_id)
+            return forced_calls(spelling, self.toolbox, names, self.wish.parallel, tokenizer.control_id)
         if guided is not None or not self.toolbox.strict or spelling is None or not self.form.trigger:
             return None
         check_schemas(self.toolbox, sorted(self.toolbox.strict))
-        return checked_calls(spelling, self.form.trigger, self.toolbox, tokenizer.special_id)
+        return checked_calls(spelling, self.form.trigger, self.toolbox, tokenizer.control_id)

@@ -46,6 +46,10 @@ class Vocabulary:
         """Whether a token stands for something else than its text."""
         return token_id in self._special
 
+    def is_added(self, token_id: int) -> bool:
+        """Whether a token was put to the vocabulary whole."""
+        return token_id in self._added
+
     def bytes_of(self, token_id: int) -> bytes:
         """What a token stands for, special or not."""
         if self._table is not None:

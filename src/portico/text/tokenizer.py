@@ -76,6 +76,16 @@ class Tokenizer:
         token_id = self._rust.token_to_id(token)
         return token_id if token_id is not None and self._vocabulary.is_special(token_id) else None
 
+    def control_id(self, token: str) -> int | None:
+        """The id of a token that grammars know by its id alone, None if it is text to them.
+
+        Those are special tokens, and to llguidance also added ones in angle brackets.
+        """
+        token_id = self._rust.token_to_id(token)
+        if token_id is None or not self._vocabulary.is_added(token_id):
+            return None
+        return token_id if self._vocabulary.is_special(token_id) or (token[0], token[-1]) == ("<", ">") else None
+
     def id_of(self, token: str) -> int | None:
         """The id of a token by its exact text, None if the vocabulary lacks it."""
         return self._rust.token_to_id(token)

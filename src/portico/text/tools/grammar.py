@@ -16,7 +16,7 @@ MOST_CALLS = 16
 """Calls in one answer that must have some: without an end a model might never find one."""
 
 Marker = Callable[[str], int | None]
-"""The id of what a special token of the vocabulary is, or None."""
+"""The id of a text that is one token which grammars know by its id alone, or None."""
 
 
 def forced_calls(spelling: Spelling, toolbox: Toolbox, names: Sequence[str], parallel: bool, marker: Marker) -> str:
@@ -82,7 +82,7 @@ def _call_rules(
 
 
 def _text(text: str, marker: Marker, behind: str = "") -> str:
-    """Literal text in Lark; special tokens in it by their ids."""
+    """Literal text in Lark; tokens that grammars know by their ids alone by those."""
     text = text.removeprefix(behind)
     if not text:
         return '""'
@@ -94,7 +94,7 @@ def _text(text: str, marker: Marker, behind: str = "") -> str:
 
 
 def _split(text: str, marker: Marker) -> list[str]:
-    """The text cut around what may be special tokens, which are in angle brackets or in square ones."""
+    """The text cut around tokens that have an id, which are in angle brackets or in square ones."""
     pieces, start, place = [], 0, 0
     while place < len(text):
         end = text.find({"<": ">", "[": "]"}.get(text[place], "\0"), place) + 1
