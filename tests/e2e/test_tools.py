@@ -159,9 +159,12 @@ def test_strict_tools_are_held_to_their_schema_where_they_are_called(client: Ope
         [call] = answer.message.tool_calls
         assert isinstance(json.loads(call.function.arguments)["location"], kind)
     capital = [{"role": "user", "content": "What is the capital of France?"}]
-    assert "Paris" in ask(client, capital, tools=[{**TIMER, "function": {**TIMER["function"], "strict": True}}]).choices[
-        0
-    ].message.content
+    assert (
+        "Paris"
+        in ask(client, capital, tools=[{**TIMER, "function": {**TIMER["function"], "strict": True}}])
+        .choices[0]
+        .message.content
+    )
 
 
 def test_the_clients_own_streaming_helper(client: OpenAI) -> None:
@@ -182,11 +185,12 @@ class GetCurrentWeather(BaseModel):
     location: str
 
 
-class Capital(BaseModel):
-    """A capital and its country."""
+class Person(BaseModel):
+    """Somebody."""
 
-    country: str
-    capital: str
+    name: str
+    age: int
+    city: str
 
 
 def test_parse_with_pydantic(client: OpenAI) -> None:
@@ -198,8 +202,11 @@ def test_parse_with_pydantic(client: OpenAI) -> None:
     [call] = answer.choices[0].message.tool_calls or []
     assert isinstance(call.function.parsed_arguments, GetCurrentWeather)
     assert call.function.parsed_arguments.location
-    asked: Any = [{"role": "user", "content": "What is the capital of France? Answer in JSON."}]
+    schema = json.dumps(Person.model_json_schema())
+    fact = f"Extract the facts as JSON for this schema: {schema}\nMarco is a baker from Rome, 43 years old."
     told = client.chat.completions.parse(
-        model="portico-demo", messages=asked, response_format=Capital, temperature=0, max_tokens=100
+        model="portico-demo", messages=[{"role": "user", "content": fact}], response_format=Person, temperature=0
     )
-    assert isinstance(told.choices[0].message.parsed, Capital)
+    person = told.choices[0].message.parsed
+    assert person is not None
+    assert (person.name, person.age) == ("Marco", 43)

@@ -6,7 +6,8 @@ import pytest
 
 from portico.errors import EngineError
 from portico.protocol.events import Failure, Finish, GenerationEvent, TextDelta, TokenInfo, TokenText, Usage
-from portico.server.fold import Answer, Choice, fold, keep_best
+from portico.server.fold import Answer, fold, keep_best
+from portico.text.whole import WholeChoice
 
 
 async def stream(*events: GenerationEvent) -> AsyncGenerator[GenerationEvent, None]:
@@ -20,7 +21,7 @@ async def test_an_answer_is_the_sum_of_its_events() -> None:
         Finish(1, "length"), Finish(0, "stop"), Usage(3, 4, 1),
     )  # fmt: skip
     assert await fold(events, 2) == Answer(
-        [Choice("one", reason="stop"), Choice("two", reason="length")], {}, Usage(3, 4, 1)
+        [WholeChoice("one", reason="stop"), WholeChoice("two", reason="length")], {}, Usage(3, 4, 1)
     )
 
 
@@ -42,7 +43,7 @@ def test_the_best_are_the_likeliest_by_token_of_each_prompt() -> None:
         [token(-2.0)],
         [token(-2.0), token(-2.0)],
     ]
-    choices = [Choice(text, tokens=infos) for text, infos in zip("abcdef", tokens, strict=True)]
+    choices = [WholeChoice(text, tokens=infos) for text, infos in zip("abcdef", tokens, strict=True)]
     answer = Answer(choices, {0: tokens[2][:1], 3: []}, Usage(1, 2, 0))
     best = keep_best(answer, 3, 2)
     assert [choice.text for choice in best.choices] == ["c", "b", "e", "f"]

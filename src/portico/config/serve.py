@@ -50,7 +50,12 @@ class ServeOptions:
     )  # fmt: skip
     tool_call_parser: str = option(
         "auto", "how the model writes tool calls: a name (hermes, llama3_json, mistral, …), auto (as its chat template "
-        "says), none, or module:ATTRIBUTE of an installed parser",
+        "says), none, or an own parser as module:ATTRIBUTE or FILE.py:ATTRIBUTE",
+        group=MODEL, metavar="NAME",
+    )  # fmt: skip
+    reasoning_parser: str = option(
+        "auto", "how the model marks its thinking: a name (qwen3, deepseek_r1, granite, …), auto (as its chat template "
+        "says), none, or an own parser as module:ATTRIBUTE or FILE.py:ATTRIBUTE",
         group=MODEL, metavar="NAME",
     )  # fmt: skip
     max_model_len: int | None = option(
@@ -86,7 +91,7 @@ class ServeOptions:
 
     def text(self) -> TextOptions:
         """What the text side of the model is to be told."""
-        return TextOptions(tool_call_parser=self.tool_call_parser)
+        return TextOptions(tool_call_parser=self.tool_call_parser, reasoning_parser=self.reasoning_parser)
 
     def engine(self, model_path: str) -> EngineConfig:
         """What the engine process is to be told."""

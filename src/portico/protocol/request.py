@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from portico.protocol.sampling import SamplingParams
@@ -22,6 +22,18 @@ class CallWish:
 
 
 @dataclass(frozen=True, slots=True)
+class ThinkWish:
+    """What becomes of a model's thinking; without it all that the model writes is text."""
+
+    shown: bool = True
+    """Whether it comes as events of its own; else it is left out."""
+    budget: int | None = None
+    """Tokens after which it is ended; None: when the model ends it."""
+    budget_param: str = "thinking_token_budget"
+    """The name under which the client gave the budget, for error messages."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChatPrompt:
     """Messages to be laid out by the model's chat template; each message is a mapping as OpenAI defines it."""
 
@@ -29,6 +41,10 @@ class ChatPrompt:
     tools: Sequence[Mapping[str, Any]] | None = None
     calls: CallWish | None = None
     """None: a call stays the text that the model writes."""
+    thinking: ThinkWish | None = None
+    """None: thinking stays the text that the model writes."""
+    template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """Variables that the chat template is given besides its own."""
 
 
 @dataclass(frozen=True, slots=True)

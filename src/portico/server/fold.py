@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from portico.protocol.events import (
     Embedding,
     Failure,
     Finish,
-    FinishReason,
     GenerationEvent,
     PromptScores,
+    ReasoningDelta,
     TextDelta,
     TokenInfo,
     ToolCallDelta,
@@ -21,47 +21,16 @@ from portico.protocol.events import (
 )
 from portico.text.best import likeliest
 from portico.text.pipeline import Pipeline, Prepared
+from portico.text.whole import WholeChoice
 
 QUEUED_EVENTS = 256
-
-
-@dataclass(slots=True)
-class ToolCall:
-    """A call of a tool."""
-
-    id: str
-    name: str
-    arguments: str = ""
-    """JSON text."""
-
-
-@dataclass(slots=True)
-class Choice:
-    """Everything a choice gave."""
-
-    text: str = ""
-    calls: list[ToolCall] = field(default_factory=list)
-    tokens: list[TokenInfo] = field(default_factory=list)
-    """Where the request asked for log-probabilities."""
-    reason: FinishReason = "stop"
-
-    def add(self, event: TextDelta | ToolCallDelta) -> None:
-        """One more event of this choice."""
-        self.tokens += event.tokens
-        match event:
-            case TextDelta(text=text):
-                self.text += text
-            case ToolCallDelta(id=str(call_id), name=str(name)):
-                self.calls.append(ToolCall(call_id, name))
-            case ToolCallDelta(index=index, arguments=arguments):
-                self.calls[index].arguments += arguments
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Everything a request gave."""
 
-    choices: list[Choice]
+    choices: list[WholeChoice]
     prompts: dict[int, Sequence[TokenInfo]]
     """The scored tokens of a prompt, by the first of its choices."""
     usage: Usage
@@ -69,13 +38,13 @@ class Answer:
 
 async def fold(events: AsyncGenerator[GenerationEvent, None], choices: int) -> Answer:
     """Read all events of a request with this many choices; raises the error of a Failure."""
-    given = [Choice() for _ in range(choices)]
+    given = [WholeChoice() for _ in range(choices)]
     prompts: dict[int, Sequence[TokenInfo]] = {}
     usage = Usage(0, 0, 0)
     async with aclosing(events):
         async for event in events:
             match event:
-                case TextDelta(choice) | ToolCallDelta(choice):
+                case TextDelta(choice) | ReasoningDelta(choice) | ToolCallDelta(choice):
                     given[choice].add(event)
                 case PromptScores(choice, infos):
                     prompts[choice] = infos
@@ -132,6 +101,7 @@ async def run_all(pipeline: Pipeline, prepared: Sequence[Prepared]) -> AsyncGene
                     total.prompt_tokens + event.prompt_tokens,
                     total.completion_tokens + event.completion_tokens,
                     total.cached_tokens + event.cached_tokens,
+                    total.reasoning_tokens + event.reasoning_tokens,
                 )
             elif isinstance(event, Failure):
                 yield event

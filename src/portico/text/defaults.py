@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from portico.errors import CheckpointError, RequestError
-from portico.protocol.sampling import Beams, Grammar, SamplingParams, TokenParams
+from portico.protocol.sampling import Beams, Grammar, SamplingParams, ThinkingLimit, TokenParams
 from portico.text.files import read_json
-from portico.text.grammar import compile_grammar
 
 T = TypeVar("T", int, float)
 
@@ -56,10 +55,11 @@ def resolve(
     max_tokens_param: str = "max_tokens",
     prompt_param: str = "prompt",
     grammar: str | None = None,
+    thinking: ThinkingLimit | None = None,
 ) -> TokenParams:
     """The engine's parameters for a prompt of `prompt_len` tokens; RequestError if prompt and answer do not fit.
 
-    `grammar`, compiled, takes the place of the one that `sampling` asks for.
+    `grammar` is what the answer is held to, compiled, and `thinking` where its thinking ends.
     """
     room = max_model_len - prompt_len
     if room < 1:
@@ -77,8 +77,6 @@ def resolve(
             param=max_tokens_param,
             code="context_length_exceeded",
         )
-    if grammar is None and sampling.guided is not None:
-        grammar = compile_grammar(sampling.guided)
     beams = None
     if sampling.num_beams is not None:
         beams = Beams(sampling.num_beams, sampling.length_penalty, sampling.early_stopping)
@@ -103,6 +101,7 @@ def resolve(
         logprobs=sampling.logprobs,
         prompt_logprobs=sampling.prompt_logprobs,
         grammar=None if grammar is None else Grammar(grammar, tuple(eos_token_ids)),
+        thinking=thinking,
         beams=beams,
     )
 

@@ -20,10 +20,9 @@ from portico.protocol.events import (
 )
 from portico.protocol.messages import Add, TokenEvent
 from portico.protocol.request import ChatPrompt, GenerationRequest, TextPrompt, TokenPrompt
-from portico.text.choice import ChoiceText
 from portico.text.engine_client import EngineClient
 from portico.text.model import TextModel
-from portico.text.reading import ChoiceEvents
+from portico.text.reading import ChoiceReading
 
 THREAD_FROM_CHARACTERS = 4096
 """Prompts this long are laid out and tokenised in a thread (about 1 ms of work), so that streams do not stall."""
@@ -34,8 +33,7 @@ class Prepared:
     """A request that has passed every check that can be made before the model runs."""
 
     add: Add
-    choices: list[ChoiceText]
-    events: list[ChoiceEvents]
+    choices: list[ChoiceReading]
     echo: str = ""
     """What every choice begins with."""
 
@@ -54,7 +52,7 @@ class Pipeline:
         def work() -> Prepared:
             add = self.model.prepare(request, loaded)
             echo = self.model.echo(add.prompt_ids, request) if request.echo else ""
-            return Prepared(add, self.model.choices(request), self.model.events(request), echo)
+            return Prepared(add, self.model.choices(request, add.prompt_ids), echo)
 
         return work() if _is_quick(request) else await asyncio.to_thread(work)
 
@@ -129,17 +127,10 @@ class _Answer:
             self._running.discard(event.choice)
             return [Embedding(event.choice, event.embedding)]
         choice = self._prepared.choices[event.choice]
-        before, said = choice.token_count, choice.said
-        text, finish = choice.feed(event.token_ids, event.finish)
-        new = choice.token_count - before
-        infos: Sequence[TokenInfo] = ()
-        if event.logprobs is not None:
-            infos = self._model.token_infos(event.token_ids[:new], event.logprobs[:new], choice.said - said)
-        reading = self._prepared.events[event.choice]
-        events += reading.take(text, new, infos, finish)
-        if finish is not None or reading.done:
+        events += choice.take(event)
+        if choice.finished:
             self._running.discard(event.choice)
-            self.ended_by_text = choice.stopped_by_text or (finish is None and reading.done)
+            self.ended_by_text = choice.ended_by_text
         return events
 
     def _scores(self, event: TokenEvent) -> list[GenerationEvent]:
@@ -155,6 +146,7 @@ class _Answer:
             prompt_tokens=len(self._prepared.add.prompt_ids),
             completion_tokens=sum(choice.token_count for choice in self._prepared.choices),
             cached_tokens=self._cached_tokens,
+            reasoning_tokens=sum(choice.reasoning_tokens for choice in self._prepared.choices),
         )
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jinja2
@@ -60,19 +61,24 @@ class ChatTemplate:
         self,
         messages: Sequence[Mapping[str, Any]],
         tools: Sequence[Mapping[str, Any]] | None = None,
+        variables: Mapping[str, Any] = MappingProxyType({}),
         *,
         add_generation_prompt: bool = True,
     ) -> str:
-        """The prompt text; RequestError if there is no template or it refuses these messages."""
+        """The prompt text; RequestError if there is no template or it refuses these messages.
+
+        `variables` are for the template alone; those that it has anyway come before them.
+        """
         template = self._choose(tools)
         try:
-            return template.render(
+            own = dict(
                 messages=[self._message(index, message) for index, message in enumerate(messages)],
                 tools=tools,
                 documents=None,
                 add_generation_prompt=add_generation_prompt,
                 **self._tokens,
             )
+            return template.render({**variables, **own})
         except RequestError:
             raise
         except Exception as error:  # a template is a program: on messages it was not made for it raises anything
@@ -112,6 +118,9 @@ class ChatTemplate:
         elif content is None:
             # Templates tell a message that is only tool calls by content being none; all others add strings.
             plain["content"] = None if plain.get("tool_calls") else ""
+        thought = plain.get("reasoning_content") or plain.get("reasoning")
+        if thought:  # servers and templates have two names for it
+            plain["reasoning_content"] = plain["reasoning"] = thought
         if plain.get("tool_calls"):
             plain["tool_calls"] = [_tool_call(call) for call in plain["tool_calls"]]
         return plain

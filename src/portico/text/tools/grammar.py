@@ -25,9 +25,9 @@ def forced_calls(spelling: Spelling, toolbox: Toolbox, names: Sequence[str], par
     more = f" (between call){{0,{count - 1}}}" if count > 1 else ""
     rules = [
         f"start: opening call{more} closing",
-        f"opening: {_text(spelling.opening, marker)}",
-        f"between: {_text(spelling.between, marker)}",
-        f"closing: {_text(spelling.closing, marker)}",
+        f"opening: {lark_text(spelling.opening, marker)}",
+        f"between: {lark_text(spelling.between, marker)}",
+        f"closing: {lark_text(spelling.closing, marker)}",
         *_call_rules(spelling, toolbox, names, marker, strict=frozenset(names)),
     ]
     return _checked("\n".join(rules))
@@ -35,18 +35,18 @@ def forced_calls(spelling: Spelling, toolbox: Toolbox, names: Sequence[str], par
 
 def checked_calls(spelling: Spelling, trigger: str, toolbox: Toolbox, marker: Marker) -> str:
     """Any text; but from `trigger` on a call, of which those of strict tools match their schema."""
-    head = _text(spelling.opening, marker, behind=trigger)
+    head = lark_text(spelling.opening, marker, behind=trigger)
     begins_list = bool(spelling.opening)
     names = list(toolbox.schemas)
     rest = f"{head} call (between call)* closing" if begins_list else "call"
     is_token = all(marker(piece) is not None for piece in _split(trigger, marker))
-    start = f"TEXT {_text(trigger, marker)}" if is_token else "trigger"
+    start = f"TEXT {lark_text(trigger, marker)}" if is_token else "trigger"
     rules = [
         f"start: ({start} {rest})* TEXT",
         *([] if is_token else [f"trigger[lazy]: TEXT {json.dumps(trigger, ensure_ascii=False)}"]),
         r"TEXT: /(.|\n)*/",
-        *([f"between: {_text(spelling.between, marker)}"] if begins_list else []),
-        *([f"closing: {_text(spelling.closing, marker)}"] if begins_list else []),
+        *([f"between: {lark_text(spelling.between, marker)}"] if begins_list else []),
+        *([f"closing: {lark_text(spelling.closing, marker)}"] if begins_list else []),
         *_call_rules(spelling, toolbox, names, marker, strict=toolbox.strict, behind="" if begins_list else trigger),
     ]
     return _checked("\n".join(rules))
@@ -75,13 +75,13 @@ def _call_rules(
         schema = {**(toolbox.schemas[name] if name in strict else ANY_OBJECT), **JSON_SPACE}
         value = "%json " + json.dumps(schema, ensure_ascii=False)
         rules.append(
-            f"call_{number}: {_text(begin, marker, behind=behind)} args_{number} {_text(spelling.end, marker)}"
+            f"call_{number}: {lark_text(begin, marker, behind=behind)} args_{number} {lark_text(spelling.end, marker)}"
         )
         rules.append(f"args_{number}: {value}")
     return rules
 
 
-def _text(text: str, marker: Marker, behind: str = "") -> str:
+def lark_text(text: str, marker: Marker, behind: str = "") -> str:
     """Literal text in Lark; tokens that grammars know by their ids alone by those."""
     text = text.removeprefix(behind)
     if not text:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
 
 from portico.errors import ConfigError
+from portico.text.plugins import plugin
 from portico.text.tools.deepseek import DEEPSEEK_V3, DEEPSEEK_V31
 from portico.text.tools.format import ToolFormat
 from portico.text.tools.functionary import FUNCTIONARY, JSON_LIST
@@ -25,25 +25,41 @@ FORMATS = (
     *(PYTHONIC, FUNCTIONARY, HERMES, LLAMA3_JSON, GLM4, JSON_LIST),
 )
 BY_NAME = {form.name: form for form in FORMATS}
-ALIASES = {"qwen": "hermes", "internlm": "internlm2", "llama4_pythonic": "pythonic", "phi4_mini_json": "phi4"}
+ALIASES = {
+    "qwen": "hermes",
+    "qwen3": "hermes",
+    "qwen2d5": "hermes",
+    "qwen3coder": "qwen3_coder",
+    "qwen3_xml": "qwen3_coder",
+    "llama3": "llama3_json",
+    "llama4_json": "llama3_json",
+    "llama4_pythonic": "pythonic",
+    "internlm": "internlm2",
+    "intern-s1": "internlm2",
+    "glm47": "glm45",
+    "phi4_mini_json": "phi4",
+}
+"""Names that other servers have for the same."""
 
 
 def choose(name: str, templates: Iterable[str]) -> ToolFormat | None:
     """The format for `--tool-call-parser NAME`: auto looks at the chat templates, none is no format.
 
-    `module:ATTRIBUTE` takes a ToolFormat from an installed module. ConfigError for a name that stands for nothing.
+    Other names are those of installed plug-ins or files of one's own. ConfigError for a name that stands for nothing.
     """
     if name == "none":
         return None
     if name == "auto":
         return detect(templates)
-    if ":" in name:
-        return _imported(name)
-    if (form := BY_NAME.get(ALIASES.get(name, name))) is None:
+    if (form := BY_NAME.get(ALIASES.get(name, name))) is not None:
+        return form
+    found = plugin(name, "portico.tool_call_parsers", ToolFormat, "--tool-call-parser")
+    if found is None:
         raise ConfigError(
-            f"--tool-call-parser is {name!r}; it must be auto, none, one of {', '.join(BY_NAME)}, or module:ATTRIBUTE."
+            f"--tool-call-parser is {name!r}; it must be auto, none, one of {', '.join(BY_NAME)}, an installed "
+            "plug-in, module:ATTRIBUTE or FILE.py:ATTRIBUTE."
         )
-    return form
+    return found
 
 
 def detect(templates: Iterable[str]) -> ToolFormat | None:
@@ -53,14 +69,3 @@ def detect(templates: Iterable[str]) -> ToolFormat | None:
         if form.signs and any(all(sign in source for sign in form.signs) for source in sources):
             return form
     return None
-
-
-def _imported(name: str) -> ToolFormat:
-    module, _, attribute = name.partition(":")
-    try:
-        form = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"--tool-call-parser {name}: {error}.") from error
-    if not isinstance(form, ToolFormat):
-        raise ConfigError(f"--tool-call-parser {name}: that is no portico.text.tools.format.ToolFormat.")
-    return form

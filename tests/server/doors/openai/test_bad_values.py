@@ -79,6 +79,10 @@ KINDS: dict[str, set[str]] = {
     "tools": set(),
     "tool_choice": set(),
     "parallel_tool_calls": FLAG,
+    "chat_template_kwargs": {"object"},
+    "enable_thinking": FLAG,
+    "include_reasoning": FLAG,
+    "thinking_token_budget": WHOLE,
     "top_logprobs": WHOLE,
     "user": TEXT,
     "metadata": {"object"},
@@ -144,6 +148,7 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
         {"type": "function", "function": {"name": "g"}},
         {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}},
     ],
+    "thinking_token_budget": [-1, 5],  # of a model that does not think
     "suffix": ["x"],  # of a model without the tokens for it
     "messages": [[], [{"role": "nobody", "content": "x"}], [{"content": "x"}], [{"role": "user"}]],
     "encoding_format": ["hex"],
@@ -152,7 +157,8 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "prompt": ["", [], [[]], [10**6], ["x", 1]],
 }
 NO_RANGE = {
-    "model", "parallel_tool_calls", "stream", "stream_options", "ignore_eos", "include_stop_str_in_output", "skip_special_tokens",
+    "model", "parallel_tool_calls", "chat_template_kwargs", "enable_thinking",
+    "include_reasoning", "stream", "stream_options", "ignore_eos", "include_stop_str_in_output", "skip_special_tokens",
     "spaces_between_special_tokens",
     "add_special_tokens", "guided_decoding_backend", "return_tokens_as_token_ids", "echo", "user", "metadata",
     "logprobs", "use_beam_search",

@@ -17,12 +17,13 @@ from portico.protocol.request import GenerationRequest
 from portico.server.disconnect import while_connected
 from portico.server.doors.openai.chunks import CHAT, DONE, ChunkWriter, Form, last_words, usage_fields
 from portico.server.doors.openai.logprobs import Logprobs, prompt_entries
-from portico.server.fold import Answer, Choice, fold, keep_best, run_all
+from portico.server.fold import Answer, fold, keep_best, run_all
 from portico.server.service import Service
 from portico.server.sse import EventStream
 from portico.text.pipeline import Pipeline, Prepared
+from portico.text.whole import WholeChoice
 
-ChoiceBody = Callable[[int, Choice], dict[str, Any]]
+ChoiceBody = Callable[[int, WholeChoice], dict[str, Any]]
 """A choice's number and what it gave as its kind of completion writes them."""
 
 

@@ -17,10 +17,10 @@ from portico.server.doors.openai.docs import describe
 from portico.server.doors.openai.logprobs import ChatLogprobs, chat_count, prompt_count
 from portico.server.doors.openai.params import CHAT_ONLY, check_fields
 from portico.server.doors.openai.schema import ChatCompletionRequest, ChatMessage
-from portico.server.doors.openai.tools import read_tools
-from portico.server.fold import Choice
 from portico.server.middleware import context_of
 from portico.server.service import Service
+from portico.text.tools.wish import read_wish
+from portico.text.whole import WholeChoice
 
 
 def router(service: Service) -> APIRouter:
@@ -43,10 +43,11 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
     newer = body.max_completion_tokens is not None
     logprobs = chat_count(body.logprobs, body.top_logprobs)
     prompt_logprobs = prompt_count(body.prompt_logprobs, bool(body.stream), service.settings.max_logprobs)
-    tools, calls = read_tools(body)
+    tools, calls = read_wish(body.tools or [], body.tool_choice, body.parallel_tool_calls is not False)
+    messages = [_message(index, message) for index, message in enumerate(body.messages)]
     request = GenerationRequest(
         request_id,
-        ChatPrompt([_message(index, message) for index, message in enumerate(body.messages)], tools, calls),
+        ChatPrompt(messages, tools, calls, body.thinking(), body.variables()),
         body.sampling(body.max_completion_tokens if newer else body.max_tokens, logprobs, prompt_logprobs),
         max_tokens_param="max_completion_tokens" if newer else "max_tokens",
         prompt_param="messages",
@@ -65,8 +66,10 @@ def _message(index: int, message: ChatMessage) -> dict[str, Any]:
     return message.model_dump(exclude_unset=True)
 
 
-def _choice(index: int, given: Choice) -> dict[str, Any]:
+def _choice(index: int, given: WholeChoice) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": given.text, "refusal": None}
+    if given.reasoning:
+        message["reasoning_content"] = message["reasoning"] = given.reasoning
     if given.calls:
         message["content"] = given.text or None
         message["tool_calls"] = [

@@ -14,6 +14,7 @@ from portico.protocol.events import (
     Finish,
     GenerationEvent,
     PromptScores,
+    ReasoningDelta,
     TextDelta,
     TokenInfo,
     ToolCallDelta,
@@ -81,6 +82,10 @@ class ChunkWriter:
             case ToolCallDelta(choice, tokens=tokens):
                 call, told = _encode(_call(event)), self._told(choice, tokens)
                 return b'%b{"index":%d,"delta":{"tool_calls":[%b]}%b' % (self._open, choice, call, told)
+            case ReasoningDelta(choice, text, tokens=tokens):
+                thought, told = _encode(text), self._told(choice, tokens)
+                delta = b'"delta":{"reasoning_content":%b,"reasoning":%b}' % (thought, thought)
+                return b'%b{"index":%d,%b%b' % (self._open, choice, delta, told)
             case PromptScores() | Embedding():
                 return b""  # no field of a chunk holds them
             case Finish(choice, reason):
@@ -119,4 +124,5 @@ def usage_fields(usage: Usage) -> dict[str, object]:
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
     }

@@ -17,9 +17,9 @@ from portico.server.doors.openai.docs import describe
 from portico.server.doors.openai.logprobs import CompletionLogprobs, completion_count, prompt_count
 from portico.server.doors.openai.params import COMPLETION_ONLY, check_fields
 from portico.server.doors.openai.schema import CompletionRequest
-from portico.server.fold import Choice
 from portico.server.middleware import context_of
 from portico.server.service import Service
+from portico.text.whole import WholeChoice
 
 DEFAULT_MAX_TOKENS = 16
 MAX_PROMPTS = 2048
@@ -126,5 +126,5 @@ def _not_a_prompt(param: str) -> RequestError:
     )
 
 
-def _choice(index: int, given: Choice) -> dict[str, Any]:
+def _choice(index: int, given: WholeChoice) -> dict[str, Any]:
     return {"index": index, "text": given.text}

@@ -35,10 +35,8 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "add_generation_prompt": (True,),
     "cache_salt": (),
     "chat_template": (),
-    "chat_template_kwargs": ({},),
     "continue_final_message": (False,),
     "documents": ([],),
-    "include_reasoning": (True,),
     "kv_transfer_params": (),
     "logits_processors": ([],),
     "logprob_token_ids": (),
@@ -50,14 +48,12 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "request_id": (),
     "return_token_ids": (False,),
     "structural_tag": (),
-    "thinking_token_budget": (),
     "vllm_xargs": ({},),
     # LMDeploy, MLC LLM, Chinese-LLaMA-Alpaca-2, SGLang, llama.cpp
     "adapter_name": (),
     "debug_config": (),
     "do_preprocess": (True,),
     "ebnf": (),
-    "enable_thinking": (),
     "grammar": (),
     "interactive_mode": (False,),
     "json_schema": (),
@@ -82,7 +78,11 @@ EMBEDDINGS: Mapping[str, tuple[Any, ...]] = {
 """What vLLM's embeddings know and these do not honour."""
 CHAT_ONLY: Mapping[str, tuple[Any, ...]] = {"echo": (False,), "suffix": ("",)}
 COMPLETION_ONLY: Mapping[str, tuple[Any, ...]] = {
+    "chat_template_kwargs": ({},),
+    "enable_thinking": (),
+    "include_reasoning": (True,),
     "parallel_tool_calls": (True, False),
+    "thinking_token_budget": (),
     "tool_choice": ("none", "auto"),
     "tools": ([],),
     "top_logprobs": (0,),

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from portico.errors import RequestError
 from portico.protocol.request import CallWish
-
-if TYPE_CHECKING:
-    from portico.server.doors.openai.schema import ChatCompletionRequest
 
 MAX_TOOLS = 128
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -18,12 +15,15 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 Tools = Sequence[Mapping[str, Any]]
 
 
-def read_tools(body: ChatCompletionRequest) -> tuple[Tools | None, CallWish | None]:
-    """The tools that the model is shown and how they may be called; RequestError for a wish that makes no sense."""
-    tools = body.tools or []
+def read_wish(
+    tools: Tools, choice: str | Mapping[str, Any] | None, parallel: bool
+) -> tuple[Tools | None, CallWish | None]:
+    """The tools that the model is shown and how they may be called; RequestError for a wish that makes no sense.
+
+    `choice` None is auto; `parallel` is whether an answer may have several calls.
+    """
     _check_tools(tools)
-    choice = "auto" if body.tool_choice is None else body.tool_choice
-    parallel = body.parallel_tool_calls is not False
+    choice = "auto" if choice is None else choice
     if choice == "none" or (choice == "auto" and not tools):
         return None, None
     if not tools:
