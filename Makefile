@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help serve install test test-extras lint types unit bench bench-linear bench-quality stress lm-eval reference eval-demo train-demo clean
+.PHONY: help serve install test test-extras lint types unit bench bench-linear bench-quality bench-text stress lm-eval reference eval-demo train-demo clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -61,6 +61,10 @@ bench-quality: test-extras
 ## bench-linear products with packed weights beside torch's, for the shapes of Qwen3-0.6B; ARGS="--threads 2"
 bench-linear: test-extras
 	$(BIN)/python -m benchmarks.linear $(ARGS)
+
+## bench-text   what reading tool calls and thinking out of answers costs, in microseconds a token
+bench-text: test-extras
+	$(BIN)/python -m benchmarks.text
 
 ## stress       2,000 mixed requests, a third of the clients hanging up at random
 stress: test-extras

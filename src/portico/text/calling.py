@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from portico.errors import RequestError
 from portico.protocol.request import CallWish, ChatPrompt, GenerationRequest
 from portico.protocol.sampling import Guided
+from portico.text.grammar import compile_grammar, joined
 from portico.text.tokenizer import Tokenizer
 from portico.text.tools.format import Toolbox, ToolFormat
 from portico.text.tools.grammar import check_schemas, checked_calls, forced_calls
@@ -49,13 +50,22 @@ class Calling:
         return [token_id for token_id in ids if token_id is not None]
 
     def grammar(self, tokenizer: Tokenizer, guided: Guided | None) -> str | None:
-        """What the answer is held to, beyond what `guided` says; RequestError for a schema that cannot be honoured."""
-        names = list(self.toolbox.schemas) if self.wish.only is None else [self.wish.only]
-        spelling = self.form.spelling
-        if self.wish.required and spelling is not None:
+        """What the answer is held to; RequestError for a schema that cannot be honoured.
+
+        Calls that must be made come before a form that is asked for; else an answer has the form or is calls.
+        """
+        spelling, wish, marker = self.form.spelling, self.wish, tokenizer.control_id
+        names = list(self.toolbox.schemas) if wish.only is None else [wish.only]
+        if spelling is not None and wish.required:
             check_schemas(self.toolbox, names)
-            return forced_calls(spelling, self.toolbox, names, self.wish.parallel, tokenizer.control_id)
-        if guided is not None or not self.toolbox.strict or spelling is None or not self.form.trigger:
+            return forced_calls(spelling, self.toolbox, names, wish.parallel, marker)
+        if spelling is not None and guided is not None:
+            check_schemas(self.toolbox, names)
+            calls = forced_calls(spelling, self.toolbox, names, wish.parallel, marker)
+            return joined("start: @answer | @calls", {"answer": compile_grammar(guided), "calls": calls})
+        if guided is not None:
+            return compile_grammar(guided)
+        if not self.toolbox.strict or spelling is None or not self.form.trigger:
             return None
         check_schemas(self.toolbox, sorted(self.toolbox.strict))
-        return checked_calls(spelling, self.form.trigger, self.toolbox, tokenizer.control_id)
+        return checked_calls(spelling, self.form.trigger, self.toolbox, marker)

@@ -6,6 +6,7 @@ Grammars are llguidance's own (https://github.com/guidance-ai/llguidance): JSON 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from llguidance import LLMatcher
@@ -40,6 +41,16 @@ def check_grammar(lark: str) -> str:
     if failed:
         raise ValueError(messages[0].strip())
     return grammar
+
+
+def joined(lark: str, parts: Mapping[str, str]) -> str:
+    """A grammar that refers to others, which are compiled, as @name."""
+    grammars: list[dict[str, Any]] = [{"lark_grammar": lark}]
+    for name, part in parts.items():
+        compiled = part.lstrip().startswith("{")
+        first, *rest = json.loads(part)["grammars"] if compiled else [{"lark_grammar": part}]
+        grammars += [{**first, "name": name}, *rest]
+    return json.dumps({"grammars": grammars}, ensure_ascii=False)
 
 
 def _compile(guided: Guided) -> str:

@@ -202,9 +202,10 @@ class TextModel:
     def _grammar(self, request: GenerationRequest, reasoning: Reasoning | None) -> str | None:
         """What the answer is held to, behind its thinking if there may be any."""
         calling, guided = Calling.of(request, self.tool_format), request.sampling.guided
-        grammar = None if calling is None else calling.grammar(self.tokenizer, guided)
-        if grammar is None and guided is not None:
-            grammar = compile_grammar(guided)
+        if calling is not None:
+            grammar = calling.grammar(self.tokenizer, guided)
+        else:
+            grammar = None if guided is None else compile_grammar(guided)
         return grammar if grammar is None or reasoning is None else reasoning.before(grammar, self.tokenizer)
 
     def _end_ids(self, request: GenerationRequest) -> tuple[int, ...]:

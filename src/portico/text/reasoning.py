@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from portico.errors import RequestError
 from portico.protocol.request import ChatPrompt, GenerationRequest, ThinkWish
 from portico.protocol.sampling import ThinkingLimit
+from portico.text.grammar import joined
 from portico.text.thinking import ThinkingFormat, ThinkingReader
 from portico.text.tokenizer import Tokenizer
 from portico.text.tools.grammar import lark_text
@@ -64,16 +65,13 @@ class Reasoning:
             thought = [f"thought: TEXT ({' | '.join(f'<[{token_id}]>' for token_id in ids)})"]
         begins = " | ".join(lark_text(begin, marker) for begin in self.form.begins)
         lines = [
-            "start: thought SPACE @answer" if self.inside else "start: (begin thought SPACE)? @answer",
+            "start: thought SPACE @behind" if self.inside else "start: (begin thought SPACE)? @behind",
             *([] if self.inside else [f"begin: {begins}"]),
             *thought,
             r"TEXT: /(.|\n)*/",
             r"SPACE: /\n{0,2}/",
         ]
-        compiled = grammar.lstrip().startswith("{")
-        own = json.loads(grammar)["grammars"] if compiled else [{"lark_grammar": grammar}]
-        parts = [{"lark_grammar": "\n".join(lines)}, {**own[0], "name": "answer"}, *own[1:]]
-        return json.dumps({"grammars": parts}, ensure_ascii=False)
+        return joined("\n".join(lines), {"behind": grammar})
 
 
 def _no_thinking(param: str) -> RequestError:
