@@ -202,7 +202,8 @@ def test_parse_with_pydantic(client: OpenAI) -> None:
     [call] = answer.choices[0].message.tool_calls or []
     assert isinstance(call.function.parsed_arguments, GetCurrentWeather)
     assert call.function.parsed_arguments.location
-    schema = json.dumps(Person.model_json_schema())
+    kinds = {name: {"type": value["type"]} for name, value in Person.model_json_schema()["properties"].items()}
+    schema = json.dumps({"type": "object", "properties": kinds})
     fact = f"Extract the facts as JSON for this schema: {schema}\nMarco is a baker from Rome, 43 years old."
     told = client.chat.completions.parse(
         model="portico-demo", messages=[{"role": "user", "content": fact}], response_format=Person, temperature=0
@@ -210,3 +211,11 @@ def test_parse_with_pydantic(client: OpenAI) -> None:
     person = told.choices[0].message.parsed
     assert person is not None
     assert (person.name, person.age) == ("Marco", 43)
+
+
+def test_an_answer_of_a_form_or_a_call(client: OpenAI) -> None:
+    """With tools and a form the model decides which of them it is."""
+    form = {"type": "json_schema", "json_schema": {"name": "person", "schema": Person.model_json_schema()}}
+    called = ask(client, response_format=form, max_tokens=100).choices[0]
+    assert called.finish_reason == "tool_calls"
+    assert json.loads(called.message.tool_calls[0].function.arguments)["location"] == "Boston, MA"
