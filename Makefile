@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help serve install test test-extras lint types unit bench bench-linear bench-quality bench-text stress lm-eval reference eval-demo train-demo clean
+.PHONY: help serve install test test-extras lint types unit bench bench-linear bench-quality bench-text clients-test stress lm-eval reference eval-demo train-demo clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -65,6 +65,16 @@ bench-linear: test-extras
 ## bench-text   what reading tool calls and thinking out of answers costs, in microseconds a token
 bench-text: test-extras
 	$(BIN)/python -m benchmarks.text
+
+## clients-test openai-agents, langchain-openai, litellm and instructor against a server, in an environment of their own
+clients-test: $(VENV)/.test-extras .venv-clients/.installed
+	PORTICO_PYTHON=$(abspath $(BIN)/python) .venv-clients/bin/python -m pytest tests/clients $(ARGS)
+
+.venv-clients/.installed: tests/clients/requirements.txt
+	@echo "Installing the frameworks into .venv-clients ..."
+	@test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
+	@.venv-clients/bin/python -m pip install --quiet -r $<
+	@touch $@
 
 ## stress       2,000 mixed requests, a third of the clients hanging up at random
 stress: test-extras
