@@ -22,12 +22,15 @@ from tests.text.tools.written import Read, add_up
 SCHEMAS: dict[str, Any] = {
     "pick": {
         "type": "object",
-        "properties": {"side": {"enum": ["left", "</tool_call>", '"', "é"]}, "count": {"type": "integer", "maximum": 99, "minimum": 0}},
+        "properties": {
+            "side": {"enum": ["left", "</tool_call>", '"', "é"]},
+            "count": {"type": "integer", "minimum": 0, "maximum": 99},
+        },
         "required": ["side", "count"],
         "additionalProperties": False,
     },
     "stop": {"type": "object", "properties": {}, "additionalProperties": False},
-}  # fmt: skip
+}
 TOOLBOX = Toolbox(SCHEMAS, frozenset(SCHEMAS))
 WALKS = 6
 
