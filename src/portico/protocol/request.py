@@ -31,6 +31,8 @@ class ThinkWish:
     """Tokens after which it is ended; None: when the model ends it."""
     budget_param: str = "thinking_token_budget"
     """The name under which the client gave the budget, for error messages."""
+    effort: str | None = None
+    """How much of it is wanted, as OpenAI names it: none, minimal, low, medium, high, xhigh."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from portico.text.grammar import compile_grammar
 from portico.text.infill import Infill, no_infill
 from portico.text.pooling import PoolingDefaults
 from portico.text.reading import ChoiceEvents, ChoiceReading
-from portico.text.reasoning import Reasoning
+from portico.text.reasoning import Reasoning, effort_variables
 from portico.text.template import ChatTemplate
 from portico.text.thinking import ThinkingFormat
 from portico.text.tokenizer import Tokenizer
@@ -171,10 +171,11 @@ class TextModel:
 
     def _prompt_ids(self, request: GenerationRequest, vocab_size: int) -> list[int]:
         match request.prompt:
-            case ChatPrompt(messages, tools, calls, template_kwargs=variables):
+            case ChatPrompt(messages, tools, calls, thinking=wish, template_kwargs=variables):
                 if tools and calls is not None:
                     self.template.check_tools()
-                text = self.template.render(messages, tools, variables)
+                effort = effort_variables(wish, self.template.variables, self.thinking_format)
+                text = self.template.render(messages, tools, {**effort, **variables})
                 # The template writes BOS and the like itself.
                 special = bool(request.sampling.add_special_tokens)
                 return self.tokenizer.encode(text, add_special_tokens=special, param=request.prompt_param)

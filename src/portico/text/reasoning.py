@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from portico.errors import RequestError
 from portico.protocol.request import ChatPrompt, GenerationRequest, ThinkWish
@@ -72,6 +74,30 @@ class Reasoning:
             r"SPACE: /\n{0,2}/",
         ]
         return joined("\n".join(lines), {"behind": grammar})
+
+
+SWITCHES = ("enable_thinking", "thinking")
+"""Variables by which templates switch thinking on and off."""
+
+
+def effort_variables(wish: ThinkWish | None, variables: Collection[str], form: ThinkingFormat | None) -> dict[str, Any]:
+    """What the wanted effort means to a template with these variables; RequestError if it has nothing to say it with."""
+    effort = None if wish is None else wish.effort
+    if effort is None:
+        return {}
+    if "reasoning_effort" in variables:
+        return {"reasoning_effort": effort}
+    known = [name for name in SWITCHES if name in variables]
+    if known:
+        return {known[0]: effort != "none"}
+    if effort == "none" and form is None:
+        return {}
+    raise RequestError(
+        f"reasoning_effort is {effort!r}, but this model's chat template cannot switch thinking on or off; "
+        "leave it out.",
+        param="reasoning_effort",
+        code="unsupported_parameter",
+    )
 
 
 def _no_thinking(param: str) -> RequestError:

@@ -13,6 +13,7 @@ import jinja2
 from jinja2 import nodes
 from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
+from jinja2.meta import find_undeclared_variables
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -36,6 +37,9 @@ class ChatTemplate:
         # Undefined, not none, where the model has no such token: so do templates test it in transformers.
         self._tokens = {name: value for name in special.__slots__ if (value := getattr(special, name)) is not None}
         self._reads_parts = any(_loops_over_content(environment.parse(source)) for source in sources.values())
+        trees = [environment.parse(source) for source in sources.values()]
+        self.variables = frozenset[str]().union(*map(find_undeclared_variables, trees))
+        """What the templates can be told besides messages and tools."""
         self._knows_developer = any("developer" in source for source in sources.values())
 
     @classmethod

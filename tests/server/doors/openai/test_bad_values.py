@@ -83,6 +83,7 @@ KINDS: dict[str, set[str]] = {
     "enable_thinking": FLAG,
     "include_reasoning": FLAG,
     "thinking_token_budget": WHOLE,
+    "reasoning_effort": set(),
     "top_logprobs": WHOLE,
     "user": TEXT,
     "metadata": {"object"},
@@ -148,6 +149,7 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
         {"type": "function", "function": {"name": "g"}},
         {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}},
     ],
+    "reasoning_effort": ["high", "some"],  # of a model that does not think
     "thinking_token_budget": [-1, 5],  # of a model that does not think
     "suffix": ["x"],  # of a model without the tokens for it
     "messages": [[], [{"role": "nobody", "content": "x"}], [{"content": "x"}], [{"role": "user"}]],

@@ -107,6 +107,14 @@ def test_switched_off(server: LiveServer, field: dict[str, Any]) -> None:
     assert prompt.endswith("<think>\n\n</think>\n\n")
 
 
+@pytest.mark.parametrize(("effort", "off"), [("none", True), ("high", False)])
+def test_effort_switches_it_where_the_template_can(server: LiveServer, effort: str, off: bool) -> None:
+    answering(server, "Paris")
+    server.http().post("/v1/chat/completions", json={**ASKED, "reasoning_effort": effort}).raise_for_status()
+    prompt = server.text.tokenizer.decode(server.engine.added[0].prompt_ids, skip_special_tokens=False)
+    assert prompt.endswith("</think>\n\n") is off
+
+
 def test_an_answer_without_thinking_is_content(server: LiveServer) -> None:
     answering(server, " Paris")
     reasoning, content, _, _, usage = add_up(server)

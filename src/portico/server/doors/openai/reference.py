@@ -59,6 +59,7 @@ KNOWN_FROM = {
     "chat_template_kwargs": "vLLM, LMDeploy",
     "enable_thinking": "LMDeploy",
     "include_reasoning": _VLLM,
+    "reasoning_effort": _OPENAI,
     "thinking_token_budget": _VLLM,
     "logprobs": _OPENAI,
     "top_logprobs": _OPENAI,

@@ -310,6 +310,11 @@ class ChatCompletionRequest(GenerationBody):
         "no effect.",
     )
     enable_thinking: bool | None = Field(None, description="The same as `enable_thinking` in chat_template_kwargs.")
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = Field(
+        None,
+        description="Given to templates that know it; for others that can switch thinking, `none` is off and all else "
+        "on. Where neither can be: a 400, but for `none` of a model that does not think.",
+    )
     include_reasoning: bool | None = Field(
         None, description="false: leave what the model thinks out of the answer (default: true)."
     )
@@ -335,7 +340,7 @@ class ChatCompletionRequest(GenerationBody):
                 param="thinking_token_budget",
                 code="invalid_value",
             )
-        return ThinkWish(self.include_reasoning is not False, budget)
+        return ThinkWish(self.include_reasoning is not False, budget, effort=self.reasoning_effort)
 
     def variables(self) -> dict[str, Any]:
         """Variables of the chat template."""
