@@ -81,7 +81,7 @@ SWITCHES = ("enable_thinking", "thinking")
 
 
 def effort_variables(wish: ThinkWish | None, variables: Collection[str], form: ThinkingFormat | None) -> dict[str, Any]:
-    """What the wanted effort means to a template with these variables; RequestError if it has nothing to say it with."""
+    """What the wanted effort is to a template with these variables; RequestError if it has none to say it with."""
     effort = None if wish is None else wish.effort
     if effort is None:
         return {}

@@ -35,7 +35,7 @@ def read_wish(
             return tools, CallWish(required=True, parallel=parallel)
         case {"type": "function"}:
             name = _named(choice, "tool_choice", tools)
-            return tools, CallWish(required=True, only=name, parallel=parallel)
+            return tools, CallWish(required=True, only=name, parallel=False)
         case {"type": "allowed_tools", "allowed_tools": wish}:
             return _allowed(wish, tools, parallel)
     raise _wrong(

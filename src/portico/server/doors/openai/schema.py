@@ -298,8 +298,8 @@ class ChatCompletionRequest(GenerationBody):
     tool_choice: str | dict[str, Any] | None = Field(
         None,
         description="`auto` (default): the model decides; `none`: it is not shown the tools; `required`: it must call; "
-        "`{type: function, function: {name: …}}`: it must call this one; `{type: allowed_tools, allowed_tools: {mode, "
-        "tools}}`. Arguments of calls that it must make match their schemas.",
+        "`{type: function, function: {name: …}}`: it must call this one, once; `{type: allowed_tools, "
+        "allowed_tools: {mode, tools}}`. Arguments of calls that it must make match their schemas.",
     )
     parallel_tool_calls: bool | None = Field(
         None, description="false: an answer ends after its first call (default: true)."
