@@ -120,6 +120,8 @@ class TextModel:
         )
 
     def _reasoning(self, request: GenerationRequest, prompt_ids: Sequence[int]) -> Reasoning | None:
+        if not isinstance(request.prompt, ChatPrompt):
+            return None
         prompt_end = self.tokenizer.decode(prompt_ids[-LONGEST_MARKER:], skip_special_tokens=False)
         return Reasoning.of(request, self.thinking_format, prompt_end)
 

@@ -92,7 +92,7 @@ class ChatTemplate:
 
     def check_tools(self) -> None:
         """RequestError if the template has no place for tools, so that the model would never see them."""
-        if self._templates and "tool_use" not in self._templates and not any("tools" in s for s in self.sources):
+        if self._templates and "tools" not in self.variables:
             raise RequestError(
                 "This model's chat template has no place for tools; leave tools out.",
                 param="tools",

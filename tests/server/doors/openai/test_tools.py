@@ -181,7 +181,9 @@ def test_bad_tools_are_refused_by_name(server: LiveServer, tools: Any, more: dic
     assert caught.value.param == param
 
 
-@pytest.mark.parametrize(("template", "words"), [(TEMPLATE, "--tool-call-parser"), ("{{ messages }}", "no place")])
+@pytest.mark.parametrize(
+    ("template", "words"), [(TEMPLATE, "--tool-call-parser"), ("{{ messages[0].tools }}", "no place")]
+)
 def test_a_model_that_cannot_call_tools_says_so(
     tmp_path_factory: pytest.TempPathFactory, template: str, words: str
 ) -> None:
