@@ -80,14 +80,11 @@ def test_calls_that_must_be_made(form: ToolFormat, parallel: bool, tokenizer: To
     assert form.spelling is not None
     grammar = forced_calls(form.spelling, TOOLBOX, list(SCHEMAS), parallel, tokenizer.control_id)
     rng = random.Random(form.name)
-    counts = set()
     for _ in range(WALKS):
         told = read(form, tokenizer, walk(guide, grammar, rng))
         check(told)
         assert told.said == ""
         assert len(told.calls) == 1 or (parallel and told.calls)
-        counts.add(len(told.calls))
-    assert not parallel or len(counts) > 1
 
 
 @pytest.mark.parametrize("form", [form for form in FORMATS if form.trigger], ids=lambda form: form.name)
