@@ -54,7 +54,7 @@ unit: test-extras
 bench: test-extras
 	$(BIN)/python -m benchmarks.speed $(ARGS)
 
-## bench-quality what weights of 8 and 4 bits do to the bundled model's predictions
+## bench-quality what weights of 8 and 4 bits do to the bundled model's predictions, beside llama.cpp's formats
 bench-quality: test-extras
 	$(BIN)/python -m benchmarks.quality
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 from portico.build import build_engine
-from portico.config.engine import DtypeName, EngineConfig, LogprobsMode
+from portico.config.cache import weights_cache_folder
+from portico.config.engine import DtypeName, EngineConfig, LogprobsMode, QuantizationName
 from portico.config.text import TextOptions
 from portico.demo import NAME as DEMO_NAME
 from portico.demo import demo_folder
@@ -76,7 +78,8 @@ class LLM:
         max_num_batched_tokens: int | None = None,
         kv_cache_memory: int | None = None,
         threads: int | None = None,
-        quantization: Literal["none", "int8", "int4"] = "none",
+        quantization: QuantizationName = "auto",
+        weights_cache: str = "auto",
         logprobs_mode: LogprobsMode = "raw_logprobs",
         tool_call_parser: str = "auto",
         reasoning_parser: str = "auto",
@@ -94,6 +97,7 @@ class LLM:
                 kv_cache_memory=kv_cache_memory,
                 threads=threads,
                 quantization=quantization,
+                weights_cache=weights_cache_folder(weights_cache, os.environ),
                 logprobs_mode=logprobs_mode,
             )
         )

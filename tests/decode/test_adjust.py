@@ -22,7 +22,7 @@ def adjusted(output: Sequence[int] = (), **fields: Any) -> torch.Tensor:
     params = TokenParams(max_tokens=9, seed=0, **fields)
     logits = LOGITS.clone()
     assert needs_adjusting(params, len(output)) or not fields
-    adjust(logits, params, [1, 2], list(output))
+    adjust(logits, params, list(output))
     return logits
 
 
@@ -74,7 +74,7 @@ def test_thinking_ends_where_its_budget_does(
     params = TokenParams(max_tokens=9, seed=0, thinking=ThinkingLimit(3, begin, end))
     assert forced is None or needs_adjusting(params, len(output))
     logits = LOGITS.clone()
-    adjust(logits, params, [9, 8], output)
+    adjust(logits, params, output)
     assert left(logits) == (set(range(VOCAB)) if forced is None else {forced})
 
 
@@ -103,5 +103,5 @@ def test_what_is_left_is_what_the_words_say(allowed: set[int], words: list[list[
     fields = {"allowed_token_ids": tuple(allowed), "bad_words": tuple(map(tuple, words))}
     if expected:
         logits = LOGITS.clone()
-        adjust(logits, TokenParams(max_tokens=9, seed=0, **fields), [1], output)
+        adjust(logits, TokenParams(max_tokens=9, seed=0, **fields), output)
         assert left(logits) == expected

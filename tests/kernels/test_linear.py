@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from portico.kernels.linear import Linear, linear_torch
 from portico.kernels.native import INSTRUCTION_SETS, NativeKernels, load_native
-from portico.kernels.quantized import linear_int4_torch, linear_int8_torch, quantize_int4
+from portico.kernels.quantized import linear_int4_torch, linear_int8_torch, quantize_int4, rows_int8_torch
 
 DTYPES = [torch.float32, torch.bfloat16]
 ROUNDING = {torch.float32: 2e-6, torch.bfloat16: 4e-3}
@@ -32,6 +33,16 @@ def native(dtype: torch.dtype) -> NativeKernels:
     kernels = load_native(dtype)
     assert kernels is not None
     return kernels
+
+
+@contextmanager
+def team_of(threads: int) -> Iterator[None]:
+    kernels = native(torch.float32)
+    kernels.library.portico_set_threads(threads)
+    try:
+        yield
+    finally:
+        kernels.library.portico_set_threads(1)
 
 
 def random(*shape: int, dtype: torch.dtype, seed: int = 0) -> Tensor:
@@ -69,12 +80,8 @@ def test_a_row_has_the_same_bits_in_any_company(
 ) -> None:
     product = native(dtype).linear(random(outputs, inputs, dtype=dtype, seed=seed), None)
     x = random(rows, inputs, dtype=dtype, seed=seed + 1)
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(threads)
+    with team_of(threads):
         together = product(x)
-    finally:
-        torch.set_num_threads(before)
     for row in {0, rows // 2, rows - 1}:
         assert torch.equal(product(x[row : row + 1]), together[row : row + 1])
     half = rows // 2
@@ -85,12 +92,8 @@ def test_a_row_has_the_same_bits_in_any_company(
 def test_many_rows_are_split_among_threads_without_a_trace(dtype: torch.dtype) -> None:
     product = native(dtype).linear(random(40, 64, dtype=dtype), None)
     x = random(600, 64, dtype=dtype, seed=1)
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(4)
+    with team_of(4):
         together = product(x)
-    finally:
-        torch.set_num_threads(before)
     assert torch.equal(torch.cat([product(part) for part in x.split(7)]), together)
 
 
@@ -154,6 +157,23 @@ def test_a_row_has_the_same_bits_in_any_company_with_few_bits(
     together = product(x)
     for row in {0, rows // 2, rows - 1}:
         assert torch.equal(product(x[row : row + 1]), together[row : row + 1])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("inputs", [1, 31, 128, 130, 400])
+@pytest.mark.parametrize("outputs", [1, 33, 100])
+def test_rows_of_eight_bits(instruction_set: str, dtype: torch.dtype, inputs: int, outputs: int) -> None:
+    weight, kept = random(outputs, inputs, dtype=dtype), native(dtype).weight_format("int8")
+    assert kept.rows is not None
+    rows, plain = kept.rows(kept.pack(weight), (outputs, inputs)), rows_int8_torch(weight)
+    for ids in ([], [0], [outputs - 1], [*range(outputs), 0, 0]):
+        got = rows(torch.tensor(ids, dtype=torch.int64))
+        assert got.is_contiguous()
+        assert got.dtype == dtype
+        torch.testing.assert_close(got, plain(torch.tensor(ids, dtype=torch.int64)), rtol=ROUNDING[dtype], atol=0.0)
+        assert got.shape == (len(ids), inputs)
+        off = (got - weight[ids]).abs().max().item() if ids else 0.0
+        assert off <= (0.51 / 127 + ROUNDING[dtype]) * float(weight.abs().max())
 
 
 def test_four_bits_lose_no_more_than_those_of_llama_cpp() -> None:

@@ -213,6 +213,13 @@ def test_rms_norm(dtype: torch.dtype, rows: int, width: int) -> None:
     assert got.shape == x.shape
     if rows:
         assert_close(got, exact, ROUNDING[dtype] * 2)
+    added = random(rows, width, dtype=dtype, seed=2)
+    twin = x.clone()
+    exact = elementwise.rms_norm(twin, weight, 1e-6, added)
+    got = native(dtype).rms_norm(x, weight, 1e-6, added)
+    assert torch.equal(x, twin)
+    if rows:
+        assert_close(got, exact.double(), ROUNDING[dtype] * 4)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -114,6 +114,7 @@ def banner(loaded: Loaded, names: Sequence[str], port: int, options: ServeOption
         f"Portico {__version__} serves {', '.join(names)} at {url}/v1\n"
         f"  {loaded.device}, {loaded.dtype}, {loaded.threads} threads, kernels {loaded.kernels}; context "
         f"{loaded.max_model_len} tokens, KV cache {cache} tokens; model loaded in {loaded.load_seconds:.2f} s\n"
+        f"  weights {loaded.weights}\n"
         f"  try:  curl {url}/v1/chat/completions -H 'Content-Type: application/json'{key} -d {shlex.quote(body)}\n"
         f"  docs: {url}/docs     stop: Ctrl-C"
     )

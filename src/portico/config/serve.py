@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
-from portico.config.engine import DtypeName, EngineConfig, LogprobsMode
+from portico.config.cache import WEIGHTS_CACHE_BYTES, weights_cache_folder
+from portico.config.engine import DtypeName, EngineConfig, LogprobsMode, QuantizationName
 from portico.config.option import option, parse_count, parse_port, parse_positive, parse_seconds, parse_size
 from portico.config.text import TextOptions
 
@@ -41,8 +43,18 @@ class ServeOptions:
         group=ENGINE, choices=LOGPROBS_MODES,
     )  # fmt: skip
     quantization: str = option(
-        "auto", "keep weights in 8 or 4 bits: less memory, faster decoding, slightly different answers; auto is none",
+        "auto", "keep weights in 8 or 4 bits: less memory, faster decoding, slightly different answers; auto is none "
+        "unless the memory cannot hold that, then int8, then int4",
         group=MODEL, choices=("auto", "none", "int8", "int4"),
+    )  # fmt: skip
+    weights_cache: str = option(
+        "auto", "where quantised weights are kept for a quick next start: a folder, auto (PORTICO_CACHE_DIR, else "
+        "portico in the user's cache directory), or off",
+        group=MODEL, metavar="DIR",
+    )  # fmt: skip
+    weights_cache_size: int = option(
+        WEIGHTS_CACHE_BYTES, "how much they may take there, as 20GiB; what was used longest ago is removed",
+        group=MODEL, parse=parse_size, metavar="SIZE",
     )  # fmt: skip
     served_model_name: tuple[str, ...] = option(
         (), "name under which clients ask for the model; several make aliases (default: MODEL as given)",
@@ -107,6 +119,8 @@ class ServeOptions:
             threads=self.threads,
             kernels=self.kernels,
             logprobs_mode=cast(LogprobsMode, self.logprobs_mode),
-            quantization="none" if self.quantization == "auto" else cast(Literal["int8", "int4"], self.quantization),
+            quantization=cast(QuantizationName, self.quantization),
+            weights_cache=weights_cache_folder(self.weights_cache, os.environ),
+            weights_cache_size=self.weights_cache_size,
             log_level=self.log_level,
         )

@@ -1,4 +1,4 @@
-"""Everything that changes a row's logits before its token is drawn: what may not come, biases, penalties."""
+"""What changes a row's logits before its token is drawn, penalties aside: what may not come, and biases."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from portico.decode.penalties import apply_penalties, has_penalties
+from portico.decode.penalties import has_penalties
 from portico.errors import EngineError
 from portico.protocol.sampling import ThinkingLimit, TokenParams
 
 
 def needs_adjusting(params: TokenParams, position: int) -> bool:
-    """Whether `adjust` would do anything to the row that draws output token `position`."""
+    """Whether `adjust` or penalties would do anything to the row that draws output token `position`."""
     return bool(
         params.logit_bias
         or params.allowed_token_ids
@@ -26,10 +26,10 @@ def needs_adjusting(params: TokenParams, position: int) -> bool:
     )
 
 
-def adjust(logits: Tensor, params: TokenParams, prompt_ids: Sequence[int], output_ids: Sequence[int]) -> None:
+def adjust(logits: Tensor, params: TokenParams, output_ids: Sequence[int]) -> None:
     """Change the float32 logits [vocab] of one row, those that its grammar forbids being -inf already, in place.
 
-    First what is allowed and what must come, then what is banned, then biases, then penalties, as in vLLM.
+    First what is allowed and what must come, then what is banned, then biases; after that come penalties, as in vLLM.
     """
     if params.allowed_token_ids:
         allowed = torch.tensor(params.allowed_token_ids, device=logits.device)
@@ -46,8 +46,6 @@ def adjust(logits: Tensor, params: TokenParams, prompt_ids: Sequence[int], outpu
     if params.logit_bias:
         ids, biases = zip(*params.logit_bias, strict=True)
         logits[torch.tensor(ids, device=logits.device)] += torch.tensor(biases, device=logits.device)
-    if has_penalties(params):
-        apply_penalties(logits, params, prompt_ids, output_ids)
 
 
 def forced_end(limit: ThinkingLimit, output_ids: Sequence[int]) -> int | None:

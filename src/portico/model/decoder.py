@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from portico.kernels.dispatch import Kernels
-from portico.kernels.linear import Linear
+from portico.kernels.linear import Linear, Rows
 from portico.model.batch import Batch
 from portico.model.cache import KVCache
 from portico.model.config import ModelConfig
@@ -19,22 +18,12 @@ from portico.model.rope import Rotary
 
 @dataclass(frozen=True, slots=True)
 class DecoderLayer:
-    """Attention and feed-forward, each with a residual around it."""
+    """Attention and feed-forward, each over a norm of the residual stream, to which what it gives is then added."""
 
     attention_norm: RMSNorm
     attention: Attention
     mlp_norm: RMSNorm
     mlp: MLP
-
-    def attend(self, x: Tensor, angles: tuple[Tensor, Tensor], batch: Batch, cache: KVCache) -> Tensor:
-        """The first half, in which tokens see each other; changes x [tokens, hidden] in place."""
-        x += self.attention(self.attention_norm(x), angles, batch, cache)
-        return x
-
-    def feed_forward(self, x: Tensor) -> Tensor:
-        """The second half, every token for itself; changes x [tokens, hidden] in place."""
-        x += self.mlp(self.mlp_norm(x))
-        return x
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +31,7 @@ class Decoder:
     """A causal language model; call it under `torch.inference_mode`."""
 
     config: ModelConfig
-    embedding: Tensor
-    """[vocab, hidden]"""
+    embedding: Rows
     rotary: Rotary
     layers: Sequence[DecoderLayer]
     norm: RMSNorm
@@ -52,13 +40,17 @@ class Decoder:
 
     def __call__(self, batch: Batch, cache: KVCache) -> Tensor:
         """Hidden states [draws, hidden], normalised, for `logits`; keys and values of all tokens go to the cache."""
-        x = F.embedding(batch.token_ids, self.embedding)
+        x = self.embedding(batch.token_ids)
         angles = self.rotary.angles(batch.positions, x.dtype)
         *inner, last = self.layers
+        added = None
         for layer in inner:
-            x = layer.feed_forward(layer.attend(x, angles, batch, cache))
+            added = layer.attention(layer.attention_norm(x, added), angles, batch, cache)
+            added = layer.mlp(layer.mlp_norm(x, added))
+        added = last.attention(last.attention_norm(x, added), angles, batch, cache)
         # Past the last attention nothing is read of tokens whose logits are not wanted.
-        return self.norm(last.feed_forward(last.attend(x, angles, batch, cache)[batch.draws]))
+        x, added = x[batch.draws], added[batch.draws]
+        return self.norm(x, last.mlp(last.mlp_norm(x, added)))
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits [rows, vocab] in the model's dtype of hidden states [rows, hidden]."""

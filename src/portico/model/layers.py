@@ -22,8 +22,9 @@ class RMSNorm:
     eps: float
     kernels: Kernels
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return self.kernels.rms_norm(x, self.weight, self.eps)
+    def __call__(self, x: Tensor, added: Tensor | None) -> Tensor:
+        """Of x with what is `added`, which stays in x."""
+        return self.kernels.rms_norm(x, self.weight, self.eps, added)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,13 +22,13 @@ class BatchBuilder:
         config = decoder.config
         self._paged = decoder.kernels.paged
         self._block_size = block_size
-        self._device = decoder.embedding.device
+        self._device = decoder.norm.weight.device
         self._groups = GroupBuilder(
             windows=sorted(set(config.windows), key=lambda window: window or 0),
             heads_per_key=config.num_heads // config.num_kv_heads,
             kv_heads=config.num_kv_heads,
             block_size=block_size,
-            dtype=decoder.embedding.dtype,
+            dtype=decoder.norm.weight.dtype,
             device=self._device,
         )
 

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "arguments.h"
+#include "team.h"
 
 namespace portico {
 
@@ -63,6 +64,8 @@ int portico_choose(const char* name) {
     return found != nullptr;
 }
 
+// How many threads each call shares its work among, from now on.
+void portico_set_threads(int count) { portico::set_team_size(count); }
 
 void portico_attend(const portico::AttendArguments* a, int dtype) {
     portico::chosen.kernels->attend(*a, portico::Dtype(dtype));
@@ -88,7 +91,11 @@ void portico_top(const portico::TopArguments* a, int dtype) {
 void portico_describe(const portico::DescribeArguments* a, int dtype) {
     portico::chosen.kernels->describe(*a, portico::Dtype(dtype));
 }
+void portico_widen(const portico::WidenArguments* a, int dtype) {
+    portico::chosen.kernels->widen(*a, portico::Dtype(dtype));
+}
 void portico_mask(const portico::MaskArguments* a) { portico::chosen.kernels->mask(*a); }
+void portico_penalize(const portico::PenalizeArguments* a) { portico::chosen.kernels->penalize(*a); }
 void portico_silu_mul(const portico::SiluMulArguments* a, int dtype) {
     portico::chosen.kernels->silu_mul(*a, portico::Dtype(dtype));
 }

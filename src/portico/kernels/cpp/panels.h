@@ -5,6 +5,7 @@
 
 #include "arguments.h"
 #include "simd.h"
+#include "team.h"
 
 namespace portico::PORTICO_ISA {
 
@@ -25,21 +26,13 @@ struct Ahead {
 
 constexpr int64_t NEAR = 8192;  // bytes read while memory answers
 
-template <class T>
-inline void store_outputs(T* to, Floats value, int count) {
-    if (count >= LANES) return store(to, value);
-    T whole[LANES];
-    store(whole, value);
-    std::copy_n(whole, std::max(count, 0), to);
-}
-
 // Sixteen outputs of a row, with their bias, from `channel` on; those past the last are left out.
 template <class T>
 inline void store_panel_half(const LinearArguments& a, int64_t channel, int64_t row, Floats sum) {
     const int count = (int)std::min<int64_t>(LANES, a.outputs - channel);
     if (count <= 0) return;
     if (a.bias) sum += padded((const T*)a.bias + channel, count, 0.0f);
-    store_outputs((T*)a.out + row * a.outputs + channel, sum, count);
+    store_first((T*)a.out + row * a.outputs + channel, sum, count);
 }
 
 template <class Kernel, int ROWS = Kernel::BLOCK_ROWS>
@@ -70,18 +63,17 @@ void over_panels(const LinearArguments& a, const Kernel& kernel) {
     if (a.rows == 0) return;
     // Rows are split too where the panels alone would not keep every thread busy.
     const int64_t panels = panels_of(a), most_parts = (a.rows + LEAST_ROWS - 1) / LEAST_ROWS;
-    const int64_t parts = std::clamp<int64_t>(4 * a.threads / panels, 1, most_parts);
+    const int64_t threads = team_size(), parts = std::clamp<int64_t>(4 * threads / panels, 1, most_parts);
     const int64_t part_rows = (a.rows + parts - 1) / parts;
-    const int64_t together = std::clamp<int64_t>(panels / (8 * a.threads), 1, 8);
+    const int64_t together = std::clamp<int64_t>(panels / (8 * threads), 1, 8);
     const int64_t groups = (panels + together - 1) / together;
-#pragma omp parallel for schedule(dynamic, 1) collapse(2) if (a.threads > 1)
-    for (int64_t part = 0; part < parts; part++)
-        for (int64_t group = 0; group < groups; group++) {
-            const int64_t begin = part * part_rows, end = std::min(a.rows, begin + part_rows);
-            const int64_t last = std::min(panels, (group + 1) * together) - 1;
-            for (int64_t panel = group * together; panel <= last; panel++)
-                multiply_panel(kernel, panel, begin, end, panel == group * together, panel < last);
-        }
+    share_out(parts * groups, 1, [&](int64_t number) {
+        const int64_t part = number / groups, group = number % groups;
+        const int64_t begin = part * part_rows, end = std::min(a.rows, begin + part_rows);
+        const int64_t last = std::min(panels, (group + 1) * together) - 1;
+        for (int64_t panel = group * together; panel <= last; panel++)
+            multiply_panel(kernel, panel, begin, end, panel == group * together, panel < last);
+    });
 }
 
 }  // namespace portico::PORTICO_ISA

@@ -103,8 +103,7 @@ struct Layout {
 template <class T, class Format>
 void pack_quantized(const LinearArguments& a) {
     const Layout<Format> layout(a);
-#pragma omp parallel for schedule(dynamic, 1)
-    for (int64_t panel = 0; panel < panels_of(a); panel++) {
+    share_out(panels_of(a), 1, [&](int64_t panel) {
         uint8_t* group = (uint8_t*)a.packed + panel * layout.panel_bytes();
         for (int64_t begin = 0; begin < layout.blocks * BLOCK; begin += Format::GROUP, group += layout.GROUP_BYTES) {
             std::memset(group, 0, layout.GROUP_BYTES);
@@ -115,14 +114,14 @@ void pack_quantized(const LinearArguments& a) {
                 Floats values[Format::GROUP / LANES];
                 for (int i = 0; i < Format::GROUP; i += LANES) values[i / LANES] = padded(weights + i, count - i, 0.0f);
                 const float scale = Format::scale_of(values), inverse = scale != 0 ? 1 / scale : 0;
-                store_outputs(scales + channel, splat(scale), 1);
+                store_first(scales + channel, splat(scale), 1);
                 for (int i = 0; i < Format::GROUP; i += LANES) {
                     const Ints found = Format::quantize(values[i / LANES], inverse);
                     for (int lane = 0; lane < LANES; lane++) Format::put(group, channel, i + lane, found[lane]);
                 }
             }
         }
-    }
+    });
 }
 
 // Rows as signed bytes in blocks; what is past the last input is zero.
@@ -222,8 +221,9 @@ void linear_quantized(const LinearArguments& a) {
     float* scales = memory.data();
     int* begins = (int*)(scales + all);
     const QuantizedRows x = {blocks, GROUPS, (int8_t*)(begins + all * GROUPS), scales, begins};
-#pragma omp parallel for schedule(static) if (a.threads > 1 && a.rows > 4)
-    for (int64_t row = 0; row < a.rows; row++) quantize_row<T, Format>(a, x, row);
+    share_out(a.rows, rows_worth_sharing(a.inputs), [&](int64_t row) {
+        quantize_row<T, Format>(a, x, row);
+    });
     over_panels(a, MultiplyQuantized<T, Format>(a, x));
 }
 
