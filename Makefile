@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help serve install test test-extras lint types unit bench bench-linear bench-quality stress lm-eval reference eval-demo train-demo clean
+.PHONY: help serve install test test-extras lint types unit bench bench-linear bench-quality bench-text clients-test stress lm-eval reference eval-demo train-demo clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -61,6 +61,20 @@ bench-quality: test-extras
 ## bench-linear products with packed weights beside torch's, for the shapes of Qwen3-0.6B; ARGS="--threads 2"
 bench-linear: test-extras
 	$(BIN)/python -m benchmarks.linear $(ARGS)
+
+## bench-text   what reading tool calls and thinking out of answers costs, in microseconds a token
+bench-text: test-extras
+	$(BIN)/python -m benchmarks.text
+
+## clients-test openai-agents, langchain-openai, litellm and instructor against a server, in an environment of their own
+clients-test: $(VENV)/.test-extras .venv-clients/.installed
+	PORTICO_PYTHON=$(abspath $(BIN)/python) .venv-clients/bin/python -m pytest tests/clients $(ARGS)
+
+.venv-clients/.installed: tests/clients/requirements.txt
+	@echo "Installing the frameworks into .venv-clients ..."
+	@test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
+	@.venv-clients/bin/python -m pip install --quiet -r $<
+	@touch $@
 
 ## stress       2,000 mixed requests, a third of the clients hanging up at random
 stress: test-extras

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from portico.decode.adjust import adjust, check_left, needs_adjusting
 from portico.errors import EngineError
-from portico.protocol.sampling import TokenParams
+from portico.protocol.sampling import ThinkingLimit, TokenParams
 
 VOCAB = 12
 LOGITS = torch.arange(VOCAB, dtype=torch.float32) / 4
@@ -49,6 +49,33 @@ def test_nothing_that_ends_is_left_before_min_tokens() -> None:
     assert left(adjusted((1,), **fields)) == set(range(VOCAB)) - {0, 4}
     params = TokenParams(max_tokens=9, seed=0, **fields)
     assert not needs_adjusting(params, 2)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "output", "forced"),
+    [
+        ((), (9,), (1, 2), None),
+        ((), (9,), (1, 2, 3), 9),
+        ((), (9,), (1, 9, 3), None),
+        ((), (9,), (1, 2, 3, 9), None),
+        ((), (9, 8), (1, 2, 3), 9),
+        ((), (9, 8), (1, 2, 3, 9), 8),
+        ((), (9, 8), (1, 9, 3), 9),
+        ((), (9, 8), (9, 8, 3), None),
+        ((4,), (9,), (4, 1, 2, 3), 9),
+        ((4,), (9,), (1, 4, 2, 3), 9),
+        ((4,), (9,), (1, 2, 3, 5), None),
+        ((4, 5), (9,), (4, 5, 1, 2, 3), 9),
+    ],
+)
+def test_thinking_ends_where_its_budget_does(
+    begin: tuple[int, ...], end: tuple[int, ...], output: tuple[int, ...], forced: int | None
+) -> None:
+    params = TokenParams(max_tokens=9, seed=0, thinking=ThinkingLimit(3, begin, end))
+    assert forced is None or needs_adjusting(params, len(output))
+    logits = LOGITS.clone()
+    adjust(logits, params, output)
+    assert left(logits) == (set(range(VOCAB)) if forced is None else {forced})
 
 
 def test_a_bias_is_added() -> None:

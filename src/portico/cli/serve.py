@@ -80,7 +80,7 @@ async def _serve(process: EngineProcess, folder: Path, names: Sequence[str], opt
         settings = ServerSettings(
             model_names=tuple(names), api_keys=options.api_key, version=__version__, max_logprobs=options.max_logprobs
         )
-        app = create_app(client, TextModel.load(folder), settings)
+        app = create_app(client, TextModel.load(folder, options.text()), settings)
         stop = asyncio.Event()
         server = asyncio.create_task(serve(app, listener, drain_seconds=options.drain_timeout, stop=stop))
         announcement = asyncio.create_task(_announce(client, names, listener.getsockname()[1], options))

@@ -9,6 +9,7 @@ from typing import cast
 from portico.config.cache import WEIGHTS_CACHE_BYTES, weights_cache_folder
 from portico.config.engine import DtypeName, EngineConfig, LogprobsMode, QuantizationName
 from portico.config.option import option, parse_count, parse_port, parse_positive, parse_seconds, parse_size
+from portico.config.text import TextOptions
 
 SERVER = "server"
 MODEL = "model"
@@ -59,6 +60,16 @@ class ServeOptions:
         (), "name under which clients ask for the model; several make aliases (default: MODEL as given)",
         group=MODEL, repeated=True, metavar="NAME",
     )  # fmt: skip
+    tool_call_parser: str = option(
+        "auto", "how the model writes tool calls: a name (hermes, llama3_json, mistral, …), auto (as its chat template "
+        "says), none, or an own parser as module:ATTRIBUTE or FILE.py:ATTRIBUTE",
+        group=MODEL, metavar="NAME",
+    )  # fmt: skip
+    reasoning_parser: str = option(
+        "auto", "how the model marks its thinking: a name (qwen3, deepseek_r1, granite, …), auto (as its chat template "
+        "says), none, or an own parser as module:ATTRIBUTE or FILE.py:ATTRIBUTE",
+        group=MODEL, metavar="NAME",
+    )  # fmt: skip
     max_model_len: int | None = option(
         None, "tokens of prompt and answer together (default: as the model's config.json says)",
         group=MODEL, parse=parse_positive, metavar="TOKENS",
@@ -89,6 +100,10 @@ class ServeOptions:
         "auto", "torch: only the plain-torch twins of the fast paths; or the native ones for one instruction set",
         group=ENGINE, choices=("auto", "torch", "amx", "avx512-bf16", "avx2", "baseline"),
     )  # fmt: skip
+
+    def text(self) -> TextOptions:
+        """What the text side of the model is to be told."""
+        return TextOptions(tool_call_parser=self.tool_call_parser, reasoning_parser=self.reasoning_parser)
 
     def engine(self, model_path: str) -> EngineConfig:
         """What the engine process is to be told."""

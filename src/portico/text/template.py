@@ -6,12 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jinja2
 from jinja2 import nodes
 from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
+from jinja2.meta import find_undeclared_variables
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -25,6 +27,7 @@ class ChatTemplate:
 
     def __init__(self, sources: Mapping[str, str], special: SpecialTokens) -> None:
         environment = _environment()
+        self.sources = tuple(sources.values())
         self._templates: dict[str, jinja2.Template] = {}
         for name, source in sources.items():
             try:
@@ -34,6 +37,9 @@ class ChatTemplate:
         # Undefined, not none, where the model has no such token: so do templates test it in transformers.
         self._tokens = {name: value for name in special.__slots__ if (value := getattr(special, name)) is not None}
         self._reads_parts = any(_loops_over_content(environment.parse(source)) for source in sources.values())
+        trees = [environment.parse(source) for source in sources.values()]
+        self.variables = frozenset[str]().union(*map(find_undeclared_variables, trees))
+        """What the templates can be told besides messages and tools."""
         self._knows_developer = any("developer" in source for source in sources.values())
 
     @classmethod
@@ -59,25 +65,39 @@ class ChatTemplate:
         self,
         messages: Sequence[Mapping[str, Any]],
         tools: Sequence[Mapping[str, Any]] | None = None,
+        variables: Mapping[str, Any] = MappingProxyType({}),
         *,
         add_generation_prompt: bool = True,
     ) -> str:
-        """The prompt text; RequestError if there is no template or it refuses these messages."""
+        """The prompt text; RequestError if there is no template or it refuses these messages.
+
+        `variables` are for the template alone; those that it has anyway come before them.
+        """
         template = self._choose(tools)
         try:
-            return template.render(
+            own = dict(
                 messages=[self._message(index, message) for index, message in enumerate(messages)],
                 tools=tools,
                 documents=None,
                 add_generation_prompt=add_generation_prompt,
                 **self._tokens,
             )
+            return template.render({**variables, **own})
         except RequestError:
             raise
         except Exception as error:  # a template is a program: on messages it was not made for it raises anything
             raise RequestError(
                 f"The model's chat template refused the messages: {error}", param="messages", code="invalid_value"
             ) from error
+
+    def check_tools(self) -> None:
+        """RequestError if the template has no place for tools, so that the model would never see them."""
+        if self._templates and "tools" not in self.variables:
+            raise RequestError(
+                "This model's chat template has no place for tools; leave tools out.",
+                param="tools",
+                code="unsupported_parameter",
+            )
 
     def _choose(self, tools: Sequence[Mapping[str, Any]] | None) -> jinja2.Template:
         names = ("tool_use", "default") if tools else ("default",)
@@ -102,6 +122,9 @@ class ChatTemplate:
         elif content is None:
             # Templates tell a message that is only tool calls by content being none; all others add strings.
             plain["content"] = None if plain.get("tool_calls") else ""
+        thought = plain.get("reasoning_content") or plain.get("reasoning")
+        if thought:  # servers and templates have two names for it
+            plain["reasoning_content"] = plain["reasoning"] = thought
         if plain.get("tool_calls"):
             plain["tool_calls"] = [_tool_call(call) for call in plain["tool_calls"]]
         return plain

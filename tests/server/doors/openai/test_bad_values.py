@@ -76,6 +76,14 @@ KINDS: dict[str, set[str]] = {
     "guided_decoding_backend": TEXT,
     "suffix": TEXT,
     "echo": FLAG,
+    "tools": set(),
+    "tool_choice": set(),
+    "parallel_tool_calls": FLAG,
+    "chat_template_kwargs": {"object"},
+    "enable_thinking": FLAG,
+    "include_reasoning": FLAG,
+    "thinking_token_budget": WHOLE,
+    "reasoning_effort": set(),
     "top_logprobs": WHOLE,
     "user": TEXT,
     "metadata": {"object"},
@@ -121,6 +129,28 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "guided_choice": [[], [""]],
     "guided_grammar": ["start: nothing"],
     "guided_whitespace_pattern": [" "],
+    "tools": [
+        [{}],
+        [{"type": "custom", "custom": {"name": "f"}}],
+        [{"type": "function"}],
+        [{"type": "function", "function": {"name": "not a name"}}],
+        [{"type": "function", "function": {"name": "x" * 65}}],
+        [{"type": "function", "function": {"name": "f", "parameters": []}}],
+        [{"type": "function", "function": {"name": "f", "parameters": {"type": "string"}}}],
+        [{"type": "function", "function": {"name": "f", "description": 1}}],
+        [{"type": "function", "function": {"name": "f", "strict": "yes"}}],
+        [{"type": "function", "function": {"name": "f"}}] * 2,
+        [{"type": "function", "function": {"name": f"f{number}"}} for number in range(129)],
+    ],
+    "tool_choice": [
+        "required",
+        "sometimes",
+        {"type": "function"},
+        {"type": "function", "function": {"name": "g"}},
+        {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}},
+    ],
+    "reasoning_effort": ["high", "some"],  # of a model that does not think
+    "thinking_token_budget": [-1, 5],  # of a model that does not think
     "suffix": ["x"],  # of a model without the tokens for it
     "messages": [[], [{"role": "nobody", "content": "x"}], [{"content": "x"}], [{"role": "user"}]],
     "encoding_format": ["hex"],
@@ -129,7 +159,8 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "prompt": ["", [], [[]], [10**6], ["x", 1]],
 }
 NO_RANGE = {
-    "model", "stream", "stream_options", "ignore_eos", "include_stop_str_in_output", "skip_special_tokens",
+    "model", "parallel_tool_calls", "chat_template_kwargs", "enable_thinking",
+    "include_reasoning", "stream", "stream_options", "ignore_eos", "include_stop_str_in_output", "skip_special_tokens",
     "spaces_between_special_tokens",
     "add_special_tokens", "guided_decoding_backend", "return_tokens_as_token_ids", "echo", "user", "metadata",
     "logprobs", "use_beam_search",

@@ -24,24 +24,18 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "functions": ([],),
     "modalities": (["text"],),
     "moderation": (),
-    "parallel_tool_calls": (True, False),
     "prediction": (),
     "reasoning": (),
-    "reasoning_effort": (),
     "service_tier": ("auto", "default"),
     "store": (False,),
-    "tool_choice": ("none", "auto"),
-    "tools": ([],),
     "verbosity": ("medium",),
     "web_search_options": (),
     # vLLM
     "add_generation_prompt": (True,),
     "cache_salt": (),
     "chat_template": (),
-    "chat_template_kwargs": ({},),
     "continue_final_message": (False,),
     "documents": ([],),
-    "include_reasoning": (True,),
     "kv_transfer_params": (),
     "logits_processors": ([],),
     "logprob_token_ids": (),
@@ -53,14 +47,12 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "request_id": (),
     "return_token_ids": (False,),
     "structural_tag": (),
-    "thinking_token_budget": (),
     "vllm_xargs": ({},),
     # LMDeploy, MLC LLM, Chinese-LLaMA-Alpaca-2, SGLang, llama.cpp
     "adapter_name": (),
     "debug_config": (),
     "do_preprocess": (True,),
     "ebnf": (),
-    "enable_thinking": (),
     "grammar": (),
     "interactive_mode": (False,),
     "json_schema": (),
@@ -84,7 +76,17 @@ EMBEDDINGS: Mapping[str, tuple[Any, ...]] = {
 }
 """What vLLM's embeddings know and these do not honour."""
 CHAT_ONLY: Mapping[str, tuple[Any, ...]] = {"echo": (False,), "suffix": ("",)}
-COMPLETION_ONLY: Mapping[str, tuple[Any, ...]] = {"top_logprobs": (0,)}
+COMPLETION_ONLY: Mapping[str, tuple[Any, ...]] = {
+    "chat_template_kwargs": ({},),
+    "enable_thinking": (),
+    "include_reasoning": (True,),
+    "reasoning_effort": (),
+    "parallel_tool_calls": (True, False),
+    "thinking_token_budget": (),
+    "tool_choice": ("none", "auto"),
+    "tools": ([],),
+    "top_logprobs": (0,),
+}
 STREAM_OPTIONS: Mapping[str, tuple[Any, ...]] = {"continuous_usage_stats": (False,), "include_obfuscation": (False,)}
 
 PRINTABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")

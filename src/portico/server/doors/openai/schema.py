@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
 from portico.errors import RequestError
+from portico.protocol.request import ThinkWish
 from portico.protocol.sampling import MAX_CHOICES, SamplingParams
 from portico.server.doors.openai.guided import read_guided
 
@@ -289,6 +290,37 @@ class ChatCompletionRequest(GenerationBody):
         "assistant, tool; content as a string or as text parts.",
         examples=[[{"role": "user", "content": "What is the capital of France?"}]],
     )
+    tools: list[dict[str, Any]] | None = Field(
+        None,
+        description="Up to 128 functions that the model may call, `{type: function, function: {name, description, "
+        "parameters, strict}}`; `parameters` is a JSON schema of an object. `strict` holds a call to it.",
+    )
+    tool_choice: str | dict[str, Any] | None = Field(
+        None,
+        description="`auto` (default): the model decides; `none`: it is not shown the tools; `required`: it must call; "
+        "`{type: function, function: {name: …}}`: it must call this one, once; `{type: allowed_tools, "
+        "allowed_tools: {mode, tools}}`. Arguments of calls that it must make match their schemas.",
+    )
+    parallel_tool_calls: bool | None = Field(
+        None, description="false: an answer ends after its first call (default: true)."
+    )
+    chat_template_kwargs: dict[str, Any] | None = Field(
+        None,
+        description="Variables for the chat template, as `{enable_thinking: false}`; those that it does not know have "
+        "no effect.",
+    )
+    enable_thinking: bool | None = Field(None, description="The same as `enable_thinking` in chat_template_kwargs.")
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = Field(
+        None,
+        description="Given to templates that know it; for others that can switch thinking, `none` is off and all else "
+        "on. Where neither can be: a 400, but for `none` of a model that does not think.",
+    )
+    include_reasoning: bool | None = Field(
+        None, description="false: leave what the model thinks out of the answer (default: true)."
+    )
+    thinking_token_budget: int | None = Field(
+        None, description="At least 0: end the model's thinking after so many tokens; for models that think."
+    )
     logprobs: bool | None = Field(
         None,
         description="Report the natural log-probability of each token in the model's own distribution: before "
@@ -298,6 +330,22 @@ class ChatCompletionRequest(GenerationBody):
         None, description="0 to 20, with logprobs: and of so many of the likeliest in its place."
     )
     max_completion_tokens: int | None = Field(None, ge=0, description="OpenAI's newer name for max_tokens.")
+
+    def thinking(self) -> ThinkWish:
+        """What becomes of what the model thinks; RequestError for a budget below 0."""
+        budget = self.thinking_token_budget
+        if budget is not None and budget < 0:
+            raise RequestError(
+                f"thinking_token_budget is {budget}; it must be at least 0.",
+                param="thinking_token_budget",
+                code="invalid_value",
+            )
+        return ThinkWish(self.include_reasoning is not False, budget, effort=self.reasoning_effort)
+
+    def variables(self) -> dict[str, Any]:
+        """Variables of the chat template."""
+        own = {} if self.enable_thinking is None else {"enable_thinking": self.enable_thinking}
+        return {**(self.chat_template_kwargs or {}), **own}
 
 
 class CompletionRequest(GenerationBody):
