@@ -6,6 +6,7 @@ alone: rounded to a format and back, computed in float32.
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -98,7 +99,7 @@ def held_out_talks(each: int = 20) -> list[list[dict[str, Any]]]:
 
 def answer_logits(folder: Path, quantization: Literal["none", "int8", "int4"], talks: Sequence[Talk]) -> list[Tensor]:
     """Logits [tokens, vocab] from which the tokens of each answer are predicted."""
-    config = EngineConfig(model_path=str(folder), quantization=quantization, kv_cache_memory=CACHE)
+    config = EngineConfig(model_path=str(folder), quantization=quantization, kv_cache_memory=CACHE, threads=1)
     runner, loaded = build_runner(config)
     builder = BatchBuilder(runner.decoder, loaded.block_size)
     found = []
@@ -114,15 +115,20 @@ def answer_logits(folder: Path, quantization: Literal["none", "int8", "int4"], t
 
 
 def _talks(told: Sequence[list[dict[str, Any]]]) -> list[Talk]:
-    llm, read = LLM(kv_cache_memory=CACHE), SamplingParams(max_tokens=0, prompt_logprobs=0)
-    whole, asked = llm.chat(told, read), llm.chat([talk[:-1] for talk in told], read)
-    return [Talk(a.prompt_ids, len(b.prompt_ids)) for a, b in zip(whole, asked, strict=True)]
+    """As tokens; what the template lays out after the token that ends the answer is left out."""
+    end = json.loads((demo_folder() / "config.json").read_text())["eos_token_id"]
+    llm, read = LLM(kv_cache_memory=CACHE, threads=1), SamplingParams(max_tokens=0, prompt_logprobs=0)
+    whole, questions = llm.chat(told, read), llm.chat([talk[:-1] for talk in told], read)
+    asked = [len(question.prompt_ids) for question in questions]
+    return [
+        Talk(a.prompt_ids[: a.prompt_ids.index(end, count) + 1], count) for a, count in zip(whole, asked, strict=True)
+    ]
 
 
 def _greedy(
     folder: Path, quantization: Literal["none", "int8", "int4"], told: Sequence[list[dict[str, Any]]]
 ) -> list[str]:
-    llm = LLM(str(folder), quantization=quantization, kv_cache_memory=CACHE)
+    llm = LLM(str(folder), quantization=quantization, kv_cache_memory=CACHE, threads=1)
     return [a.text for a in llm.chat([talk[:-1] for talk in told], SamplingParams(temperature=0, max_tokens=64))]
 
 

@@ -52,8 +52,8 @@ class ServeOptions:
         "portico in the user's cache directory), or off",
         group=MODEL, metavar="DIR",
     )  # fmt: skip
-    weights_cache_size: int = option(
-        WEIGHTS_CACHE_BYTES, "how much they may take there, as 20GiB; what was used longest ago is removed",
+    weights_cache_size: int | None = option(
+        None, "how much they may take there, as 512MiB or 4GiB; what was used longest ago is removed (default: 20GiB)",
         group=MODEL, parse=parse_size, metavar="SIZE",
     )  # fmt: skip
     served_model_name: tuple[str, ...] = option(
@@ -121,6 +121,6 @@ class ServeOptions:
             logprobs_mode=cast(LogprobsMode, self.logprobs_mode),
             quantization=cast(QuantizationName, self.quantization),
             weights_cache=weights_cache_folder(self.weights_cache, os.environ),
-            weights_cache_size=self.weights_cache_size,
+            weights_cache_size=(WEIGHTS_CACHE_BYTES if self.weights_cache_size is None else self.weights_cache_size),
             log_level=self.log_level,
         )
