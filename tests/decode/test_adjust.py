@@ -10,20 +10,28 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portico.decode.adjust import adjust, check_left, needs_adjusting
+from portico.decode.adjust import Wish, changes, check_left
 from portico.errors import EngineError
+from portico.kernels.dispatch import select_kernels
 from portico.protocol.sampling import ThinkingLimit, TokenParams
 
 VOCAB = 12
+KERNELS = [select_kernels(torch.device("cpu"), torch.float32, choice) for choice in ("torch", "auto")]
 LOGITS = torch.arange(VOCAB, dtype=torch.float32) / 4
 
 
+def changed(params: TokenParams, output: Sequence[int] = ()) -> torch.Tensor:
+    """The changed logits of one row: by the native kernels and their twins the same."""
+    done = changes([Wish(params, [1, 2], list(output))], VOCAB, LOGITS.device)
+    if done is None:
+        return LOGITS
+    native, plain = (kernels.change(LOGITS[None], done)[0] for kernels in KERNELS)
+    assert torch.equal(native, plain)
+    return native
+
+
 def adjusted(output: Sequence[int] = (), **fields: Any) -> torch.Tensor:
-    params = TokenParams(max_tokens=9, seed=0, **fields)
-    logits = LOGITS.clone()
-    assert needs_adjusting(params, len(output)) or not fields
-    adjust(logits, params, list(output))
-    return logits
+    return changed(TokenParams(max_tokens=9, seed=0, **fields), output)
 
 
 def left(logits: torch.Tensor) -> set[int]:
@@ -47,8 +55,7 @@ def test_a_bad_word_is_never_completed(output: tuple[int, ...], banned: set[int]
 def test_nothing_that_ends_is_left_before_min_tokens() -> None:
     fields = {"min_tokens": 2, "stop_token_ids": (0, 4)}
     assert left(adjusted((1,), **fields)) == set(range(VOCAB)) - {0, 4}
-    params = TokenParams(max_tokens=9, seed=0, **fields)
-    assert not needs_adjusting(params, 2)
+    assert adjusted((1, 1), **fields) is LOGITS
 
 
 @pytest.mark.parametrize(
@@ -72,10 +79,7 @@ def test_thinking_ends_where_its_budget_does(
     begin: tuple[int, ...], end: tuple[int, ...], output: tuple[int, ...], forced: int | None
 ) -> None:
     params = TokenParams(max_tokens=9, seed=0, thinking=ThinkingLimit(3, begin, end))
-    assert forced is None or needs_adjusting(params, len(output))
-    logits = LOGITS.clone()
-    adjust(logits, params, output)
-    assert left(logits) == (set(range(VOCAB)) if forced is None else {forced})
+    assert left(changed(params, output)) == (set(range(VOCAB)) if forced is None else {forced})
 
 
 def test_a_bias_is_added() -> None:
@@ -102,6 +106,4 @@ def test_what_is_left_is_what_the_words_say(allowed: set[int], words: list[list[
     }
     fields = {"allowed_token_ids": tuple(allowed), "bad_words": tuple(map(tuple, words))}
     if expected:
-        logits = LOGITS.clone()
-        adjust(logits, TokenParams(max_tokens=9, seed=0, **fields), output)
-        assert left(logits) == expected
+        assert left(adjusted(output, **fields)) == expected

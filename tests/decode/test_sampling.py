@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -17,7 +19,7 @@ from transformers import (
     TypicalLogitsWarper,
 )
 
-from portico.decode.penalties import penalties
+from portico.decode.adjust import Wish, changes
 from portico.decode.sampling import greedy, sample
 from portico.kernels.dispatch import Kernels, select_kernels
 from portico.protocol.sampling import TokenParams
@@ -27,12 +29,25 @@ KERNELS = [select_kernels(torch.device("cpu"), torch.float32, choice) for choice
 """The plain twins, and what is fastest here."""
 
 
-def params(**wishes: float) -> TokenParams:
-    return TokenParams(max_tokens=1, seed=0, **wishes)  # type: ignore[arg-type]
+def params(**wishes: Any) -> TokenParams:
+    return TokenParams(max_tokens=1, seed=0, **wishes)
 
 
 def logits(rows: int, seed: int = 0, scale: float = 3.0) -> torch.Tensor:
     return torch.randn(rows, VOCAB, generator=torch.Generator().manual_seed(seed)) * scale
+
+
+def drawn(rows: torch.Tensor, wishes: list[TokenParams], at: np.ndarray, kernels: Kernels) -> torch.Tensor:
+    tokens, chosen = sample(rows, wishes, at, kernels)
+    assert torch.equal(chosen, rows.gather(1, tokens.unsqueeze(1)).squeeze(1)) or any(w.typical_p < 1 for w in wishes)
+    return tokens
+
+
+def changed(
+    rows: torch.Tensor, wishes: list[tuple[TokenParams, list[int], list[int]]], kernels: Kernels
+) -> torch.Tensor:
+    done = changes([Wish(*wish) for wish in wishes], rows.shape[1], rows.device)
+    return rows.clone() if done is None else kernels.change(rows, done)
 
 
 WISHES = st.builds(
@@ -63,7 +78,7 @@ def oracle_probabilities(row: torch.Tensor, wishes: TokenParams) -> torch.Tensor
 @given(kernels=st.sampled_from(KERNELS), wishes=WISHES, seed=st.integers(0, 20), at=st.floats(0, 1, exclude_max=True))
 def test_a_draw_inverts_the_oracles_distribution(kernels: Kernels, wishes: TokenParams, seed: int, at: float) -> None:
     row = logits(1, seed)
-    token = int(sample(row, [wishes], np.array([at]), kernels))
+    token = int(drawn(row, [wishes], np.array([at]), kernels))
     cumulated = oracle_probabilities(row[0], wishes).double().cumsum(0)
     below = float(cumulated[token - 1]) if token else 0.0
     assert below - 1e-5 <= at <= float(cumulated[token]) + 1e-5
@@ -76,9 +91,9 @@ def test_a_draw_inverts_the_oracles_distribution(kernels: Kernels, wishes: Token
 )
 def test_rows_do_not_see_each_other(kernels: Kernels, rows: list[tuple[TokenParams, float]]) -> None:
     scores = logits(len(rows), seed=3)
-    together = sample(scores.clone(), [wishes for wishes, _ in rows], np.array([at for _, at in rows]), kernels)
+    together = drawn(scores.clone(), [wishes for wishes, _ in rows], np.array([at for _, at in rows]), kernels)
     for i, (wishes, at) in enumerate(rows):
-        assert int(sample(scores[i : i + 1].clone(), [wishes], np.array([at]), kernels)) == int(together[i])
+        assert int(drawn(scores[i : i + 1].clone(), [wishes], np.array([at]), kernels)) == int(together[i])
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
@@ -89,16 +104,16 @@ def test_frequencies(kernels: Kernels, wishes: TokenParams) -> None:
     count = 4000
     row = logits(1, seed=5, scale=1.5)[:, :40]
     at = (np.arange(count) + 0.5) / count
-    drawn = sample(row.expand(count, -1).clone(), [wishes] * count, at, kernels)
-    frequencies = torch.bincount(drawn, minlength=40) / count
+    tokens = drawn(row.expand(count, -1).clone(), [wishes] * count, at, kernels)
+    frequencies = torch.bincount(tokens, minlength=40) / count
     assert float((frequencies - oracle_probabilities(row[0], wishes)).abs().max()) < 2 / count
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
 def test_equal_logits_are_kept_together_and_greedy_takes_the_first(kernels: Kernels) -> None:
     flat = torch.zeros(1, VOCAB)
-    drawn = {int(sample(flat.clone(), [params(top_k=3)], np.array([at]), kernels)) for at in np.linspace(0, 0.999, 50)}
-    assert len(drawn) > 40
+    tokens = {int(drawn(flat.clone(), [params(top_k=3)], np.array([at]), kernels)) for at in np.linspace(0, 0.999, 50)}
+    assert len(tokens) > 40
     assert int(greedy(flat, kernels)) == 0
 
 
@@ -113,16 +128,16 @@ def test_typical_p_keeps_the_tokens_that_the_oracle_keeps(
     cumulated = oracle_probabilities(row[0], wishes).cumsum(0)
     kept = torch.nonzero(cumulated.diff(prepend=cumulated.new_zeros(1)) > 0).flatten()
     middles = (cumulated[kept] + torch.cat((cumulated.new_zeros(1), cumulated[kept[:-1]]))) / 2
-    drawn = sample(row.expand(len(kept), -1).clone(), [wishes] * len(kept), middles.numpy(), kernels)
-    assert drawn.tolist() == kept.tolist()
+    tokens = drawn(row.expand(len(kept), -1).clone(), [wishes] * len(kept), middles.numpy(), kernels)
+    assert tokens.tolist() == kept.tolist()
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
 def test_typical_p_may_drop_the_likeliest_token(kernels: Kernels) -> None:
     """The entropy is 1.64: tokens of probability 0.12, whose information is 2.12, are nearer to it than 0.4's 0.92."""
     row = torch.tensor([[0.4, 0.12, 0.12, 0.12, 0.12, 0.12]]).log().repeat(64, 1)
-    drawn = sample(row, [params(typical_p=0.4)] * 64, np.arange(64) / 64, kernels)
-    assert drawn.unique().tolist() == [1, 2, 3, 4, 5]
+    tokens = drawn(row, [params(typical_p=0.4)] * 64, np.arange(64) / 64, kernels)
+    assert tokens.unique().tolist() == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
@@ -134,8 +149,7 @@ def test_typical_p_may_drop_the_likeliest_token(kernels: Kernels) -> None:
 )
 def test_repetition_is_the_oracles(kernels: Kernels, prompt: list[int], output: list[int], repetition: float) -> None:
     row = logits(1, seed=1)[0]
-    ours = row[None].clone()
-    kernels.penalize(ours, penalties([(params(repetition_penalty=repetition), prompt, output)], ours.device))
+    ours = changed(row[None], [(params(repetition_penalty=repetition), prompt, output)], kernels)
     seen = torch.tensor([prompt + output], dtype=torch.long)
     theirs = RepetitionPenaltyLogitsProcessor(repetition)(seen, row[None].clone())[0] if seen.numel() else row
     assert torch.allclose(ours[0], theirs)
@@ -145,24 +159,46 @@ def test_repetition_is_the_oracles(kernels: Kernels, prompt: list[int], output: 
 def test_presence_and_frequency_look_at_the_output_alone(kernels: Kernels) -> None:
     wishes = params(presence_penalty=0.5, frequency_penalty=0.25)
     rows = [(wishes, [0, 0, 5], [1, 2, 2]), (params(), [1], [1, 2]), (wishes, [0], [])]
-    found = torch.zeros(3, 6)
-    kernels.penalize(found, penalties(rows, found.device))
-    assert found.tolist() == [[0, -0.75, -1.0, 0, 0, 0], [0.0] * 6, [0.0] * 6]
+    assert changed(torch.zeros(3, 6), rows, kernels).tolist() == [[0, -0.75, -1.0, 0, 0, 0], [0.0] * 6, [0.0] * 6]
 
 
+MANY = [
+    (
+        params(
+            temperature=0.0 if row % 4 == 3 else 1.0,
+            presence_penalty=row / 7,
+            frequency_penalty=0.1,
+            repetition_penalty=1 + row / 9,
+            top_k=row % 3 * 5,
+            bad_words=((row,),) if row % 2 else (),
+            logit_bias=((40, 1.5), (2, -3.0)) if row % 5 == 1 else (),
+        ),
+        [row, 1, 2],
+        [2] * row,
+    )
+    for row in range(12)
+]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("kernels", KERNELS)
-def test_all_penalties_of_many_rows_at_once(kernels: Kernels) -> None:
-    rows = [
-        (
-            params(presence_penalty=row / 7, frequency_penalty=0.1, repetition_penalty=1 + row / 9),
-            [row, 1, 2],
-            [2] * row,
-        )
-        for row in range(12)
-    ]
-    together, alone = logits(12, seed=3), logits(12, seed=3)
-    kernels.penalize(together, penalties(rows, together.device))
-    for row, wishes in enumerate(rows):
-        kernels.penalize(alone[row : row + 1], penalties([wishes], alone.device))
-    assert torch.equal(together, alone)
-    assert not torch.equal(together, logits(12, seed=3))
+def test_changes_of_many_rows_are_those_of_each_alone(kernels: Kernels, dtype: torch.dtype) -> None:
+    rows = logits(12, seed=3).to(dtype)
+    together = changed(rows, MANY, kernels)
+    assert torch.equal(together, torch.cat([changed(rows[i : i + 1], MANY[i : i + 1], kernels) for i in range(12)]))
+    assert all(not torch.equal(got, row.float()) for got, row in zip(together[1:], rows[1:], strict=True))
+    torch.testing.assert_close(together, changed(rows, MANY, KERNELS[0]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_drawing_with_changes_is_drawing_from_what_they_make(kernels: Kernels, dtype: torch.dtype) -> None:
+    rows, at = logits(12, seed=4).to(dtype), np.linspace(0, 0.99, 12)
+    wishes = [wish for wish, _, _ in MANY]
+    done = changes([Wish(*wish) for wish in MANY], VOCAB, rows.device)
+    wide = changed(rows, MANY, kernels)
+    tokens, chosen = sample(rows, wishes, at, kernels, done)
+    assert torch.equal(tokens, drawn(wide, wishes, at, kernels))
+    assert torch.equal(chosen, wide.gather(1, tokens.unsqueeze(1)).squeeze(1))
+    for row in range(3, 12, 4):
+        assert tokens[row] == wide[row].argmax()

@@ -255,7 +255,7 @@ def test_draws(dtype: torch.dtype, rows: int, vocab: int, seed: int, scale: floa
     if hidden:  # as a mask leaves them
         logits[:, 1::2] = -torch.inf
     uniforms = torch.rand(rows, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-    tokens, _ = native(dtype).draw(logits, torch.full((rows,), scale), uniforms, no_filters(rows))
+    tokens = native(dtype).draw(logits, torch.full((rows,), scale), uniforms, no_filters(rows)).tokens
     probabilities = torch.softmax(logits.double() * scale, dim=-1)
     for row, token in enumerate(tokens.tolist()):
         below = float(probabilities[row, :token].sum())
@@ -292,8 +292,9 @@ def test_draws_from_what_filters_leave(
     uniforms = torch.rand(1, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     filters = sampling.Filters(torch.tensor([top_k]), torch.tensor([top_p]), torch.tensor([min_p]))
     scales = torch.tensor([scale])
-    tokens, floors = native(dtype).draw(logits, scales, uniforms, filters)
-    _, plain = sampling.draw_torch(logits, scales, uniforms, filters)
+    drawn = native(dtype).draw(logits, scales, uniforms, filters)
+    tokens, floors = drawn.tokens, drawn.floors
+    plain = sampling.draw_torch(logits, scales, uniforms, filters).floors
     wide = logits.float()[0]
     got, want = wide >= floors, wide >= plain
     # The same tokens but for one value at the border, where the sums' last bits decide.
@@ -313,7 +314,8 @@ def test_the_ends_of_the_distribution_have_weight(at: float, top_k: int) -> None
     logits = torch.full((1, 3000), -torch.inf)
     logits[0, [7, 2001]] = torch.tensor([0.0, -3.0])
     filters = sampling.Filters(torch.tensor([top_k]), torch.ones(1), torch.zeros(1))
-    tokens, _ = native(torch.float32).draw(logits, torch.ones(1), torch.tensor([at], dtype=torch.float64), filters)
+    at_end = torch.tensor([at], dtype=torch.float64)
+    tokens = native(torch.float32).draw(logits, torch.ones(1), at_end, filters).tokens
     assert tokens.tolist() == [7 if at == 0 else 2001]
 
 
@@ -322,10 +324,12 @@ def test_the_ends_of_the_distribution_have_weight(at: float, top_k: int) -> None
 def test_descriptions(dtype: torch.dtype, vocab: int) -> None:
     logits = random(3, vocab, dtype=dtype, seed=vocab) * 4
     tokens = torch.tensor([0, vocab // 2, vocab - 1])
-    totals, ranks = native(dtype).describe(logits, tokens)
-    plain_totals, plain_ranks = sampling.describe_torch(logits, tokens)
-    torch.testing.assert_close(totals, plain_totals)
-    assert torch.equal(ranks, plain_ranks)
+    for count in (0, 1, vocab // 2, vocab):
+        found, plain = native(dtype).describe(logits, tokens, count), sampling.describe_torch(logits, tokens, count)
+        torch.testing.assert_close(found.totals, plain.totals)
+        assert torch.equal(found.ranks, plain.ranks)
+        assert torch.equal(found.values, plain.values)
+        assert torch.equal(found.ids, plain.ids)
 
 
 @pytest.mark.parametrize("vocab", [*VOCABULARIES, 33])
@@ -333,12 +337,26 @@ def test_masks(vocab: int) -> None:
     logits = random(3, vocab, dtype=torch.float32, seed=vocab)
     generator = torch.Generator().manual_seed(vocab)
     bits = torch.randint(-(2**31), 2**31, (3, -(-vocab // 32)), generator=generator).to(torch.int32)
-    plain = logits.clone()
-    native(torch.float32).mask(logits, bits)
-    sampling.mask_torch(plain, bits)
-    assert torch.equal(logits, plain)
-    kept = [[bool(int(bits[row, i // 32]) >> i % 32 & 1) for i in range(vocab)] for row in range(3)]
-    assert torch.equal(logits > -torch.inf, torch.tensor(kept))
+    nothing, zeros = torch.empty(0, dtype=torch.int64), torch.zeros(4, dtype=torch.int64)
+    changes = sampling.Changes(
+        bits=bits,
+        bits_of=torch.tensor([2, -1, 0]),
+        biased=nothing,
+        biases=torch.empty(0),
+        biased_begins=zeros,
+        tokens=nothing,
+        begins=zeros,
+        outputs=zeros[:3],
+        repetition=torch.ones(3),
+        presence=torch.zeros(3),
+        frequency=torch.zeros(3),
+    )
+    changed = native(torch.float32).change(logits, changes)
+    assert torch.equal(changed, sampling.change_torch(logits, changes))
+    for row, mask in ((0, 2), (2, 0)):
+        kept = torch.tensor([bool(int(bits[mask, i // 32]) >> i % 32 & 1) for i in range(vocab)])
+        assert torch.equal(changed[row] > -torch.inf, kept)
+    assert torch.equal(changed[1], logits[1])
 
 
 @settings(max_examples=60, deadline=None)

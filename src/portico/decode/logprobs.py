@@ -20,12 +20,10 @@ def token_logprobs(
     Of equally likely tokens the smaller id comes first. Nothing of a row depends on another row. `as_logits` puts the
     logits themselves in the place of log-probabilities.
     """
-    totals, ranks = kernels.describe(logits, tokens)
-    if as_logits:
-        totals = torch.zeros_like(totals)
+    found = kernels.describe(logits, tokens, min(max(wanted), logits.shape[1]))
+    totals = torch.zeros_like(found.totals) if as_logits else found.totals
     own = (logits.gather(1, tokens.unsqueeze(1)).squeeze(1).float() - totals).tolist()
-    values, ids = kernels.top(logits, min(max(wanted), logits.shape[1]))
-    top, top_ids, rank = (values - totals.unsqueeze(1)).tolist(), ids.tolist(), ranks.tolist()
+    top, top_ids, rank = (found.values - totals.unsqueeze(1)).tolist(), found.ids.tolist(), found.ranks.tolist()
     # What cannot come at all is not among the likeliest.
     counts = [min(count, sum(value > -math.inf for value in top[row])) for row, count in enumerate(wanted)]
     return [
@@ -38,6 +36,6 @@ def largest_logprobs(logits: Tensor, count: int, kernels: Kernels) -> tuple[Tens
 
     Both [rows, count], or [rows, vocab] if the vocabulary is smaller.
     """
-    values, ids = kernels.top(logits, min(count, logits.shape[1]))
-    totals, _ = kernels.describe(logits, ids[:, 0].contiguous())
-    return values - totals.unsqueeze(1), ids
+    any_token = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
+    found = kernels.describe(logits, any_token, min(count, logits.shape[1]))
+    return found.values - found.totals.unsqueeze(1), found.ids

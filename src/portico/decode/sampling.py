@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from portico.kernels.dispatch import Kernels
-from portico.kernels.sampling import Filters, invert, wide_dtype
+from portico.kernels.sampling import Changes, Filters, invert, wide_dtype
 from portico.protocol.sampling import TokenParams
 
 _GREEDY_BELOW = 1e-5
@@ -34,43 +34,60 @@ def greedy(logits: Tensor, kernels: Kernels) -> Tensor:
 
 
 def sample(
-    logits: Tensor, params: Sequence[TokenParams], uniforms: npt.NDArray[np.float64], kernels: Kernels
-) -> Tensor:
-    """One token, int64, of each row of logits [rows, vocab], any float dtype, drawn at uniforms [rows] of [0, 1)."""
+    logits: Tensor,
+    params: Sequence[TokenParams],
+    uniforms: npt.NDArray[np.float64],
+    kernels: Kernels,
+    changes: Changes | None = None,
+) -> tuple[Tensor, Tensor]:
+    """A token of each row of logits [rows, vocab], any float dtype, int64 [rows], drawn at uniforms [rows] of [0, 1).
+
+    The second result is the tokens' changed logits, float32 [rows]: -inf where none was left to draw.
+    """
     scales = _scales(params, logits.device)
-    at = torch.from_numpy(uniforms).to(logits.device, wide_dtype(logits))
-    tokens, floors = kernels.draw(logits, scales, at, _filters(params, logits.device))
-    for row, wishes in enumerate(params):
-        if wishes.typical_p < 1.0:
-            left = _cut(logits[row].float(), scales[row], floors[row], wishes)
+    first = np.array([is_greedy(wishes) for wishes in params])  # of equals, that is, at 0
+    at = torch.from_numpy(np.where(first, 0.0, uniforms)).to(logits.device, wide_dtype(logits))
+    drawn = kernels.draw(logits, scales, at, _filters(params, logits.device), changes)
+    typical = [row for row, wishes in enumerate(params) if wishes.typical_p < 1.0 and not is_greedy(wishes)]
+    if typical:
+        wide = changed(logits, changes, kernels)
+        for row in typical:
+            left = _cut(wide[row], scales[row], drawn.floors[row], params[row])
             weights = torch.softmax(left.to(wide_dtype(logits)), dim=0)
-            tokens[row] = invert(weights.cumsum(dim=0).unsqueeze(0), at[row].view(1, 1))[0]
-    return tokens
+            drawn.tokens[row] = invert(weights.cumsum(dim=0).unsqueeze(0), at[row].view(1, 1))[0]
+    return drawn.tokens, drawn.logits
 
 
-def processed(logits: Tensor, params: Sequence[TokenParams], kernels: Kernels) -> Tensor:
-    """What `sample` draws from, as logits, float32 [rows, vocab]; those of greedy rows as they are."""
-    found = kernels.widen(logits)
-    warm = [row for row, wishes in enumerate(params) if not is_greedy(wishes)]
-    if warm:
-        chosen = [params[row] for row in warm]
-        scales = _scales(chosen, logits.device)
-        anywhere = torch.zeros(len(warm), dtype=wide_dtype(logits), device=logits.device)
-        _, floors = kernels.draw(logits[warm], scales, anywhere, _filters(chosen, logits.device))
-        for i, row in enumerate(warm):
-            found[row] = _cut(found[row], scales[i], floors[i], chosen[i])
+def changed(logits: Tensor, changes: Changes | None, kernels: Kernels) -> Tensor:
+    """Logits [rows, vocab] in float32, with their changes."""
+    return logits.float() if changes is None else kernels.change(logits, changes)
+
+
+def processed(logits: Tensor, params: Sequence[TokenParams], kernels: Kernels, changes: Changes | None) -> Tensor:
+    """What `sample` draws from, as logits, float32 [rows, vocab]; greedy rows are not cut to their one token."""
+    scales = _scales(params, logits.device)
+    anywhere = torch.zeros(len(params), dtype=wide_dtype(logits), device=logits.device)
+    floors = kernels.draw(logits, scales, anywhere, _filters(params, logits.device), changes).floors
+    found = changed(logits, changes, kernels)
+    for row, wishes in enumerate(params):
+        if not is_greedy(wishes):
+            found[row] = _cut(found[row], scales[row], floors[row], wishes)
     return found
 
 
 def _scales(params: Sequence[TokenParams], device: torch.device) -> Tensor:
-    return torch.tensor([1 / p.temperature for p in params], dtype=torch.float32, device=device)
+    return torch.tensor(
+        [1.0 if is_greedy(p) else 1 / p.temperature for p in params], dtype=torch.float32, device=device
+    )
 
 
 def _filters(params: Sequence[TokenParams], device: torch.device) -> Filters:
+    """Of a greedy row the likeliest is left, and what equals it."""
+    kept = [(p, is_greedy(p)) for p in params]
     return Filters(
-        top_k=torch.tensor([p.top_k for p in params], dtype=torch.int64, device=device),
-        top_p=torch.tensor([p.top_p for p in params], dtype=torch.float32, device=device),
-        min_p=torch.tensor([p.min_p for p in params], dtype=torch.float32, device=device),
+        top_k=torch.tensor([1 if one else p.top_k for p, one in kept], dtype=torch.int64, device=device),
+        top_p=torch.tensor([1.0 if one else p.top_p for p, one in kept], dtype=torch.float32, device=device),
+        min_p=torch.tensor([0.0 if one else p.min_p for p, one in kept], dtype=torch.float32, device=device),
     )
 
 

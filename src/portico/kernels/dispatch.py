@@ -39,12 +39,10 @@ class Kernels:
     silu_mul: Callable[[Tensor], Tensor]
     prepare: Callable[[Tensor, Tensor, prepare.HeadNorm | None, tuple[Tensor, Tensor], Context], None]
     attend: Callable[[Tensor, Tensor, Context, int | None, float], Tensor]
-    draw: Callable[[Tensor, Tensor, Tensor, sampling.Filters], tuple[Tensor, Tensor]]
+    draw: Callable[[Tensor, Tensor, Tensor, sampling.Filters, sampling.Changes | None], sampling.Drawn]
+    change: Callable[[Tensor, sampling.Changes], Tensor]
     top: Callable[[Tensor, int], tuple[Tensor, Tensor]]
-    describe: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-    widen: Callable[[Tensor], Tensor]
-    mask: Callable[[Tensor, Tensor], None]
-    penalize: Callable[[Tensor, sampling.Penalties], None]
+    describe: Callable[[Tensor, Tensor, int], sampling.Description]
     record: Callable[[], AbstractContextManager[Callable[[], Tape]]] | None = None
     """Note down the calls of a step, which the tape that comes of it makes again; None where there is no such thing."""
     packing: tuple[str, str] | None = None
@@ -107,11 +105,9 @@ def _native(native: NativeKernels) -> Kernels:
         prepare=native.prepare,
         attend=native.attend,
         draw=native.draw,
+        change=native.change,
         top=native.top,
         describe=native.describe,
-        widen=native.widen,
-        mask=native.mask,
-        penalize=native.penalize,
         record=native.record,
     )
 
@@ -128,11 +124,9 @@ _TORCH = Kernels(
     prepare=prepare.PrepareTorch(prepare.rotate_torch),
     attend=attention.GatheredAttention(attention.attention_torch, attention.gather_torch),
     draw=sampling.draw_torch,
+    change=sampling.change_torch,
     top=sampling.top_torch,
     describe=sampling.describe_torch,
-    widen=sampling.widen_torch,
-    mask=sampling.mask_torch,
-    penalize=sampling.penalize_torch,
 )
 
 _CPU = replace(

@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from ctypes import CDLL, Structure, byref, c_char_p, c_float, c_int, c_int64, c_void_p
+from ctypes import CDLL, Structure, addressof, byref, c_char_p, c_float, c_int, c_int64, c_void_p
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ import portico.kernels
 from portico.kernels.context import Context, Paged
 from portico.kernels.linear import Linear, Rows, Shape, WeightFormat
 from portico.kernels.prepare import HeadNorm
-from portico.kernels.sampling import Filters, Penalties
+from portico.kernels.sampling import Changes, Description, Drawn, Filters
 from portico.kernels.tape import Recorder, Tape
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ _WEIGHT_FORMATS: dict[WeightFormatName, tuple[int, Callable[[int, int], int]]] =
 """The library's number for each, and the bytes of a panel of so many inputs in a dtype."""
 _FUNCTIONS = (
     "attend", "prepare", "pack_linear", "linear", "rms_norm", "silu_mul", "draw", "top", "describe",
-    "widen", "mask", "penalize", "set_threads", "replay",
+    "change", "set_threads", "replay",
 )  # fmt: skip
 INSTRUCTION_SETS = ("amx", "avx512-bf16", "avx2", "baseline")
 """From the best to the one that runs everywhere."""
@@ -195,51 +195,50 @@ class NativeKernels:
         self._call("silu_mul", arguments)
         return out
 
-    def draw(self, logits: Tensor, scales: Tensor, uniforms: Tensor, filters: Filters) -> tuple[Tensor, Tensor]:
+    def draw(
+        self, logits: Tensor, scales: Tensor, uniforms: Tensor, filters: Filters, changes: Changes | None = None
+    ) -> Drawn:
         """As `draw_torch`, for contiguous logits in either dtype."""
         rows, vocab = logits.shape
-        floors, tokens = torch.empty(rows), torch.empty(rows, dtype=torch.int64)
+        drawn = Drawn(torch.empty(rows, dtype=torch.int64), torch.empty(rows), torch.empty(rows))
+        changed = None if changes is None else _changes(changes)
         arguments = _Draw(
             logits.data_ptr(),
+            None if changed is None else addressof(changed),
             scales.data_ptr(),
             uniforms.data_ptr(),
             filters.top_k.data_ptr(),
             filters.top_p.data_ptr(),
             filters.min_p.data_ptr(),
-            floors.data_ptr(),
-            tokens.data_ptr(),
+            drawn.floors.data_ptr(),
+            drawn.logits.data_ptr(),
+            drawn.tokens.data_ptr(),
             rows,
             vocab,
         )
         self.library.portico_draw(byref(arguments), _code(logits))
-        return tokens, floors
+        return drawn
 
-    def describe(self, logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    def describe(self, logits: Tensor, tokens: Tensor, count: int) -> Description:
         """As `describe_torch`, for contiguous logits in either dtype."""
         rows, vocab = logits.shape
-        totals, ranks = torch.empty(rows), torch.empty(rows, dtype=torch.int64)
-        arguments = _Describe(logits.data_ptr(), tokens.data_ptr(), totals.data_ptr(), ranks.data_ptr(), rows, vocab)
+        found = Description(
+            torch.empty(rows),
+            torch.empty(rows, dtype=torch.int64),
+            torch.empty(rows, count),
+            torch.empty(rows, count, dtype=torch.int64),
+        )
+        results = (getattr(found, name).data_ptr() for name in Description.__slots__)
+        arguments = _Describe(logits.data_ptr(), tokens.data_ptr(), *results, rows, vocab, count)
         self.library.portico_describe(byref(arguments), _code(logits))
-        return totals, ranks
+        return found
 
-    def widen(self, logits: Tensor) -> Tensor:
-        """As `widen_torch`, for contiguous logits in either dtype."""
-        out = torch.empty(logits.shape)
-        arguments = _Widen(logits.data_ptr(), out.data_ptr(), *logits.shape)
-        self.library.portico_widen(byref(arguments), _code(logits))
+    def change(self, logits: Tensor, changes: Changes) -> Tensor:
+        """As `change_torch`, for contiguous logits in either dtype."""
+        out, changed = torch.empty(logits.shape), _changes(changes)
+        arguments = _Change(logits.data_ptr(), addressof(changed), out.data_ptr(), *logits.shape)
+        self.library.portico_change(byref(arguments), _code(logits))
         return out
-
-    def mask(self, logits: Tensor, bits: Tensor) -> None:
-        """As `mask_torch`, for contiguous logits and bits."""
-        rows, vocab = logits.shape
-        self.library.portico_mask(byref(_Mask(logits.data_ptr(), bits.data_ptr(), rows, vocab)))
-
-    def penalize(self, logits: Tensor, penalties: Penalties) -> None:
-        """As `penalize_torch`, for contiguous logits."""
-        p, (rows, vocab) = penalties, logits.shape
-        parts = (logits, p.tokens, p.begins, p.outputs, p.repetition, p.presence, p.frequency)
-        arguments = _Penalize(*(part.data_ptr() for part in parts), rows, vocab)
-        self.library.portico_penalize(byref(arguments))
 
     def top(self, logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """As `top_torch`, for contiguous logits in either dtype."""
@@ -256,6 +255,10 @@ def _rows(values: Tensor, scales: Tensor, width: int, dtype: torch.dtype, ids: T
     panel, channel = ids // _PANEL, ids % _PANEL
     rows = values[panel, :, :, channel].flatten(2).float().sub_(128).mul_(scales[panel, :, channel].unsqueeze(-1))
     return rows.flatten(1)[:, :width].to(dtype).contiguous()
+
+
+def _changes(changes: Changes) -> Structure:
+    return _Changes(*(getattr(changes, name).data_ptr() for name in Changes.__slots__))
 
 
 def _code(logits: Tensor) -> int:
@@ -318,20 +321,16 @@ _RmsNorm = _layout(
 )  # fmt: skip
 _Draw = _layout(
     "DrawArguments",
-    logits=c_void_p, scales=c_void_p, uniforms=c_void_p, top_k=c_void_p, top_p=c_void_p, min_p=c_void_p,
-    floors=c_void_p, tokens=c_void_p,
+    logits=c_void_p, changes=c_void_p, scales=c_void_p, uniforms=c_void_p,
+    top_k=c_void_p, top_p=c_void_p, min_p=c_void_p, floors=c_void_p, chosen=c_void_p, tokens=c_void_p,
     rows=c_int64, vocab=c_int,
 )  # fmt: skip
 _Describe = _layout(
     "DescribeArguments",
-    logits=c_void_p, tokens=c_void_p, totals=c_void_p, ranks=c_void_p, rows=c_int64, vocab=c_int,
+    logits=c_void_p, tokens=c_void_p, totals=c_void_p, ranks=c_void_p, values=c_void_p, ids=c_void_p,
+    rows=c_int64, vocab=c_int, count=c_int,
 )  # fmt: skip
-_Widen = _layout("WidenArguments", x=c_void_p, out=c_void_p, rows=c_int64, width=c_int)
-_Mask = _layout("MaskArguments", logits=c_void_p, bits=c_void_p, rows=c_int64, vocab=c_int)
-_Penalize = _layout(
-    "PenalizeArguments",
-    logits=c_void_p, tokens=c_void_p, begins=c_void_p, outputs=c_void_p,
-    repetition=c_void_p, presence=c_void_p, frequency=c_void_p, rows=c_int64, vocab=c_int,
-)  # fmt: skip
+_Changes = _layout("Changes", **dict.fromkeys(Changes.__slots__, c_void_p))
+_Change = _layout("ChangeArguments", logits=c_void_p, changes=c_void_p, out=c_void_p, rows=c_int64, vocab=c_int)
 _Top = _layout("TopArguments", logits=c_void_p, values=c_void_p, ids=c_void_p, rows=c_int64, vocab=c_int, count=c_int)
 _SiluMul = _layout("SiluMulArguments", gate_up=c_void_p, out=c_void_p, rows=c_int64, width=c_int)

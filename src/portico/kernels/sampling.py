@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -21,15 +22,30 @@ class Filters:
 
 
 @dataclass(frozen=True, slots=True)
-class Penalties:
-    """What has been there in each row, and by how much that lowers logits."""
+class Changes:
+    """What is done to the logits of each row before its token is drawn: first bits, then biases, then penalties.
 
+    Repetition comes first of the penalties, over prompt and output: a seen token's logit is divided by it where
+    positive, multiplied where negative (Keskar et al. 2019, arXiv:1909.05858). Then, over the output alone, frequency
+    times the token's count and presence once, subtracted, as in OpenAI's API.
+    """
+
+    bits: Tensor
+    """int32 [masks, vocab / 32], the first token's bit lowest: tokens without one become -inf."""
+    bits_of: Tensor
+    """int64 [rows]: which of the masks; -1: none."""
+    biased: Tensor
+    """int64: tokens to which something is added, row after row."""
+    biases: Tensor
+    """float32: what is added to them."""
+    biased_begins: Tensor
+    """int64 [rows + 1]: where those of each row begin, and the end of the last."""
     tokens: Tensor
-    """int64: row after row, the tokens of the prompt, then of the output."""
+    """int64: those that have been there, row after row, the prompt's before the output's; none: no penalties."""
     begins: Tensor
-    """int64 [rows + 1]: where each row's tokens begin, and the end of the last."""
+    """int64 [rows + 1]: where those of each row begin, and the end of the last."""
     outputs: Tensor
-    """int64 [rows]: where the tokens of its output begin."""
+    """int64 [rows]: where those of its output begin."""
     repetition: Tensor
     """float32 [rows]; 1: none."""
     presence: Tensor
@@ -38,17 +54,63 @@ class Penalties:
     """float32 [rows]"""
 
 
-def draw_torch(logits: Tensor, scales: Tensor, uniforms: Tensor, filters: Filters) -> tuple[Tensor, Tensor]:
-    """The first token, int64 [rows], at which the cumulated share of softmax(logits * scale) exceeds a uniform number.
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What came of drawing one token of each row."""
 
-    logits are [rows, vocab] of any float dtype, scales float32 [rows], uniforms [rows] as wide as the device has. The
-    second result is the least logit that may be drawn, float32 [rows].
+    tokens: Tensor
+    """int64 [rows]"""
+    floors: Tensor
+    """float32 [rows]: the least logit that could be drawn."""
+    logits: Tensor
+    """float32 [rows]: of the tokens, changed; -inf where there was none to draw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What there is to say of one token of each row."""
+
+    totals: Tensor
+    """float32 [rows]: the logarithm of the sum of the logits' exponentials."""
+    ranks: Tensor
+    """int64 [rows]: how many logits are at least the token's."""
+    values: Tensor
+    """float32 [rows, count]: the largest logits, falling."""
+    ids: Tensor
+    """int64 [rows, count]: their tokens; of equals the first is first."""
+
+
+def draw_torch(
+    logits: Tensor, scales: Tensor, uniforms: Tensor, filters: Filters, changes: Changes | None = None
+) -> Drawn:
+    """The first token at which the cumulated share of softmax(changed logits * scale) exceeds a uniform number.
+
+    logits are [rows, vocab] of any float dtype, scales float32 [rows], uniforms [rows] as wide as the device has.
     """
-    wide = logits.float()
+    wide = logits.float() if changes is None else change_torch(logits, changes)
     weights = torch.exp((wide - wide.max(dim=-1, keepdim=True).values) * scales.unsqueeze(1))
     floors = _floors(wide, weights, scales, filters)
     weights = torch.where(wide >= floors.unsqueeze(1), weights, weights.new_zeros(()))
-    return invert(weights.cumsum(dim=-1, dtype=wide_dtype(logits)), uniforms.unsqueeze(1)), floors
+    tokens = invert(weights.cumsum(dim=-1, dtype=wide_dtype(logits)), uniforms.unsqueeze(1))
+    return Drawn(tokens, floors, wide.gather(1, tokens.unsqueeze(1)).squeeze(1))
+
+
+def change_torch(logits: Tensor, changes: Changes) -> Tensor:
+    """A copy of logits [rows, vocab] in float32, changed."""
+    c, wide = changes, logits.to(torch.float32, copy=True)
+    masked = torch.nonzero(c.bits_of >= 0).flatten()
+    places = torch.arange(32, dtype=torch.int32, device=logits.device)
+    kept = (c.bits[c.bits_of[masked]].unsqueeze(2) >> places & 1).flatten(1)[:, : logits.shape[1]]
+    wide[masked] = wide[masked].masked_fill_(kept == 0, -torch.inf)
+    for row, (begin, end) in enumerate(pairwise(c.biased_begins.tolist())):
+        wide[row].index_add_(0, c.biased[begin:end], c.biases[begin:end])
+    for row, ((begin, end), output) in enumerate(zip(pairwise(c.begins.tolist()), c.outputs.tolist(), strict=True)):
+        seen = torch.unique(c.tokens[begin:end])
+        scores = wide[row, seen]
+        wide[row, seen] = torch.where(scores > 0, scores / c.repetition[row], scores * c.repetition[row])
+        said, counts = torch.unique(c.tokens[output:end], return_counts=True)
+        wide[row, said] -= c.presence[row] + c.frequency[row] * counts
+    return wide
 
 
 def _floors(logits: Tensor, weights: Tensor, scales: Tensor, filters: Filters) -> Tensor:
@@ -67,42 +129,11 @@ def _floors(logits: Tensor, weights: Tensor, scales: Tensor, filters: Filters) -
     return torch.maximum(torch.maximum(by_top_k, by_top_p).squeeze(1), by_min_p)
 
 
-def describe_torch(logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """Of logits [rows, vocab] the logarithm of the sum of exponentials, float32 [rows], and the tokens' ranks [rows].
-
-    A token's rank is how many logits are at least its own.
-    """
+def describe_torch(logits: Tensor, tokens: Tensor, count: int) -> Description:
+    """What there is to say of one token of each row of logits [rows, vocab], and of the `count` largest logits."""
     own = logits.gather(1, tokens.unsqueeze(1))
-    return torch.logsumexp(logits.to(wide_dtype(logits)), dim=-1).float(), (logits >= own).sum(dim=-1)
-
-
-def widen_torch(logits: Tensor) -> Tensor:
-    """A copy of logits [rows, vocab] in float32."""
-    return logits.to(torch.float32, copy=True)
-
-
-def mask_torch(logits: Tensor, bits: Tensor) -> None:
-    """Set float32 logits [rows, vocab] to -inf where the bit of int32 [rows, vocab / 32], lowest first, is not set."""
-    places = torch.arange(32, dtype=torch.int32, device=bits.device)
-    kept = (bits.unsqueeze(2) >> places & 1).view(len(bits), -1)[:, : logits.shape[1]]
-    logits.masked_fill_(kept == 0, -torch.inf)
-
-
-def penalize_torch(logits: Tensor, penalties: Penalties) -> None:
-    """Change float32 logits [rows, vocab] in place.
-
-    Repetition first, over prompt and output: a seen token's logit is divided by the penalty where positive, multiplied
-    where negative (Keskar et al. 2019, arXiv:1909.05858). Then, over the output alone, frequency times the token's
-    count and presence once, subtracted, as in OpenAI's API.
-    """
-    p = penalties
-    bounds = zip(p.begins.tolist(), p.outputs.tolist(), p.begins[1:].tolist(), strict=False)
-    for row, (begin, output, end) in enumerate(bounds):
-        seen = torch.unique(p.tokens[begin:end])
-        scores = logits[row, seen]
-        logits[row, seen] = torch.where(scores > 0, scores / p.repetition[row], scores * p.repetition[row])
-        said, counts = torch.unique(p.tokens[output:end], return_counts=True)
-        logits[row, said] -= p.presence[row] + p.frequency[row] * counts
+    totals = torch.logsumexp(logits.to(wide_dtype(logits)), dim=-1).float()
+    return Description(totals, (logits >= own).sum(dim=-1), *top_torch(logits, count))
 
 
 def top_torch(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -60,57 +60,56 @@ struct LinearArguments {
     int format;                // a WeightFormat
 };
 
+// What is done to the logits of each row before its token is drawn: first bits, then biases, then penalties.
+struct Changes {
+    const uint32_t* bits;      // [masks, (vocab + 31) / 32], the first token's lowest: tokens without one become -inf
+    const int64_t* bits_of;    // [rows]: which of the masks; -1: none
+    const int64_t* biased;     // tokens to which something is added, of row after row
+    const float* biases;       // what is added
+    const int64_t* biased_begins;  // [rows + 1]: the first of each row
+    const int64_t* tokens;     // that have been there, of row after row, the prompt's before the output's
+    const int64_t* begins;     // [rows + 1]: the first of each row
+    const int64_t* outputs;    // [rows]: the first of its output
+    const float* repetition;   // [rows]: what prompt and output are divided by, negative ones multiplied; 1: neither
+    const float* presence;     // [rows]: what is subtracted once from those of the output
+    const float* frequency;    // [rows]: and for each time
+};
+
+// A changed copy of logits.
+struct ChangeArguments {
+    const void* logits;        // [rows, vocab]
+    const Changes* changes;
+    float* out;                // [rows, vocab]
+    int64_t rows;
+    int vocab;
+};
+
 // The token at a place of the distribution softmax(logits * scale) of each row, cut to its likeliest tokens.
 struct DrawArguments {
     const void* logits;        // [rows, vocab]
+    const Changes* changes;    // or null: none
     const float* scales;       // [rows]: 1 / temperature
     const double* uniforms;    // [rows], of [0, 1)
     const int64_t* top_k;      // [rows]: so many of the likeliest; 0: all
     const float* top_p;        // [rows]: those of them that sum up to this; 1: all
     const float* min_p;        // [rows]: those at least this share of the likeliest; 0: all
     float* floors;             // [rows]: the least logit that is left
+    float* chosen;             // [rows]: the token's logit, changed
     int64_t* tokens;           // [rows]: where the cumulated share exceeds the uniform number
     int64_t rows;
     int vocab;
 };
 
-// What there is to say of one token of each row.
+// What there is to say of one token of each row, and the largest logits as below.
 struct DescribeArguments {
     const void* logits;        // [rows, vocab]
     const int64_t* tokens;     // [rows]
     float* totals;             // [rows]: the logarithm of the sum of exp(logit)
     int64_t* ranks;            // [rows]: how many logits are at least the token's
+    float* values;             // [rows, count]
+    int64_t* ids;              // [rows, count]
     int64_t rows;
-    int vocab;
-};
-
-// The same values as floats.
-struct WidenArguments {
-    const void* x;             // [rows, width]
-    float* out;                // [rows, width]
-    int64_t rows;
-    int width;
-};
-
-// -inf for every token whose bit is not set.
-struct MaskArguments {
-    float* logits;             // [rows, vocab]
-    const uint32_t* bits;      // [rows, (vocab + 31) / 32], the first token's bit lowest
-    int64_t rows;
-    int vocab;
-};
-
-// Lower the logits of tokens that have been there.
-struct PenalizeArguments {
-    float* logits;             // [rows, vocab]
-    const int64_t* tokens;     // of row after row, the prompt's before the output's
-    const int64_t* begins;     // [rows + 1]: the first token of each row among them
-    const int64_t* outputs;    // [rows]: the first of its output
-    const float* repetition;   // [rows]: what prompt and output are divided by, negative ones multiplied; 1: neither
-    const float* presence;     // [rows]: what is subtracted once from those of the output
-    const float* frequency;    // [rows]: and for each time
-    int64_t rows;
-    int vocab;
+    int vocab, count;          // count is at most vocab
 };
 
 // The largest logits of each row, falling; of equals the first comes first.
@@ -143,9 +142,7 @@ struct Kernels {
     void (*draw)(const DrawArguments&, Dtype);
     void (*top)(const TopArguments&, Dtype);
     void (*describe)(const DescribeArguments&, Dtype);
-    void (*widen)(const WidenArguments&, Dtype);
-    void (*mask)(const MaskArguments&);
-    void (*penalize)(const PenalizeArguments&);
+    void (*change)(const ChangeArguments&, Dtype);
 };
 
 }  // namespace portico

@@ -50,12 +50,12 @@ void top_any(const TopArguments& a, Dtype dtype) { dtype == BFLOAT16 ? top<Bf16>
 void describe_any(const DescribeArguments& a, Dtype dtype) {
     dtype == BFLOAT16 ? describe<Bf16>(a) : describe<float>(a);
 }
-void widen_any(const WidenArguments& a, Dtype dtype) { dtype == BFLOAT16 ? widen_all<Bf16>(a) : widen_all<float>(a); }
+void change_any(const ChangeArguments& a, Dtype dtype) { dtype == BFLOAT16 ? change<Bf16>(a) : change<float>(a); }
 
 }  // namespace
 
 extern const Kernels kernels;
 const Kernels kernels = {attend_any, prepare_any, pack_linear_any, linear_any, rms_norm_any, silu_mul_any, draw_any, top_any, describe_any,
-                         widen_any, mask, penalize};
+                         change_any};
 
 }  // namespace portico::PORTICO_ISA

@@ -133,11 +133,9 @@ void portico_top(const portico::TopArguments* a, int dtype) {
 void portico_describe(const portico::DescribeArguments* a, int dtype) {
     portico::chosen.kernels->describe(*a, portico::Dtype(dtype));
 }
-void portico_widen(const portico::WidenArguments* a, int dtype) {
-    portico::chosen.kernels->widen(*a, portico::Dtype(dtype));
+void portico_change(const portico::ChangeArguments* a, int dtype) {
+    portico::chosen.kernels->change(*a, portico::Dtype(dtype));
 }
-void portico_mask(const portico::MaskArguments* a) { portico::chosen.kernels->mask(*a); }
-void portico_penalize(const portico::PenalizeArguments* a) { portico::chosen.kernels->penalize(*a); }
 void portico_silu_mul(const portico::SiluMulArguments* a, int dtype) {
     portico::chosen.kernels->silu_mul(*a, portico::Dtype(dtype));
 }

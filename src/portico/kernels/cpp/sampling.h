@@ -60,13 +60,17 @@ inline int64_t place_of(const T* x, int count, const std::vector<double>& spans,
     return found;
 }
 
-// A bound that at least `wanted` logits reach, and few more: as many patches hold one of at least it.
+// The largest logit of each PATCH of a row.
 template <class T>
-inline float bound_of(const T* x, int count, int wanted, std::vector<float>& maxima) {
+inline void find_maxima(const T* x, int count, std::vector<float>& maxima) {
     maxima.resize((count + PATCH - 1) / PATCH);
     for (size_t p = 0; p < maxima.size(); p++)
         maxima[p] = largest_of(x + p * PATCH, std::min(PATCH, count - (int)p * PATCH));
-    if ((int)maxima.size() <= wanted) return -INFINITY;
+}
+
+// A bound that at least `wanted` logits reach, and few more: as many patches hold one of at least it.
+inline float bound_of(const std::vector<float>& maxima, int wanted) {
+    if (wanted <= 0 || (int)maxima.size() <= wanted) return -INFINITY;
     std::vector<float> sorted = maxima;
     std::nth_element(sorted.begin(), sorted.begin() + wanted - 1, sorted.end(), std::greater<float>());
     return sorted[wanted - 1];
@@ -77,18 +81,22 @@ struct Candidates {
     std::vector<int> ids;
     std::vector<float> logits, weights;
 
-    // Take every logit of at least `cut`.
+    // Take every logit of at least `cut`, looking only where there is one.
     template <class T>
-    void collect(const T* x, int vocab, float cut, float most, float scale) {
+    void collect(const T* x, int vocab, float cut, const std::vector<float>& maxima, float scale) {
         ids.resize(vocab + LANES);
         logits.resize(vocab + LANES);
         int count = 0;
-        for (int i = 0; i < vocab; i += LANES)
-            count += keep_from(padded(x + i, vocab - i, -INFINITY), cut, i, logits.data() + count, ids.data() + count);
+        for (size_t p = 0; p < maxima.size(); p++) {
+            if (maxima[p] < cut) continue;
+            for (int i = (int)p * PATCH; i < std::min((int)(p + 1) * PATCH, vocab); i += LANES)
+                count += keep_from(padded(x + i, vocab - i, -INFINITY), cut, i, logits.data() + count, ids.data() + count);
+        }
         if (cut == -INFINITY) count = std::min(count, vocab);  // not the padding, which is last
         ids.resize(count);
         logits.resize(count);
         weights.resize(count + LANES);
+        const float most = largest_of(maxima.data(), (int)maxima.size());
         for (int i = 0; i < count; i += LANES) store(&weights[i], weights_of(&logits[i], count - i, most, scale));
         weights.resize(count);
     }
@@ -168,18 +176,18 @@ inline double whole_weight(const T* x, int count, float most, float scale, std::
 // Draw from what passes the filter; `floor` becomes the least logit that does.
 template <class T>
 inline int64_t draw_filtered(
-    const T* x, int count, const Filter& filter, double total, double uniform, float most, float scale, float& floor
+    const T* x, int count, const std::vector<float>& maxima, const Filter& filter, double total, double uniform, float most,
+    float scale, float& floor
 ) {
     Candidates found;
     if (filter.top_k > 0) {
-        std::vector<float> maxima;
-        found.collect(x, count, bound_of(x, count, (int)std::min<int64_t>(filter.top_k, count), maxima), most, scale);
+        found.collect(x, count, bound_of(maxima, (int)std::min<int64_t>(filter.top_k, count)), maxima, scale);
     } else {
         // Within so many nats of the likeliest there is nearly always enough, and not much more.
         float nats = filter.top_p < 1 ? 6 : -std::log(filter.min_p);
         for (;; nats *= 2) {
             const float cut = nats < 80 ? most - nats / scale : -INFINITY;
-            found.collect(x, count, cut, most, scale);
+            found.collect(x, count, cut, maxima, scale);
             if (cut == -INFINITY || filter.top_p >= 1 || found.weight_from(-INFINITY) >= filter.top_p * total) break;
         }
     }
@@ -196,20 +204,106 @@ inline int64_t draw_filtered(
     return token;
 }
 
+// A row as floats, -inf where its mask has no bit.
+template <class T>
+inline void widen_row(const T* x, float* out, int vocab, const uint32_t* bits) {
+    const Words lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    for (int i = 0; i < vocab; i += LANES) {
+        Floats value = padded(x + i, vocab - i, 0.0f);
+        if (bits) value = select((Ints)(((bits[i / 32] >> (i % 32)) >> lanes) & 1u) != 0, value, splat(-INFINITY));
+        store_first(out + i, value, vocab - i);
+    }
+}
+
+inline void penalize_row(float* x, const Changes& c, int64_t row, int vocab) {
+    constexpr uint32_t SEEN = 1u << 31;
+    static thread_local std::vector<uint32_t> notes;  // of each token how often the output has it, and whether any has
+    notes.resize(std::max<size_t>(notes.size(), vocab));
+    const float repetition = c.repetition[row], presence = c.presence[row], frequency = c.frequency[row];
+    const int64_t begin = repetition != 1 ? c.begins[row] : c.outputs[row], end = c.begins[row + 1];
+    for (int64_t i = begin; i < end; i++) notes[c.tokens[i]] = (notes[c.tokens[i]] + (i >= c.outputs[row])) | SEEN;
+    for (int64_t i = begin; i < end; i++) {
+        uint32_t& note = notes[c.tokens[i]];
+        if (!note) continue;
+        float& logit = x[c.tokens[i]];
+        if (repetition != 1) logit = logit > 0 ? logit / repetition : logit * repetition;
+        if (const uint32_t times = note & ~SEEN) logit -= presence + frequency * times;
+        note = 0;
+    }
+}
+
+inline bool changes_row(const Changes& c, int64_t row) {
+    return c.bits_of[row] >= 0 || c.biased_begins[row] < c.biased_begins[row + 1] || c.begins[row] < c.begins[row + 1];
+}
+
+template <class T>
+inline void change_row(const T* x, float* out, const Changes& c, int64_t row, int vocab) {
+    widen_row(x, out, vocab, c.bits_of[row] < 0 ? nullptr : c.bits + c.bits_of[row] * ((vocab + 31) / 32));
+    for (int64_t i = c.biased_begins[row]; i < c.biased_begins[row + 1]; i++) out[c.biased[i]] += c.biases[i];
+    penalize_row(out, c, row, vocab);
+}
+
+template <class T>
+void change(const ChangeArguments& a) {
+    share_out(a.rows, 1, [&](int64_t row) {
+        change_row((const T*)a.logits + row * a.vocab, a.out + row * a.vocab, *a.changes, row, a.vocab);
+    });
+}
+
+template <class T>
+inline void draw_row(const DrawArguments& a, const T* x, int64_t row) {
+    std::vector<float> maxima;
+    find_maxima(x, a.vocab, maxima);
+    const float most = largest_of(maxima.data(), (int)maxima.size()), scale = a.scales[row];
+    const Filter filter = {a.top_k[row], a.top_p[row], a.min_p[row]};
+    const bool cuts = filter.cuts(a.vocab);
+    std::vector<double> spans;
+    double total = 0;
+    if (!cuts || (filter.top_p < 1 && filter.top_k == 0)) total = whole_weight(x, a.vocab, most, scale, spans);
+    a.floors[row] = -INFINITY;
+    a.tokens[row] = cuts
+        ? draw_filtered(x, a.vocab, maxima, filter, total, a.uniforms[row], most, scale, a.floors[row])
+        : place_of(x, a.vocab, spans, a.uniforms[row] * total, most, scale);
+    a.chosen[row] = widen(x[a.tokens[row]]);
+}
+
 template <class T>
 void draw(const DrawArguments& a) {
     share_out(a.rows, 1, [&](int64_t row) {
         const T* x = (const T*)a.logits + row * a.vocab;
-        const float most = largest_of(x, a.vocab), scale = a.scales[row];
-        const Filter filter = {a.top_k[row], a.top_p[row], a.min_p[row]};
-        const bool cuts = filter.cuts(a.vocab);
-        std::vector<double> spans;
-        double total = 0;
-        if (!cuts || (filter.top_p < 1 && filter.top_k == 0)) total = whole_weight(x, a.vocab, most, scale, spans);
-        a.floors[row] = -INFINITY;
-        a.tokens[row] = cuts
-            ? draw_filtered(x, a.vocab, filter, total, a.uniforms[row], most, scale, a.floors[row])
-            : place_of(x, a.vocab, spans, a.uniforms[row] * total, most, scale);
+        if (!a.changes || !changes_row(*a.changes, row)) return draw_row(a, x, row);
+        static thread_local std::vector<float> changed;  // stays in the second-level cache
+        changed.resize(std::max<size_t>(changed.size(), a.vocab));
+        change_row(x, changed.data(), *a.changes, row, a.vocab);
+        draw_row(a, changed.data(), row);
+    });
+}
+
+// The largest logits of a row, falling, of equals the first first.
+template <class T>
+inline void top_row(const T* x, int vocab, const std::vector<float>& maxima, int count, float* values, int64_t* ids) {
+    if (count == 0) return;
+    const float least = bound_of(maxima, count);
+    std::vector<std::pair<float, int64_t>> passed;
+    for (size_t p = 0; p < maxima.size(); p++) {
+        if (maxima[p] < least) continue;
+        for (int i = (int)p * PATCH; i < std::min((int)(p + 1) * PATCH, vocab); i++)
+            if (widen(x[i]) >= least) passed.emplace_back(-widen(x[i]), i);
+    }
+    std::partial_sort(passed.begin(), passed.begin() + count, passed.end());
+    for (int i = 0; i < count; i++) {
+        values[i] = -passed[i].first;
+        ids[i] = passed[i].second;
+    }
+}
+
+template <class T>
+void top(const TopArguments& a) {
+    share_out(a.rows, 1, [&](int64_t row) {
+        const T* x = (const T*)a.logits + row * a.vocab;
+        std::vector<float> maxima;
+        find_maxima(x, a.vocab, maxima);
+        top_row(x, a.vocab, maxima, a.count, a.values + row * a.count, a.ids + row * a.count);
     });
 }
 
@@ -217,7 +311,10 @@ template <class T>
 void describe(const DescribeArguments& a) {
     share_out(a.rows, 1, [&](int64_t row) {
         const T* x = (const T*)a.logits + row * a.vocab;
-        const float most = largest_of(x, a.vocab), own = widen(x[a.tokens[row]]);
+        std::vector<float> maxima;
+        find_maxima(x, a.vocab, maxima);
+        top_row(x, a.vocab, maxima, a.count, a.values + row * a.count, a.ids + row * a.count);
+        const float most = largest_of(maxima.data(), (int)maxima.size()), own = widen(x[a.tokens[row]]);
         double total = 0;
         Ints more{};
         for (int begin = 0; begin < a.vocab; begin += SPAN) {
@@ -231,70 +328,6 @@ void describe(const DescribeArguments& a) {
         }
         a.totals[row] = most + (float)std::log(total);
         a.ranks[row] = std::min(sum(more), a.vocab);  // the padding counts where the token cannot come at all
-    });
-}
-
-template <class T>
-void widen_all(const WidenArguments& a) {
-    share_out(a.rows, rows_worth_sharing(a.width), [&](int64_t row) {
-        const T* x = (const T*)a.x + row * a.width;
-        float* out = a.out + row * a.width;
-        for (int i = 0; i < a.width; i += LANES) store_first(out + i, padded(x + i, a.width - i, 0), a.width - i);
-    });
-}
-
-inline void mask(const MaskArguments& a) {
-    const int words = (a.vocab + 31) / 32;
-    const Words lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    share_out(a.rows, 1, [&](int64_t row) {
-        float* x = a.logits + row * a.vocab;
-        const uint32_t* bits = a.bits + row * words;
-        int i = 0;
-        for (; i + LANES <= a.vocab; i += LANES) {
-            const Words set = ((bits[i / 32] >> (i % 32)) >> lanes) & 1u;
-            store(x + i, select((Ints)set != 0, load(x + i), splat(-INFINITY)));
-        }
-        for (; i < a.vocab; i++)
-            if (!(bits[i / 32] >> (i % 32) & 1u)) x[i] = -INFINITY;
-    });
-}
-
-inline void penalize(const PenalizeArguments& a) {
-    share_out(a.rows, 1, [&](int64_t row) {
-        constexpr uint32_t SEEN = 1u << 31;
-        static thread_local std::vector<uint32_t> notes;  // of each token how often the output has it, and whether any has
-        notes.resize(std::max<size_t>(notes.size(), a.vocab));
-        const float repetition = a.repetition[row], presence = a.presence[row], frequency = a.frequency[row];
-        const int64_t begin = repetition != 1 ? a.begins[row] : a.outputs[row], end = a.begins[row + 1];
-        for (int64_t i = begin; i < end; i++) notes[a.tokens[i]] = (notes[a.tokens[i]] + (i >= a.outputs[row])) | SEEN;
-        for (int64_t i = begin; i < end; i++) {
-            uint32_t& note = notes[a.tokens[i]];
-            if (!note) continue;
-            float& logit = a.logits[row * a.vocab + a.tokens[i]];
-            if (repetition != 1) logit = logit > 0 ? logit / repetition : logit * repetition;
-            if (const uint32_t times = note & ~SEEN) logit -= presence + frequency * times;
-            note = 0;
-        }
-    });
-}
-
-template <class T>
-void top(const TopArguments& a) {
-    share_out(a.rows, 1, [&](int64_t row) {
-        const T* x = (const T*)a.logits + row * a.vocab;
-        std::vector<float> maxima;
-        const float least = bound_of(x, a.vocab, a.count, maxima);
-        std::vector<std::pair<float, int64_t>> passed;
-        for (size_t p = 0; p < maxima.size(); p++) {
-            if (maxima[p] < least) continue;
-            for (int i = (int)p * PATCH; i < std::min((int)(p + 1) * PATCH, a.vocab); i++)
-                if (widen(x[i]) >= least) passed.emplace_back(-widen(x[i]), i);
-        }
-        std::partial_sort(passed.begin(), passed.begin() + a.count, passed.end());  // largest first, of equals the first
-        for (int i = 0; i < a.count; i++) {
-            a.values[row * a.count + i] = -passed[i].first;
-            a.ids[row * a.count + i] = passed[i].second;
-        }
     });
 }
 
