@@ -19,12 +19,15 @@ class Limits:
     """Floating-point operations a second in large bf16 products."""
 
 
-def measure() -> Limits:
-    """Best of several short runs, as a ceiling should be."""
+def measure(threads: int) -> Limits:
+    """Best of several short runs on so many threads, as a ceiling should be."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
     data = torch.ones(64 * 2**20, dtype=torch.float32)
     read = data.nbytes / _best(lambda: data.sum(), 8)
     a, b = torch.randn(1024, 4096).bfloat16(), torch.randn(4096, 4096).bfloat16()
     flops = 2 * 1024 * 4096 * 4096 / _best(lambda: torch.nn.functional.linear(a, b), 8)
+    torch.set_num_threads(before)
     return Limits(read, flops)
 
 

@@ -53,7 +53,7 @@ def main() -> None:
     native = load_native(dtype)
     assert native is not None, "the native kernels were not built"
     native.library.portico_set_threads(args.threads)  # torch keeps as many, for what it is compared by
-    limits = measure()
+    limits = measure(args.threads)
     print(f"{limits.read_bytes / 1e9:.0f} GB/s, {limits.bf16_flops / 1e9:.0f} bf16 Gflop/s, {args.threads} threads")
     makers = kinds(native, dtype)
     print(f"{'us':8} rows       limit" + "".join(f"{name:>14}" for name in makers) + "   first / others")

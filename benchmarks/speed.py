@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -44,18 +45,15 @@ def main() -> None:
     console = Console(width=120)
 
     repeat = arguments.repeat
-    engine = _engine_figures(folder, repeat)
+    engine = _engine_figures(folder, repeat, with_http=not arguments.no_http)
     console.print(engine.about)
-    http = {} if arguments.no_http else _http_figures(folder, repeat)
-    theirs = {} if arguments.no_baseline else _baseline_figures(folder, repeat)
+    theirs = {} if arguments.no_baseline else _baseline_figures(folder, repeat, engine.threads)
     few_bits = {} if arguments.no_formats else {name: _few_bits_figures(folder, repeat, name) for name in FORMATS}
-    console.print(_table(engine.speeds, http, theirs, _ceilings(engine.ceiling)))
+    console.print(_table(engine, theirs, _ceilings(engine.ceiling)))
     if few_bits:
         console.print(_formats_table(engine.speeds, few_bits, engine.ceiling))
     for line in engine.notes:
         console.print(line)
-    if http:
-        console.print(f"process start to ready: {http['start']:.1f} s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +61,20 @@ class EngineFigures:
     """What was measured of the engine alone."""
 
     about: str
+    threads: int
     ceiling: limits.Limits
     speeds: dict[str, float]
+    http: dict[str, Served]
     notes: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What comes through HTTP."""
+
+    speed: float
+    share: float
+    """Of what the engine alone gives: the median over runs in turns, for machines change from minute to minute."""
 
 
 def _warm_driver(folder: Path, quantization: Format) -> tuple[engine_speed.Driver, Loaded]:
@@ -95,18 +104,21 @@ def _few_bits_figures(folder: Path, repeat: int, quantization: Format) -> dict[s
     return _speeds(_warm_driver(folder, quantization)[0], repeat)
 
 
-def _engine_figures(folder: Path, repeat: int) -> EngineFigures:
+def _engine_figures(folder: Path, repeat: int, *, with_http: bool) -> EngineFigures:
     driver, loaded = _warm_driver(folder, "none")
-    ceiling = limits.measure()
+    ceiling = limits.measure(loaded.threads)
     speeds = _speeds(driver, repeat)
     costs = engine_speed.wishes_cost(driver, repeat)
     late = engine_speed.under_load(driver)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    http, seconds_to_ready = _http_figures(driver, folder, repeat) if with_http else ({}, 0.0)
     return EngineFigures(
         f"{loaded.device}, {loaded.dtype}, {loaded.threads} threads, kernels {loaded.kernels}; the machine reads "
         f"{ceiling.read_bytes / 1e9:.1f} GB/s and multiplies {ceiling.bf16_flops / 1e9:.0f} GFLOP/s in bf16",
+        loaded.threads,
         ceiling,
         speeds,
+        http,
         [
             f"first token of a 1024-token prompt among 8 streams: {late.first_token:.2f} s; longest pause of a stream "
             f"meanwhile {late.longest_gap * 1000:.0f} ms (usual {late.usual_gap * 1000:.0f} ms)",
@@ -115,11 +127,13 @@ def _engine_figures(folder: Path, repeat: int) -> EngineFigures:
                 for name, cost in costs.items()
             ),
             f"weights loaded in {loaded.load_seconds:.1f} s; peak memory {peak:.2f} GiB",
+            *([f"process start to ready: {seconds_to_ready:.1f} s"] if with_http else []),
         ],
     )
 
 
-def _http_figures(folder: Path, repeat: int) -> dict[str, float]:
+def _http_figures(driver: engine_speed.Driver, folder: Path, repeat: int) -> tuple[dict[str, Served], float]:
+    """Of a server beside the engine of this process, which sleeps while it is not asked."""
     flags = (
         "--served-model-name",
         "bench",
@@ -135,16 +149,21 @@ def _http_figures(folder: Path, repeat: int) -> dict[str, float]:
     with http_load.server(folder, *flags) as server:
         for _ in range(2):
             asyncio.run(http_load.decode(server.port, checkpoint.VOCABULARY, 32))
-        figures = {
-            name: _median(repeat, lambda n=n: asyncio.run(http_load.decode(server.port, checkpoint.VOCABULARY, n)))
-            for name, n in BATCHES.items()
-        }
-        return figures | {"start": server.seconds_to_ready}
+        figures = {}
+        for name, n in BATCHES.items():
+            alone, served = [], []
+            for _ in range(repeat + 2):
+                alone.append(engine_speed.decode(driver, n))
+                served.append(asyncio.run(http_load.decode(server.port, checkpoint.VOCABULARY, n)))
+            shares = [through / direct for direct, through in zip(alone, served, strict=True)]
+            figures[name] = Served(statistics.median(served), statistics.median(shares))
+        return figures, server.seconds_to_ready
 
 
-def _baseline_figures(folder: Path, repeat: int) -> dict[str, float]:
+def _baseline_figures(folder: Path, repeat: int, threads: int) -> dict[str, float]:
     from benchmarks.transformers_speed import Baseline
 
+    torch.set_num_threads(threads)  # the engine has taken all but one for its own
     baseline = Baseline(folder)
     baseline.prefill(64)
     figures = {"prefill 1024": _median(repeat, baseline.prefill)}
@@ -180,19 +199,17 @@ def _formats_table(whole: dict[str, float], few: dict[Format, dict[str, float]],
     return table
 
 
-def _table(
-    ours: dict[str, float], http: dict[str, float], theirs: dict[str, float], ceilings: dict[str, float]
-) -> Table:
+def _table(engine: EngineFigures, theirs: dict[str, float], ceilings: dict[str, float]) -> Table:
     table = Table("tokens/s", "engine", "of limit", "limit", "HTTP", "HTTP/engine", "transformers", "ratio")
-    for name, value in ours.items():
-        other, served = theirs.get(name), http.get(name)
+    for name, value in engine.speeds.items():
+        other, served = theirs.get(name), engine.http.get(name)
         table.add_row(
             name,
             f"{value:.1f}",
             f"{value / ceilings[name]:.0%}",
             f"{ceilings[name]:.0f}",
-            f"{served:.1f}" if served else "",
-            f"{served / value:.3f}" if served else "",
+            f"{served.speed:.1f}" if served else "",
+            f"{served.share:.3f}" if served else "",
             f"{other:.1f}" if other else "",
             f"{value / other:.2f}" if other else "",
         )
