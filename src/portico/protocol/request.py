@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from portico.protocol.sampling import SamplingParams
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How messages are to be laid out, where it is not left to the model's chat template alone."""
+
+    add_generation_prompt: bool = True
+    """Whether the prompt ends with the words that begin an assistant's turn."""
+    continue_final_message: bool = False
+    """Whether the prompt ends within the last message, so that the answer goes on with it; not with the former."""
+    template: str | None = None
+    """The name of one of the model's templates, or a template of one's own; None: the model's."""
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    """What the template finds under further names, such as enable_thinking."""
+    documents: Sequence[Mapping[str, Any]] | None = None
+    """Texts for templates that know retrieval-augmented generation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +31,7 @@ class ChatPrompt:
 
     messages: Sequence[Mapping[str, Any]]
     tools: Sequence[Mapping[str, Any]] | None = None
+    layout: Layout = Layout()
 
 
 @dataclass(frozen=True, slots=True)
