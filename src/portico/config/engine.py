@@ -15,6 +15,10 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     model_path: str
     """A local folder with config.json and safetensors."""
+    tokenizer_path: str | None = None
+    """The folder of the tokenizer, which grammars need; None: the model's."""
+    tokenizer_mode: Literal["auto", "slow"] = "auto"
+    """slow prefers tokenizer.model to tokenizer.json."""
     dtype: DtypeName = "auto"
     device: str = "auto"
     """auto, cpu, cuda, cuda:i or mps."""

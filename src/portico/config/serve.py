@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from portico.config.engine import DtypeName, EngineConfig, LogprobsMode
-from portico.config.option import option, parse_count, parse_port, parse_positive, parse_seconds, parse_size
+from portico.config.option import (
+    option,
+    parse_count,
+    parse_port,
+    parse_positive,
+    parse_seconds,
+    parse_size,
+    parse_switch,
+)
 
 SERVER = "server"
 MODEL = "model"
@@ -47,6 +55,22 @@ class ServeOptions:
         (), "name under which clients ask for the model; several make aliases (default: MODEL as given)",
         group=MODEL, repeated=True, metavar="NAME",
     )  # fmt: skip
+    tokenizer: str | None = option(
+        None, "folder or hub id of the tokenizer and chat template (default: the model's)", group=MODEL, metavar="WHERE"
+    )
+    tokenizer_mode: str = option(
+        "auto", "auto: tokenizer.json, else what there is; slow: rather tokenizer.model or *.tiktoken",
+        group=MODEL, choices=("auto", "slow"),
+    )  # fmt: skip
+    chat_template: str | None = option(
+        None, "chat template in place of the model's: a file, Jinja itself, or a built-in name (alpaca, chatml, "
+        "deepseek, gemma, llama-2, llama-3, mistral, phi-3, vicuna, zephyr)",
+        group=MODEL, metavar="TEMPLATE",
+    )  # fmt: skip
+    trust_request_chat_template: bool = option(
+        False, "let requests bring their own chat_template, a program that runs in a sandbox", group=SERVER,
+        parse=parse_switch,
+    )  # fmt: skip
     max_model_len: int | None = option(
         None, "tokens of prompt and answer together (default: as the model's config.json says)",
         group=MODEL, parse=parse_positive, metavar="TOKENS",
@@ -78,10 +102,12 @@ class ServeOptions:
         group=ENGINE, choices=("auto", "torch", "avx512-bf16", "avx2", "baseline"),
     )  # fmt: skip
 
-    def engine(self, model_path: str) -> EngineConfig:
+    def engine(self, model_path: str, tokenizer_path: str | None = None) -> EngineConfig:
         """What the engine process is to be told."""
         return EngineConfig(
             model_path=model_path,
+            tokenizer_path=tokenizer_path,
+            tokenizer_mode=cast(Literal["auto", "slow"], self.tokenizer_mode),
             dtype=cast(DtypeName, self.dtype),
             device=self.device,
             max_model_len=self.max_model_len,

@@ -14,6 +14,7 @@ from portico.protocol.sampling import Pooling, SamplingParams, TokenParams
 from portico.text.choice import ChoiceText
 from portico.text.defaults import SamplingDefaults, resolve
 from portico.text.infill import Infill, no_infill
+from portico.text.messages import text_of
 from portico.text.pooling import PoolingDefaults
 from portico.text.template import ChatTemplate
 from portico.text.tokenizer import Tokenizer
@@ -30,10 +31,24 @@ class TextModel:
     infill: Infill | None
 
     @classmethod
-    def load(cls, folder: str | Path) -> TextModel:
-        """Read a model folder; CheckpointError if a file is missing or broken."""
-        tokenizer = Tokenizer.load(folder)
-        template = ChatTemplate.load(folder, tokenizer.special)
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        tokenizer_folder: str | Path | None = None,
+        tokenizer_mode: str = "auto",
+        chat_template: str | None = None,
+        trust_request_templates: bool = False,
+    ) -> TextModel:
+        """Read a model folder; CheckpointError if a file is missing or broken.
+
+        Tokenizer and chat template may be in another folder; `chat_template` is a text of Jinja in the latter's place.
+        """
+        beside = tokenizer_folder or folder
+        tokenizer = Tokenizer.load(beside, model_folder=folder, mode=tokenizer_mode)
+        template = ChatTemplate.load(
+            beside, tokenizer.special, source=chat_template, trust_requests=trust_request_templates
+        )
         return cls(
             tokenizer, template, SamplingDefaults.load(folder), PoolingDefaults.load(folder), Infill.find(tokenizer)
         )
@@ -43,7 +58,7 @@ class TextModel:
         sampling = request.sampling
         sampling.validate(request.max_tokens_param)
         sampling.validate_ids(limits.vocab_size)
-        prompt_ids = _truncated(self._prompt_ids(request, limits.vocab_size), sampling, limits.max_model_len)
+        prompt_ids = _truncated(self.prompt_ids(request, limits.vocab_size), sampling, limits.max_model_len)
         if not prompt_ids:
             raise RequestError("The prompt has no tokens.", param=request.prompt_param, code="empty_prompt")
         if request.embed is not None:
@@ -67,7 +82,8 @@ class TextModel:
     def choices(self, request: GenerationRequest) -> list[ChoiceText]:
         """A fresh token-to-text state for each choice of a request."""
         sampling = request.sampling
-        continues = not isinstance(request.prompt, ChatPrompt)
+        prompt = request.prompt
+        continues = not isinstance(prompt, ChatPrompt) or prompt.layout.continue_final_message
         return [
             ChoiceText(
                 self.tokenizer.detokenizer(
@@ -83,10 +99,22 @@ class TextModel:
         ]
 
     def echo(self, prompt_ids: Sequence[int], request: GenerationRequest) -> str:
-        """The prompt as text, as the model sees it; where a gap is filled, what stands before the gap."""
+        """The prompt as text, as the model sees it; where a gap is filled, what stands before the gap.
+
+        Of a conversation it is the last message, if that and the answer are of one role; as in vLLM.
+        """
+        if isinstance(request.prompt, ChatPrompt):
+            last = request.prompt.messages[-1]
+            alike = not request.prompt.layout.add_generation_prompt or last.get("role") == "assistant"
+            return text_of(last) if alike else ""
         if isinstance(request.prompt, TextPrompt) and request.prompt.suffix:
             return request.prompt.text
         return self.tokenizer.decode(prompt_ids, skip_special_tokens=request.sampling.skip_special_tokens)
+
+    def text(self, token_ids: Sequence[int], vocab_size: int) -> str:
+        """What tokens stand for, special ones included; RequestError for one that the model does not have."""
+        _check_range(token_ids, vocab_size, "tokens")
+        return self.tokenizer.decode(token_ids, skip_special_tokens=False)
 
     def token_infos(self, token_ids: Sequence[int], logprobs: Sequence[TokenLogprobs], said: int) -> list[TokenInfo]:
         """Tokens with their log-probabilities, as text; the first `said` of them are part of the answer's."""
@@ -128,10 +156,11 @@ class TextModel:
         )
         return [bare, spaced] if len(bare) == len(spaced) and bare[0] != spaced[0] else [bare]
 
-    def _prompt_ids(self, request: GenerationRequest, vocab_size: int) -> list[int]:
+    def prompt_ids(self, request: GenerationRequest, vocab_size: int) -> list[int]:
+        """The tokens of a prompt, whatever its length; RequestError if it cannot be laid out or encoded."""
         match request.prompt:
-            case ChatPrompt(messages, tools):
-                text = self.template.render(messages, tools)
+            case ChatPrompt(messages, tools, layout):
+                text = self.template.render(messages, tools, layout)
                 # The template writes BOS and the like itself.
                 special = bool(request.sampling.add_special_tokens)
                 return self.tokenizer.encode(text, add_special_tokens=special, param=request.prompt_param)

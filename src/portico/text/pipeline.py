@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeVar, cast
 
 from portico.errors import EngineError, RequestError
 from portico.protocol.events import (
@@ -24,6 +24,8 @@ from portico.protocol.request import ChatPrompt, GenerationRequest, TextPrompt, 
 from portico.text.choice import ChoiceText
 from portico.text.engine_client import EngineClient
 from portico.text.model import TextModel
+
+T = TypeVar("T")
 
 THREAD_FROM_CHARACTERS = 4096
 """Prompts this long are laid out and tokenised in a thread (about 1 ms of work), so that streams do not stall."""
@@ -55,10 +57,16 @@ class Pipeline:
             echo = self.model.echo(add.prompt_ids, request) if request.echo else ""
             return Prepared(add, self.model.choices(request), echo)
 
-        gap = isinstance(request.prompt, TextPrompt) and request.prompt.suffix
-        if _prompt_size(request) < THREAD_FROM_CHARACTERS and request.sampling.guided is None and not gap:
-            return work()
-        return await asyncio.to_thread(work)
+        return await (asyncio.to_thread(work) if _takes_long(request) else _now(work))
+
+    async def tokenize(self, request: GenerationRequest) -> list[int]:
+        """The tokens that the request's prompt would have, though it be too long; RequestError as `prepare`."""
+        vocab_size = self.engine.loaded.vocab_size
+
+        def work() -> list[int]:
+            return self.model.prompt_ids(request, vocab_size)
+
+        return await (asyncio.to_thread(work) if _takes_long(request) else _now(work))
 
     async def run(self, prepared: Prepared) -> AsyncGenerator[GenerationEvent, None]:
         """The events of a prepared request; closing the generator cancels it in the engine."""
@@ -166,11 +174,24 @@ class _Answer:
         )
 
 
+async def _now(work: Callable[[], T]) -> T:
+    return work()
+
+
+def _takes_long(request: GenerationRequest) -> bool:
+    """Whether preparing it may take more than a millisecond or so."""
+    prompt = request.prompt
+    gap = isinstance(prompt, TextPrompt) and bool(prompt.suffix)
+    own_template = isinstance(prompt, ChatPrompt) and prompt.layout.template is not None
+    return gap or own_template or request.sampling.guided is not None or _prompt_size(request) >= THREAD_FROM_CHARACTERS
+
+
 def _prompt_size(request: GenerationRequest) -> int:
     """Roughly how many characters there are to work on; a token list costs next to nothing."""
     match request.prompt:
-        case ChatPrompt(messages, tools):
-            return sum(len(str(message.get("content"))) for message in messages) + len(str(tools))
+        case ChatPrompt(messages, tools, layout):
+            further = (tools, layout.documents, layout.variables)
+            return sum(len(str(message.get("content"))) for message in messages) + sum(map(len, map(str, further)))
         case TextPrompt(text):
             return len(text)
         case TokenPrompt():

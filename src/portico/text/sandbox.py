@@ -185,7 +185,7 @@ def _with_steps(tree: nodes.Template) -> nodes.Template:
     for loop in list(tree.find_all(nodes.For)):
         step = nodes.Filter(nodes.Const(None), _STEP, [], [], None, None)
         loop.body.insert(0, nodes.ExprStmt(step).set_lineno(loop.lineno))
-    for parent in list(tree.find_all(nodes.Node)):
+    for parent in reversed(list(tree.find_all(nodes.Node))):  # what is within comes first
         _bound_concats(parent)
     return tree
 
@@ -199,7 +199,7 @@ def _bound_concats(parent: nodes.Node) -> None:
 
 
 def _bounded_concat(node: nodes.Concat) -> nodes.Expr:
-    return nodes.Filter(nodes.List(node.nodes, "load"), _JOIN, [], [], None, None).set_lineno(node.lineno)
+    return nodes.Filter(nodes.List(node.nodes), _JOIN, [], [], None, None).set_lineno(node.lineno)
 
 
 @jinja2.pass_context

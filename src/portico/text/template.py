@@ -13,7 +13,7 @@ from jinja2 import nodes
 
 from portico.errors import CheckpointError, RequestError
 from portico.protocol.request import Layout
-from portico.text.files import read_json, read_text
+from portico.weights.files import read_json, read_text
 from portico.text.messages import Taste, plain_message, text_of
 from portico.text.sandbox import TemplateEnvironment, render
 from portico.text.tokenizer import SpecialTokens

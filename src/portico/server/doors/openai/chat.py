@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -14,6 +15,7 @@ from portico.server.doors.openai.answer import Call, answer
 from portico.server.doors.openai.answer_schema import ChatCompletion
 from portico.server.doors.openai.chunks import CHAT
 from portico.server.doors.openai.docs import describe
+from portico.server.doors.openai.layout import read_layout
 from portico.server.doors.openai.logprobs import ChatLogprobs, chat_count, prompt_count
 from portico.server.doors.openai.params import CHAT_ONLY, check_fields
 from portico.server.doors.openai.schema import ChatCompletionRequest, ChatMessage
@@ -43,8 +45,9 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
     prompt_logprobs = prompt_count(body.prompt_logprobs, bool(body.stream), service.settings.max_logprobs)
     request = GenerationRequest(
         request_id,
-        ChatPrompt([_message(index, message) for index, message in enumerate(body.messages)]),
+        ChatPrompt(plain_messages(body.messages), layout=read_layout(body, body.documents)),
         body.sampling(body.max_completion_tokens if newer else body.max_tokens, logprobs, prompt_logprobs),
+        echo=bool(body.echo),
         max_tokens_param="max_completion_tokens" if newer else "max_tokens",
         prompt_param="messages",
     )
@@ -52,6 +55,11 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
     return Call(
         request_id, model, [request], bool(body.stream), body.include_usage, ignored, told, prompt_logprobs, body.kept
     )
+
+
+def plain_messages(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
+    """The messages for the chat template; RequestError for one that says nothing."""
+    return [_message(index, message) for index, message in enumerate(messages)]
 
 
 def _message(index: int, message: ChatMessage) -> dict[str, Any]:

@@ -35,12 +35,7 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "verbosity": ("medium",),
     "web_search_options": (),
     # vLLM
-    "add_generation_prompt": (True,),
     "cache_salt": (),
-    "chat_template": (),
-    "chat_template_kwargs": ({},),
-    "continue_final_message": (False,),
-    "documents": ([],),
     "include_reasoning": (True,),
     "kv_transfer_params": (),
     "logits_processors": ([],),
@@ -83,8 +78,17 @@ EMBEDDINGS: Mapping[str, tuple[Any, ...]] = {
     "use_activation": (True,),
 }
 """What vLLM's embeddings know and these do not honour."""
-CHAT_ONLY: Mapping[str, tuple[Any, ...]] = {"echo": (False,), "suffix": ("",)}
-COMPLETION_ONLY: Mapping[str, tuple[Any, ...]] = {"top_logprobs": (0,)}
+CHAT_ONLY: Mapping[str, tuple[Any, ...]] = {"suffix": ("",)}
+COMPLETION_ONLY: Mapping[str, tuple[Any, ...]] = {
+    "add_generation_prompt": (True,),
+    "chat_template": (),
+    "chat_template_kwargs": ({},),
+    "continue_final_message": (False,),
+    "documents": ([],),
+    "top_logprobs": (0,),
+}
+TOKENS: Mapping[str, tuple[Any, ...]] = {"media_io_kwargs": ({},), "mm_processor_kwargs": ({},)}
+"""What vLLM's /tokenize knows and this does not honour."""
 STREAM_OPTIONS: Mapping[str, tuple[Any, ...]] = {"continuous_usage_stats": (False,), "include_obfuscation": (False,)}
 
 PRINTABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")

@@ -10,6 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 from portico.errors import RequestError
 from portico.protocol.sampling import MAX_CHOICES, SamplingParams
 from portico.server.doors.openai.guided import read_guided
+from portico.server.doors.openai.layout import (
+    AddGenerationPrompt,
+    ContinueFinalMessage,
+    Documents,
+    OwnTemplate,
+    TemplateVariables,
+)
 
 Prompt = str | list[str] | list[int] | list[list[int]]
 
@@ -298,6 +305,16 @@ class ChatCompletionRequest(GenerationBody):
         None, description="0 to 20, with logprobs: and of so many of the likeliest in its place."
     )
     max_completion_tokens: int | None = Field(None, ge=0, description="OpenAI's newer name for max_tokens.")
+    add_generation_prompt: AddGenerationPrompt = None
+    continue_final_message: ContinueFinalMessage = None
+    chat_template: OwnTemplate = None
+    chat_template_kwargs: TemplateVariables = None
+    documents: Documents = None
+    echo: bool | None = Field(
+        None,
+        description="Begin each answer with the text of the last message, if that is of the answer's role: an "
+        "assistant's, or any with add_generation_prompt false.",
+    )
 
 
 class CompletionRequest(GenerationBody):
@@ -323,6 +340,45 @@ class CompletionRequest(GenerationBody):
     echo: bool | None = Field(
         None, description="Begin each answer with the prompt's text, its logprobs with its tokens."
     )
+
+
+class TokenizeRequest(BaseModel):
+    """The body of POST /tokenize: a text or a conversation."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    model: str | None = Field(
+        None,
+        description="A name from GET /v1/models, another is a 404; default: the served model.",
+        examples=["my-model"],
+    )
+    prompt: str | None = Field(None, description="A text.", examples=["Once upon a time"])
+    messages: list[ChatMessage] | None = Field(
+        None, min_length=1, description="A conversation, laid out by the model's chat template; not with prompt."
+    )
+    tools: list[dict[str, Any]] | None = Field(None, description="Tools for the chat template.")
+    add_special_tokens: bool | None = Field(
+        None, description="Add the tokenizer's own (BOS) to the prompt; default: to plain text, not behind a template."
+    )
+    return_token_strs: bool | None = Field(None, description="Name the tokens too, as the vocabulary spells them.")
+    add_generation_prompt: AddGenerationPrompt = None
+    continue_final_message: ContinueFinalMessage = None
+    chat_template: OwnTemplate = None
+    chat_template_kwargs: TemplateVariables = None
+    documents: Documents = None
+
+
+class DetokenizeRequest(BaseModel):
+    """The body of POST /detokenize."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    model: str | None = Field(
+        None,
+        description="A name from GET /v1/models, another is a 404; default: the served model.",
+        examples=["my-model"],
+    )
+    tokens: list[int] = Field(description="Token ids.", examples=[[1, 2, 3]])
 
 
 class EmbeddingRequest(BaseModel):
