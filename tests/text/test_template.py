@@ -9,6 +9,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from portico.errors import CheckpointError, RequestError
+from portico.protocol.request import Layout
 from portico.text.template import ChatTemplate
 from portico.text.tokenizer import SpecialTokens, Tokenizer
 from tests.text.folders import CHATML, llama, write_folder
@@ -136,7 +137,7 @@ def test_byte_equal_to_transformers(template, messages, tools, generation_prompt
         messages, tools=tools, tokenize=False, add_generation_prompt=generation_prompt
     )
     ours = ChatTemplate.load(folder, Tokenizer.load(folder).special)
-    assert ours.render(messages, tools, add_generation_prompt=generation_prompt) == expected
+    assert ours.render(messages, tools, Layout(add_generation_prompt=generation_prompt)) == expected
 
 
 def test_arguments_that_come_as_json_text_are_printed_as_an_object() -> None:
