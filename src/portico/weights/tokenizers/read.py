@@ -52,7 +52,7 @@ def _converted(path: Path) -> Tokenizer:
         tokenizer = sentencepiece.convert(
             source,
             add_prefix_space=settings.get("add_prefix_space"),
-            legacy=settings.get("legacy") is True,
+            legacy=settings.get("legacy") is not False,
         )
         _add(tokenizer, added)
         _put_around(tokenizer, source, settings)

@@ -90,11 +90,11 @@ class SentencePiece:
         )
 
 
-def convert(source: SentencePiece, *, add_prefix_space: bool | None = None, legacy: bool = False) -> Tokenizer:
+def convert(source: SentencePiece, *, add_prefix_space: bool | None = None, legacy: bool = True) -> Tokenizer:
     """A tokenizer that splits text as SentencePiece does.
 
-    `add_prefix_space` overrides the file's own dummy prefix. With `legacy` the text behind each special token gets a
-    space in front too, not only the start of the whole.
+    `add_prefix_space` overrides the file's own dummy prefix. Without `legacy` it is as transformers says by that word:
+    text behind a special token gets no space in front, nor does text that begins with one.
     """
     tokenizer = Tokenizer(_unigram(source) if source.unigram else _bpe(source))
     prefix = source.dummy_prefix if add_prefix_space is None else add_prefix_space
@@ -102,10 +102,12 @@ def convert(source: SentencePiece, *, add_prefix_space: bool | None = None, lega
     if source.charsmap:
         steps.append(normalizers.Precompiled(source.charsmap))
     if source.one_space:
-        steps += [normalizers.Strip(), normalizers.Replace(Regex(" {2,}"), " ")]
+        steps += [normalizers.Replace(Regex(spaces), by) for spaces, by in ((r"\A +| +\z", ""), (" {2,}", " "))]
+    if prefix and not legacy and not source.one_space:
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(SPACE, prepend_scheme="first", split=False)
+    else:
+        steps += [*([normalizers.Prepend(SPACE)] if prefix else []), normalizers.Replace(" ", SPACE)]
     tokenizer.normalizer = normalizers.Sequence(steps)
-    scheme = "never" if not prefix else "always" if legacy else "first"
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(SPACE, prepend_scheme=scheme, split=False)
     tokenizer.decoder = decoders.Sequence(
         [
             decoders.Replace(SPACE, " "),
