@@ -24,8 +24,8 @@ SHAPES = {path.stem: path.read_text(encoding="utf-8") for path in Path(__file__)
 TEXT_ARGUMENTS = {"deepseek_v3"}
 """Shapes that add a call's arguments to a string, so that transformers must be given them as one."""
 
-PYTHON = ("[{'", "None", "{'city'")
-"""What a template prints that was given something it does not know, where it is given something else here."""
+READS_PARTS = {"gemma3", "mistral_v7"}
+"""Shapes that walk through parts; others are given their text in one, though transformers gives them the parts."""
 
 USER, ANSWER = {"role": "user", "content": "Who <b>& what</b>? 你好 👩‍👧"}, {"role": "assistant", "content": " Me. "}
 MORE = {"role": "user", "content": "  Say so\n"}
@@ -116,6 +116,8 @@ def test_byte_equal_to_transformers_or_refused_by_both(
     name: str, talk: str, shapes: dict[str, ChatTemplate], oracle: PreTrainedTokenizerBase
 ) -> None:
     theirs = as_client(TALKS[talk]) if name in TEXT_ARGUMENTS else TALKS[talk]
+    if talk == "parts" and name not in READS_PARTS:
+        theirs = [{"role": "user", "content": " one two"}]
     for prompt in (True, False):
         for tools in (None, TOOLS):
             for variables in VARIABLES:
@@ -124,11 +126,7 @@ def test_byte_equal_to_transformers_or_refused_by_both(
                 )
                 layout = Layout(add_generation_prompt=prompt, variables=variables)
                 if isinstance(want, str):
-                    said = shapes[name].render(as_client(TALKS[talk]), tools, layout)
-                    if any(word in want for word in PYTHON):
-                        assert not any(word in said for word in PYTHON)
-                    else:
-                        assert said == want
+                    assert shapes[name].render(as_client(TALKS[talk]), tools, layout) == want
                 elif isinstance(want, TemplateError) and type(want) is TemplateError:
                     with pytest.raises(RequestError) as caught:
                         shapes[name].render(as_client(TALKS[talk]), tools, layout)
@@ -139,9 +137,11 @@ def test_byte_equal_to_transformers_or_refused_by_both(
 def test_what_transformers_cannot_lay_out_either_works_or_is_a_400(name: str, shapes: dict[str, ChatTemplate]) -> None:
     for talk in TALKS.values():
         try:
-            assert shapes[name].render(as_client(talk), TOOLS)
-        except RequestError as error:
-            assert (error.status, error.param) == (400, "messages")
+            said, error = shapes[name].render(as_client(talk), TOOLS), None
+        except RequestError as raised:
+            said, error = "", raised
+        assert said or error is not None
+        assert error is None or (error.status, error.param) == (400, "messages")
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -209,7 +209,9 @@ def test_any_text_is_laid_out_the_same(
 
 
 @pytest.mark.parametrize("name", builtin_names())
-def test_built_in_templates_in_the_sandbox_and_outside(name: str, folder: Path, oracle: PreTrainedTokenizerBase) -> None:
+def test_built_in_templates_in_the_sandbox_and_outside(
+    name: str, folder: Path, oracle: PreTrainedTokenizerBase
+) -> None:
     source = template_source(name)
     ours = ChatTemplate({"default": source}, Tokenizer.load(folder).special)
     for talk in ("one", "turns", "system"):

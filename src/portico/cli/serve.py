@@ -105,7 +105,9 @@ async def _serve(process: EngineProcess, source: Source, names: Sequence[str], o
         app = create_app(client, model, settings)
         stop = asyncio.Event()
         server = asyncio.create_task(serve(app, listener, drain_seconds=options.drain_timeout, stop=stop))
-        announcement = asyncio.create_task(_announce(client, names, listener.getsockname()[1], model.template.available, options))
+        announcement = asyncio.create_task(
+            _announce(client, names, listener.getsockname()[1], model.template.available, options)
+        )
         await asyncio.wait({server, announcement}, return_when=asyncio.FIRST_COMPLETED)
         if announcement.done() and announcement.exception() is not None:
             stop.set()
@@ -132,10 +134,14 @@ def banner(loaded: Loaded, names: Sequence[str], port: int, options: ServeOption
     host = f"[{options.host}]" if ":" in options.host else options.host
     url = f"http://{host}:{port}"
     key = ' -H "Authorization: Bearer $KEY"' if options.api_key else ""
-    asked = {"messages": [{"role": "user", "content": "Hello! Who are you?"}]} if chat else {"prompt": "Once upon a time"}
+    asked = (
+        {"messages": [{"role": "user", "content": "Hello! Who are you?"}]} if chat else {"prompt": "Once upon a time"}
+    )
     body = json.dumps({"model": names[0], **asked})
     route = "chat/completions" if chat else "completions"
-    hint = "" if chat else f"  no chat template: chat is refused; --chat-template {'|'.join(builtin_names())} or a file\n"
+    hint = (
+        "" if chat else f"  no chat template: chat is refused; --chat-template {'|'.join(builtin_names())} or a file\n"
+    )
     cache = loaded.num_blocks * loaded.block_size
     return (
         f"Portico {__version__} serves {', '.join(names)} at {url}/v1\n"

@@ -13,9 +13,7 @@ _SUFFIX = ".jinja"
 
 def builtin_names() -> list[str]:
     """The names of the templates that come with Portico."""
-    return sorted(
-        entry.name.removesuffix(_SUFFIX) for entry in _folder().iterdir() if entry.name.endswith(_SUFFIX)
-    )
+    return sorted(entry.name.removesuffix(_SUFFIX) for entry in _folder().iterdir() if entry.name.endswith(_SUFFIX))
 
 
 def template_source(given: str) -> str:

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from portico.errors import CheckpointError, RequestError
 from portico.protocol.sampling import Beams, Grammar, SamplingParams, TokenParams
-from portico.weights.files import read_json
 from portico.text.grammar import compile_grammar
+from portico.weights.files import read_json
 
 T = TypeVar("T", int, float)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from portico.errors import RequestError
 
@@ -22,22 +22,21 @@ class Taste:
     """It knows this role, the newer name of system."""
     arguments_as_text: bool = False
     """Arguments of calls are JSON text; otherwise objects."""
-    empty_content: bool = False
-    """A message that is only calls has empty content; otherwise none."""
+    bare_call: Literal["absent", "none", "empty"] = "absent"
+    """What the content of a message is that is only calls."""
 
 
 def plain_message(index: int, message: Mapping[str, Any], taste: Taste) -> dict[str, Any]:
     """A message for a template of that taste; RequestError for a part that is no text."""
-    plain = dict(message)
+    plain = {name: value for name, value in message.items() if value is not None}  # as transformers does
     if plain.get("role") == "developer" and not taste.developer:
         plain["role"] = "system"
     content = plain.get("content")
     if isinstance(content, Sequence) and not isinstance(content, str):
         texts = [_part_text(part, f"messages.{index}.content.{place}") for place, part in enumerate(content)]
         plain["content"] = [dict(part) for part in content] if taste.parts else "".join(texts)
-    elif content is None:
-        # Templates tell a message that is only tool calls by content being none; all others add strings.
-        plain["content"] = None if plain.get("tool_calls") and not taste.empty_content else ""
+    elif content is None and (not plain.get("tool_calls") or taste.bare_call != "absent"):
+        plain["content"] = None if plain.get("tool_calls") and taste.bare_call == "none" else ""
     if plain.get("tool_calls"):
         plain["tool_calls"] = [_tool_call(call, taste.arguments_as_text) for call in plain["tool_calls"]]
     reasoning = next((plain[name] for name in _REASONING_NAMES if plain.get(name) is not None), None)

@@ -76,7 +76,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         self.globals["dict"] = _Dict()
         self.globals["namespace"] = _Namespace
 
-    def concat(self, pieces: Iterable[str]) -> str:  # type: ignore[override]
+    def concat(self, pieces: Iterable[str]) -> str:
         """What the pieces of a block or macro become."""
         return _joined(list(pieces))
 
@@ -199,7 +199,9 @@ def _bound_concats(parent: nodes.Node) -> None:
 
 
 def _bounded_concat(node: nodes.Concat) -> nodes.Expr:
-    return nodes.Filter(nodes.List(node.nodes), _JOIN, [], [], None, None).set_lineno(node.lineno)
+    joined = nodes.Filter(nodes.List(node.nodes), _JOIN, [], [], None, None)
+    joined.set_lineno(node.lineno)
+    return joined
 
 
 @jinja2.pass_context

@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jinja2
 from jinja2 import nodes
 
 from portico.errors import CheckpointError, RequestError
 from portico.protocol.request import Layout
-from portico.weights.files import read_json, read_text
 from portico.text.messages import Taste, plain_message, text_of
 from portico.text.sandbox import TemplateEnvironment, render
 from portico.text.tokenizer import SpecialTokens
+from portico.weights.files import read_json, read_text
 
 MAX_REQUEST_TEMPLATE = 256 * 1024
 """Characters of a template that comes with a request; the longest that models have are a tenth of that."""
@@ -164,15 +164,12 @@ class ChatTemplate:
         template = self._environment.from_string(source)
         parts = _loops_over_content(self._environment.parse(source))
         taste = Taste(parts=parts, developer="developer" in source)
-        return _Compiled(template, self._tried_with_calls(template, taste) if "tool_calls" in source else taste)
+        return _Compiled(template, self._tried_with_calls(template, taste))
 
     def _tried_with_calls(self, template: jinja2.Template, taste: Taste) -> Taste:
         """How a call must come for this template to print it as JSON; templates differ, and none says so."""
-        tastes = [
-            replace(taste, arguments_as_text=text, empty_content=empty)
-            for text in (False, True)
-            for empty in (False, True)
-        ]
+        forms: tuple[Literal["absent", "none", "empty"], ...] = ("absent", "none", "empty")
+        tastes = [replace(taste, arguments_as_text=text, bare_call=form) for text in (False, True) for form in forms]
         worked: list[Taste] = []
         for other in tastes:
             plain = [plain_message(index, message, other) for index, message in enumerate(_TRIAL)]
@@ -180,7 +177,9 @@ class ChatTemplate:
                 said = self._run(template, plain, None, Layout())
             except RequestError:
                 continue
-            if '"needle"' in said and "'needle'" not in said and "None" not in said:
+            if "None" in said or "'needle'" in said:
+                continue
+            if '"needle"' in said:
                 return other
             worked.append(other)
         return worked[0] if worked else taste
@@ -218,9 +217,7 @@ def _named(value: Any, where: str) -> dict[str, str]:
     try:
         return {str(item["name"]): str(item["template"]) for item in value}
     except (TypeError, KeyError) as error:
-        raise CheckpointError(
-            f"chat_template of {where} is neither a string nor a list of named templates."
-        ) from error
+        raise CheckpointError(f"chat_template of {where} is neither a string nor a list of named templates.") from error
 
 
 def _check_variables(variables: Mapping[str, Any]) -> None:

@@ -70,7 +70,7 @@ class SentencePiece:
             raise ValueError("it has no pieces")
         kind = trainer.get(3, 1)
         if kind not in (1, 2):
-            raise ValueError(f"its model_type is {kind}; only unigram (1) and BPE (2) are supported")
+            raise ValueError(f"its model_type is {kind!r}; only unigram (1) and BPE (2) are supported")
         if trainer.get(24, 0):
             raise ValueError("it has treat_whitespace_as_suffix, which is not supported")
         if not normalizer.get(5, 1):

@@ -139,7 +139,10 @@ def test_what_a_layout_cannot_have_is_named(server: LiveServer, body: Any, param
 
 @pytest.fixture(scope="module")
 def trusting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    named = [{"name": "rag", "template": "{{ documents[0].text }}|{{ flavour }}"}, {"name": "default", "template": CHATML}]
+    named = [
+        {"name": "rag", "template": "{{ documents[0].text }}|{{ flavour }}"},
+        {"name": "default", "template": CHATML},
+    ]
     folder = write_folder(tmp_path_factory.mktemp("named"), config={"chat_template": named}, template=None)
     with portico(TextModel.load(folder, trust_request_templates=True)) as server:
         yield server
