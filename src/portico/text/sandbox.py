@@ -17,9 +17,11 @@ import jinja2
 from jinja2 import nodes
 from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
+from jinja2.filters import sync_do_sum as _plain_sum
 from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import soft_str
 
 from portico.errors import RequestError
 
@@ -42,18 +44,19 @@ _WIDE_BRACES = re.compile(r"\{[^{}]*:[^{}]*(?:\d{4,}|\{)")
 class Budget:
     """How long one rendering may go on, in its thread's processor time: a busy machine takes nothing from it."""
 
+    seconds: float
     deadline: float
     steps: int = 0
 
     @classmethod
-    def start(cls) -> Budget:
-        return cls(time.thread_time() + MAX_SECONDS)
+    def start(cls, seconds: float) -> Budget:
+        return cls(seconds, time.thread_time() + seconds)
 
     def step(self) -> None:
         """Count one turn of a loop or one call; SecurityError once the time is used up."""
         self.steps += 1
         if self.steps % _STEPS_BETWEEN_LOOKS == 0 and time.thread_time() > self.deadline:
-            raise SecurityError(f"it ran for more than {MAX_SECONDS:g} seconds")
+            raise SecurityError(f"it ran for more than {self.seconds:g} seconds")
 
 
 class TemplateEnvironment(ImmutableSandboxedEnvironment):
@@ -62,7 +65,9 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def __init__(self) -> None:
-        super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[_GenerationTag, loopcontrols])
+        super().__init__(
+            trim_blocks=True, lstrip_blocks=True, extensions=[_GenerationTag, loopcontrols], finalize=_finalized
+        )
         self.filters["tojson"] = _tojson
         for name in ("center", "indent", "wordwrap", "batch", "slice", "tojson"):
             self.filters[name] = _narrow(self.filters[name])
@@ -70,7 +75,9 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             self.filters[name] = _bounded(self.filters[name], name)
         self.filters[_STEP] = _step
         self.filters[_JOIN] = _join_all
-        del self.globals["lipsum"], self.filters["urlize"]
+        self.filters["string"] = _string
+        self.filters["sum"] = _sum
+        del self.globals["lipsum"], self.filters["urlize"], self.filters["pprint"]
         self.globals["raise_exception"] = _raise_exception
         self.globals["strftime_now"] = _strftime_now
         self.globals["dict"] = _Dict()
@@ -87,6 +94,8 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         owner = getattr(method, "__self__", None)
         if isinstance(owner, str):
             _check_string_method(owner, method.__name__, args, kwargs)
+            if method.__name__ == "join" and args:
+                args = (_joinable(owner, args[0]), *args[1:])
         return super().call(context, function, *args, **kwargs)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
@@ -107,9 +116,9 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         return super()._generate(_with_steps(source), *args, **kwargs)
 
 
-def render(template: jinja2.Template, variables: Mapping[str, Any]) -> str:
+def render(template: jinja2.Template, variables: Mapping[str, Any], seconds: float | None = None) -> str:
     """The whole text; SecurityError past a bound, and whatever else the template raises."""
-    budget = Budget.start()
+    budget = Budget.start(MAX_SECONDS if seconds is None else seconds)
     pieces: list[str] = []
     size = 0
     for piece in template.generate({**variables, _BUDGET: budget}):
@@ -169,7 +178,7 @@ def _tojson(
     sort_keys: bool = False,
 ) -> str:
     # Jinja's own filter escapes <, > and & for HTML, which no model has learned.
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+    return json.dumps(_finalized(value), ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
 def _raise_exception(message: str) -> None:
@@ -210,7 +219,7 @@ def _step(context: Context, _: None) -> None:
 
 
 def _join_all(values: list[Any]) -> str:
-    return _joined([str(value) for value in values])
+    return _joined([str(_finalized(value)) for value in values])
 
 
 def _joined(pieces: list[str]) -> str:
@@ -249,8 +258,6 @@ def _check_string_method(text: str, method: str, args: Sequence[Any], kwargs: Ma
     match method:
         case "format" | "format_map" if _WIDE_BRACES.search(text):
             raise _too_wide()
-        case "join" if args:
-            _check_size(len(text) * _length(args[0]))
         case "replace":
             _check_replaced(text, *(str(value) for value in (*args, *kwargs.values())[:2]))
         case "translate":
@@ -260,8 +267,42 @@ def _check_string_method(text: str, method: str, args: Sequence[Any], kwargs: Ma
             _check_size(max(widths, default=0) * (len(text) if method == "expandtabs" else 1))
 
 
-def _length(value: Any) -> int:
-    return len(value) if hasattr(value, "__len__") else 0
+def _joinable(separator: str, values: Iterable[Any]) -> list[Any]:
+    several = list(values)
+    _check_tree(several)
+    _check_size(len(several) * len(separator) + sum(len(value) for value in several if isinstance(value, str)))
+    return several
+
+
+def _check_tree(value: Any) -> Any:
+    """Lists that hold themselves many times over are small until they are written out."""
+    size, waiting = 0, [value]
+    while waiting:
+        match waiting.pop():
+            case dict() as pairs:
+                waiting += [*pairs.keys(), *pairs.values()]
+            case list() | tuple() as items:
+                waiting += items
+            case str() as text:
+                size += len(text)
+        size += 1
+        _check_size(size + len(waiting))
+    return value
+
+
+def _finalized(value: Any) -> Any:
+    return _check_tree(value) if isinstance(value, list | tuple | dict) else value
+
+
+def _string(value: Any) -> str:
+    return soft_str(_finalized(value))
+
+
+@jinja2.pass_environment
+def _sum(environment: jinja2.Environment, values: Iterable[Any], attribute: str | int | None = None, start: Any = 0) -> Any:
+    if not isinstance(start, int | float):
+        raise SecurityError("only numbers can be summed")
+    return _plain_sum(environment, values, attribute, start)
 
 
 def _check_replaced(text: str, old: str = "", new: str = "") -> None:
@@ -290,9 +331,7 @@ def _bounded(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     def bounded(*args: Any, **kwargs: Any) -> Any:
         value, rest = args[value_at], (*args[value_at + 1 :], *kwargs.values())
         if name == "join":
-            value = list(value)
-            separator = len(str(rest[0])) if rest else 0
-            _check_size(len(value) * separator + sum(len(item) for item in value if isinstance(item, str)))
+            value = _joinable(str(rest[0]) if rest else "", value)
         elif name == "format":
             if _WIDE_PERCENT.search(str(value)):
                 raise _too_wide()

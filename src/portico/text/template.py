@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import jinja2
 from jinja2 import nodes
+from jinja2.exceptions import SecurityError
 
 from portico.errors import CheckpointError, RequestError
 from portico.protocol.request import Layout
@@ -21,6 +22,8 @@ from portico.weights.files import read_json, read_text
 MAX_REQUEST_TEMPLATE = 256 * 1024
 """Characters of a template that comes with a request; the longest that models have are a tenth of that."""
 REQUEST_TEMPLATES_KEPT = 16
+TRIAL_SECONDS = 0.2
+"""Processor time for a trial, which takes less than a thousandth."""
 RESERVED = frozenset(
     {"messages", "tools", "documents", "add_generation_prompt", "continue_final_message", "chat_template", "tokenize"}
 )
@@ -97,7 +100,19 @@ class ChatTemplate:
         tools: Sequence[Mapping[str, Any]] | None,
         layout: Layout,
     ) -> str:
-        variables = {
+        try:
+            return render(template, self._variables(messages, tools, layout))
+        except RequestError:
+            raise
+        except Exception as error:  # a template is a program: on messages it was not made for it raises anything
+            raise RequestError(
+                f"The chat template refused the messages: {error}", param="messages", code="invalid_value"
+            ) from error
+
+    def _variables(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None, layout: Layout
+    ) -> dict[str, Any]:
+        return {
             **self._tokens,
             **layout.variables,
             "messages": messages,
@@ -105,14 +120,6 @@ class ChatTemplate:
             "documents": layout.documents,
             "add_generation_prompt": layout.add_generation_prompt,
         }
-        try:
-            return render(template, variables)
-        except RequestError:
-            raise
-        except Exception as error:  # a template is a program: on messages it was not made for it raises anything
-            raise RequestError(
-                f"The chat template refused the messages: {error}", param="messages", code="invalid_value"
-            ) from error
 
     def _choose(self, tools: Sequence[Mapping[str, Any]] | None, asked: str | None) -> _Compiled:
         """As transformers does: the one asked for by name, else `tool_use` if there are tools, else `default`."""
@@ -174,8 +181,10 @@ class ChatTemplate:
         for other in tastes:
             plain = [plain_message(index, message, other) for index, message in enumerate(_TRIAL)]
             try:
-                said = self._run(template, plain, None, Layout())
-            except RequestError:
+                said = render(template, self._variables(plain, None, Layout()), seconds=TRIAL_SECONDS)
+            except SecurityError:
+                return taste
+            except Exception:  # whatever a program may raise
                 continue
             if "None" in said or "'needle'" in said:
                 continue
