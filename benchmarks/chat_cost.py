@@ -18,7 +18,9 @@ from portico.text.model import TextModel
 
 LIMIT_MS = 2.0
 QUESTION = "What is the capital of country number {turn}? Tell me something about its history and its rivers, please."
-ANSWER = "The capital is Paris. It stands at the Seine, and has a long history; many rivers meet near it. 法国的首都是巴黎。"
+ANSWER = (
+    "The capital is Paris. It stands at the Seine, and has a long history; many rivers meet near it. 法国的首都是巴黎。"
+)
 
 
 def conversation(turns: int) -> list[dict[str, str]]:

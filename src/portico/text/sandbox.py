@@ -178,7 +178,9 @@ def _tojson(
     sort_keys: bool = False,
 ) -> str:
     # Jinja's own filter escapes <, > and & for HTML, which no model has learned.
-    return json.dumps(_finalized(value), ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+    return json.dumps(
+        _finalized(value), ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
+    )
 
 
 def _raise_exception(message: str) -> None:
@@ -299,7 +301,9 @@ def _string(value: Any) -> str:
 
 
 @jinja2.pass_environment
-def _sum(environment: jinja2.Environment, values: Iterable[Any], attribute: str | int | None = None, start: Any = 0) -> Any:
+def _sum(
+    environment: jinja2.Environment, values: Iterable[Any], attribute: str | int | None = None, start: Any = 0
+) -> Any:
     if not isinstance(start, int | float):
         raise SecurityError("only numbers can be summed")
     return _plain_sum(environment, values, attribute, start)

@@ -67,7 +67,8 @@ class Tokenizer:
         add_bos_token of tokenizer_config.json is for tokenizers that are made from other files.
         """
         _refuse_surrogates(text, param)
-        return self._rust.encode(text, add_special_tokens=add_special_tokens).ids
+        # The fast one leaves out where in the text each token was, a fifth of the work.
+        return self._rust.encode_batch_fast([text], add_special_tokens=add_special_tokens)[0].ids
 
     def names(self, token_ids: Sequence[int]) -> list[str | None]:
         """The tokens as the vocabulary spells them; None for an id that it lacks."""
