@@ -29,6 +29,8 @@ MAX_CHARACTERS = 32 * 2**20
 """Of a prompt and of every string that a template makes on its way: no body is larger than that by default."""
 MAX_SECONDS = 5.0
 """Processor time of one rendering; a conversation of a hundred thousand tokens takes some hundredths."""
+MAX_ITEMS = 2**19
+"""Of all lists and mappings in a value that is written out."""
 MAX_WIDTH = 1000
 _STEPS_BETWEEN_LOOKS = 256
 _MAX_DIGITS = 4096
@@ -278,7 +280,7 @@ def _joinable(separator: str, values: Iterable[Any]) -> list[Any]:
 
 def _check_tree(value: Any) -> Any:
     """Lists that hold themselves many times over are small until they are written out."""
-    size, waiting = 0, [value]
+    size, seen, waiting = 0, 0, [value]
     while waiting:
         match waiting.pop():
             case dict() as pairs:
@@ -287,8 +289,10 @@ def _check_tree(value: Any) -> Any:
                 waiting += items
             case str() as text:
                 size += len(text)
-        size += 1
-        _check_size(size + len(waiting))
+        seen += 1
+        _check_size(size)
+        if seen + len(waiting) > MAX_ITEMS:
+            raise SecurityError(f"it writes out more than {MAX_ITEMS} items at once, in characters far too many")
     return value
 
 
