@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help serve install test test-extras lint types unit bench bench-chat bench-linear bench-quality stress lm-eval reference eval-demo train-demo clean
+.PHONY: help serve install test test-extras lint types unit bench bench-chat bench-linear bench-quality bench-text clients-test stress lm-eval reference eval-demo train-demo clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -54,7 +54,7 @@ unit: test-extras
 bench: test-extras
 	$(BIN)/python -m benchmarks.speed $(ARGS)
 
-## bench-quality what weights of 8 and 4 bits do to the bundled model's predictions
+## bench-quality what weights of 8 and 4 bits do to the bundled model's predictions, beside llama.cpp's formats
 bench-quality: test-extras
 	$(BIN)/python -m benchmarks.quality
 
@@ -65,6 +65,20 @@ bench-linear: test-extras
 ## bench-chat   milliseconds for chat template and tokenising of a conversation of 20 turns; ARGS="--model FOLDER"
 bench-chat: install
 	$(BIN)/python -m benchmarks.chat_cost $(ARGS)
+
+## bench-text   what reading tool calls and thinking out of answers costs, in microseconds a token
+bench-text: test-extras
+	$(BIN)/python -m benchmarks.text
+
+## clients-test openai-agents, langchain-openai, litellm and instructor against a server, in an environment of their own
+clients-test: $(VENV)/.test-extras .venv-clients/.installed
+	PORTICO_PYTHON=$(abspath $(BIN)/python) .venv-clients/bin/python -m pytest tests/clients $(ARGS)
+
+.venv-clients/.installed: tests/clients/requirements.txt
+	@echo "Installing the frameworks into .venv-clients ..."
+	@test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
+	@.venv-clients/bin/python -m pip install --quiet -r $<
+	@touch $@
 
 ## stress       2,000 mixed requests, a third of the clients hanging up at random
 stress: test-extras

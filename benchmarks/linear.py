@@ -52,6 +52,7 @@ def main() -> None:
     dtype = getattr(torch, args.dtype)
     native = load_native(dtype)
     assert native is not None, "the native kernels were not built"
+    native.library.portico_set_threads(args.threads)  # torch keeps as many, for what it is compared by
     limits = measure()
     print(f"{limits.read_bytes / 1e9:.0f} GB/s, {limits.bf16_flops / 1e9:.0f} bf16 Gflop/s, {args.threads} threads")
     makers = kinds(native, dtype)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from msgspec.structs import replace
 
@@ -48,6 +50,22 @@ def test_tools_reach_the_template(llm: LLM) -> None:
     message = [{"role": "user", "content": "Hello!"}]
     with_tools, without = (llm.chat(message, GREEDY, tools=tools)[0] for tools in ([tool], None))
     assert len(with_tools.prompt_ids) > len(without.prompt_ids)
+
+
+def test_calls_come_apart_from_text_where_a_choice_is_given(llm: LLM) -> None:
+    parameters = {"type": "object", "properties": {"location": {"type": "string"}}, "required": ["location"]}
+    tool = {"type": "function", "function": {"name": "get_current_weather", "parameters": parameters}}
+    weather = [{"role": "user", "content": "What is the current weather in Boston?"}]
+    capital = [{"role": "user", "content": "What is the capital of Japan?"}]
+    called, told = llm.chat([weather, capital], GREEDY, tools=[tool], tool_choice="auto")
+    [call] = called.choices[0].tool_calls
+    assert (call.name, json.loads(call.arguments)) == ("get_current_weather", {"location": "Boston"})
+    assert (called.text, called.choices[0].finish_reason) == ("", "tool_calls")
+    assert (told.choices[0].tool_calls, told.choices[0].finish_reason) == ((), "stop")
+    assert "Tokyo" in told.text
+    assert "<tool_call>" in llm.chat(weather, GREEDY, tools=[tool])[0].text
+    with pytest.raises(RequestError, match="tool_choice"):
+        llm.chat(capital, GREEDY, tool_choice="required")
 
 
 def test_nothing_runs_when_one_request_is_wrong(llm: LLM) -> None:

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 from portico.build import build_engine
-from portico.config.engine import DtypeName, EngineConfig, LogprobsMode
+from portico.config.cache import weights_cache_folder
+from portico.config.engine import DtypeName, EngineConfig, LogprobsMode, QuantizationName
+from portico.config.text import TextOptions
 from portico.demo import NAME as DEMO_NAME
 from portico.demo import demo_folder
 from portico.errors import EngineError, RequestError
-from portico.protocol.events import FinishReason, TokenInfo
+from portico.protocol.events import Finish, FinishReason, ReasoningDelta, TextDelta, TokenInfo, ToolCallDelta
 from portico.protocol.messages import Add, Cancel, TokenEvent
-from portico.protocol.request import ChatPrompt, Embed, GenerationRequest, Prompt, TextPrompt, TokenPrompt
+from portico.protocol.request import (
+    ChatPrompt,
+    Embed,
+    GenerationRequest,
+    Layout,
+    Prompt,
+    TextPrompt,
+    ThinkWish,
+    TokenPrompt,
+)
 from portico.protocol.sampling import SamplingParams
 from portico.text.best import likeliest
-from portico.text.choice import ChoiceText
 from portico.text.model import TextModel
+from portico.text.reading import ChoiceReading
+from portico.text.tools.wish import read_wish
+from portico.text.whole import ToolCall, WholeChoice
 from portico.weights.hub import resolve_model
 
 Message = Mapping[str, Any]
@@ -33,6 +47,10 @@ class Choice:
     finish_reason: FinishReason
     logprobs: tuple[TokenInfo, ...]
     """Of each token, where `SamplingParams.logprobs` asks for them."""
+    reasoning: str = ""
+    """What the model thought first, where `chat` was asked to keep it apart."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Where `chat` was given a `tool_choice`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +87,16 @@ class LLM:
         max_num_batched_tokens: int | None = None,
         kv_cache_memory: int | None = None,
         threads: int | None = None,
-        quantization: Literal["none", "int8", "int4"] = "none",
+        quantization: QuantizationName = "auto",
+        weights_cache: str = "auto",
         logprobs_mode: LogprobsMode = "raw_logprobs",
+        tool_call_parser: str = "auto",
+        reasoning_parser: str = "auto",
     ) -> None:
         folder = demo_folder() if model == DEMO_NAME else resolve_model(model)
-        self._text = TextModel.load(folder)
+        self._text = TextModel.load(
+            folder, TextOptions(tool_call_parser=tool_call_parser, reasoning_parser=reasoning_parser)
+        )
         self._engine, self.loaded = build_engine(
             EngineConfig(
                 model_path=str(folder),
@@ -85,6 +108,7 @@ class LLM:
                 kv_cache_memory=kv_cache_memory,
                 threads=threads,
                 quantization=quantization,
+                weights_cache=weights_cache_folder(weights_cache, os.environ),
                 logprobs_mode=logprobs_mode,
             )
         )
@@ -114,16 +138,33 @@ class LLM:
         sampling_params: SamplingParams | Sequence[SamplingParams] | None = None,
         *,
         tools: Sequence[Mapping[str, Any]] | Sequence[Sequence[Mapping[str, Any]] | None] | None = None,
+        tool_choice: str | Mapping[str, Any] | None = None,
+        parallel_tool_calls: bool = True,
+        separate_reasoning: bool = False,
+        thinking_token_budget: int | None = None,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
         progress: bool = True,
     ) -> list[Answer]:
         """Answer one conversation, or many at once; one answer a conversation, in their order.
 
-        `tools` are shown to the model by its chat template, one list for all conversations or one for each; calls come
-        back as the text that the model writes.
+        `tools` are shown to the model by its chat template, one list for all conversations or one for each. With a
+        `tool_choice`, as OpenAI defines it ("auto", "none", "required", or a mapping that names one), the calls come
+        back as `Choice.tool_calls`; without it they stay the text that the model writes. With `separate_reasoning`
+        what the model thinks before it answers comes back as `Choice.reasoning`, and `thinking_token_budget` ends it
+        after so many tokens. `chat_template_kwargs` are variables of the template, such as enable_thinking.
         """
         conversations: Sequence[Any] = messages if messages and not isinstance(messages[0], Mapping) else [messages]
         each = _one_for_each(tools, len(conversations), "tools", _is_one_toolbox)
-        made: list[Prompt] = [ChatPrompt(c, t) for c, t in zip(conversations, each, strict=True)]
+        thinking = ThinkWish(budget=thinking_token_budget) if separate_reasoning else None
+        if thinking is None and thinking_token_budget is not None:
+            raise RequestError("thinking_token_budget needs separate_reasoning.", param="thinking_token_budget")
+        layout = Layout(variables=chat_template_kwargs or {})
+        made: list[Prompt] = []
+        for conversation, shown in zip(conversations, each, strict=True):
+            calls = None
+            if tool_choice is not None:
+                shown, calls = read_wish(shown or [], tool_choice, parallel_tool_calls)
+            made.append(ChatPrompt(conversation, shown, layout, calls, thinking))
         return self._run(made, sampling_params, progress)
 
     def embed(
@@ -175,7 +216,7 @@ class LLM:
         wishes.validate()
         drawing = replace(request, sampling=wishes.drawn)
         add = self._text.prepare(drawing, self.loaded)
-        return _Running(wishes, add, [_Growing(text) for text in self._text.choices(drawing)])
+        return _Running(wishes, add, [_Growing(reading) for reading in self._text.choices(drawing, add.prompt_ids)])
 
     def _take(self, state: _Running, event: TokenEvent) -> int:
         """Add an event to its choice; returns how many choices it finished."""
@@ -186,36 +227,34 @@ class LLM:
             state.embedding = tuple(event.embedding)
             return 1
         choice = state.choices[event.choice]
-        if choice.text.finished is not None:
+        if choice.reading.finished:
             return 0
         if event.prompt_logprobs is not None:
             state.prompt_logprobs = tuple(self._text.prompt_infos(state.add.prompt_ids, event.prompt_logprobs))
-        count, said = choice.text.token_count, choice.text.said
-        piece, finish = choice.text.feed(event.token_ids, event.finish)
-        choice.pieces.append(piece)
         choice.token_ids += event.token_ids
-        if event.logprobs is not None:
-            new = choice.text.token_count - count
-            choice.logprobs += self._text.token_infos(
-                event.token_ids[:new], event.logprobs[:new], choice.text.said - said
-            )
-        if choice.text.stopped_by_text:
+        for told in choice.reading.take(event):
+            if isinstance(told, TextDelta | ReasoningDelta | ToolCallDelta):
+                choice.whole.add(told)
+            elif isinstance(told, Finish):
+                choice.whole.reason = told.reason
+        if choice.reading.ended_by_text:
             self._engine.cancel(Cancel(event.request_id, event.choice))
-        return finish is not None
+        return choice.reading.finished
 
 
 @dataclass(slots=True)
 class _Growing:
     """A choice that is being generated."""
 
-    text: ChoiceText
-    pieces: list[str] = field(default_factory=list)
+    reading: ChoiceReading
+    whole: WholeChoice = field(default_factory=WholeChoice)
     token_ids: list[int] = field(default_factory=list)
-    logprobs: list[TokenInfo] = field(default_factory=list)
 
     def choice(self) -> Choice:
-        assert self.text.finished is not None
-        return Choice("".join(self.pieces), tuple(self.token_ids), self.text.finished, tuple(self.logprobs))
+        assert self.reading.finished
+        whole = self.whole
+        told, calls = tuple(whole.tokens), tuple(whole.calls)
+        return Choice(whole.text, tuple(self.token_ids), whole.reason, told, whole.reasoning, calls)
 
 
 @dataclass(slots=True)

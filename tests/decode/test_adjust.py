@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from portico.decode.adjust import adjust, check_left, needs_adjusting
 from portico.errors import EngineError
-from portico.protocol.sampling import TokenParams
+from portico.protocol.sampling import ThinkingLimit, TokenParams
 
 VOCAB = 12
 LOGITS = torch.arange(VOCAB, dtype=torch.float32) / 4
@@ -22,7 +22,7 @@ def adjusted(output: Sequence[int] = (), **fields: Any) -> torch.Tensor:
     params = TokenParams(max_tokens=9, seed=0, **fields)
     logits = LOGITS.clone()
     assert needs_adjusting(params, len(output)) or not fields
-    adjust(logits, params, [1, 2], list(output))
+    adjust(logits, params, list(output))
     return logits
 
 
@@ -51,6 +51,33 @@ def test_nothing_that_ends_is_left_before_min_tokens() -> None:
     assert not needs_adjusting(params, 2)
 
 
+@pytest.mark.parametrize(
+    ("begin", "end", "output", "forced"),
+    [
+        ((), (9,), (1, 2), None),
+        ((), (9,), (1, 2, 3), 9),
+        ((), (9,), (1, 9, 3), None),
+        ((), (9,), (1, 2, 3, 9), None),
+        ((), (9, 8), (1, 2, 3), 9),
+        ((), (9, 8), (1, 2, 3, 9), 8),
+        ((), (9, 8), (1, 9, 3), 9),
+        ((), (9, 8), (9, 8, 3), None),
+        ((4,), (9,), (4, 1, 2, 3), 9),
+        ((4,), (9,), (1, 4, 2, 3), 9),
+        ((4,), (9,), (1, 2, 3, 5), None),
+        ((4, 5), (9,), (4, 5, 1, 2, 3), 9),
+    ],
+)
+def test_thinking_ends_where_its_budget_does(
+    begin: tuple[int, ...], end: tuple[int, ...], output: tuple[int, ...], forced: int | None
+) -> None:
+    params = TokenParams(max_tokens=9, seed=0, thinking=ThinkingLimit(3, begin, end))
+    assert forced is None or needs_adjusting(params, len(output))
+    logits = LOGITS.clone()
+    adjust(logits, params, output)
+    assert left(logits) == (set(range(VOCAB)) if forced is None else {forced})
+
+
 def test_a_bias_is_added() -> None:
     logits = adjusted(logit_bias=((2, 5.0), (3, -100.0)))
     assert logits[2] == LOGITS[2] + 5
@@ -76,5 +103,5 @@ def test_what_is_left_is_what_the_words_say(allowed: set[int], words: list[list[
     fields = {"allowed_token_ids": tuple(allowed), "bad_words": tuple(map(tuple, words))}
     if expected:
         logits = LOGITS.clone()
-        adjust(logits, TokenParams(max_tokens=9, seed=0, **fields), [1], output)
+        adjust(logits, TokenParams(max_tokens=9, seed=0, **fields), output)
         assert left(logits) == expected

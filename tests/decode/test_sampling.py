@@ -17,7 +17,7 @@ from transformers import (
     TypicalLogitsWarper,
 )
 
-from portico.decode.penalties import apply_penalties
+from portico.decode.penalties import penalties
 from portico.decode.sampling import greedy, sample
 from portico.kernels.dispatch import Kernels, select_kernels
 from portico.protocol.sampling import TokenParams
@@ -125,22 +125,44 @@ def test_typical_p_may_drop_the_likeliest_token(kernels: Kernels) -> None:
     assert drawn.unique().tolist() == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("kernels", KERNELS)
 @settings(max_examples=50, deadline=None)
 @given(
     prompt=st.lists(st.integers(0, VOCAB - 1), max_size=20),
     output=st.lists(st.integers(0, VOCAB - 1), max_size=20),
     repetition=st.floats(0.5, 2.0),
 )
-def test_repetition_is_the_oracles(prompt: list[int], output: list[int], repetition: float) -> None:
+def test_repetition_is_the_oracles(kernels: Kernels, prompt: list[int], output: list[int], repetition: float) -> None:
     row = logits(1, seed=1)[0]
-    ours = row.clone()
-    apply_penalties(ours, params(repetition_penalty=repetition), prompt, output)
+    ours = row[None].clone()
+    kernels.penalize(ours, penalties([(params(repetition_penalty=repetition), prompt, output)], ours.device))
     seen = torch.tensor([prompt + output], dtype=torch.long)
     theirs = RepetitionPenaltyLogitsProcessor(repetition)(seen, row[None].clone())[0] if seen.numel() else row
-    assert torch.allclose(ours, theirs)
+    assert torch.allclose(ours[0], theirs)
 
 
-def test_presence_and_frequency_look_at_the_output_alone() -> None:
-    row = torch.zeros(6)
-    apply_penalties(row, params(presence_penalty=0.5, frequency_penalty=0.25), [0, 0, 5], [1, 2, 2])
-    assert row.tolist() == [0, -0.75, -1.0, 0, 0, 0]
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_presence_and_frequency_look_at_the_output_alone(kernels: Kernels) -> None:
+    wishes = params(presence_penalty=0.5, frequency_penalty=0.25)
+    rows = [(wishes, [0, 0, 5], [1, 2, 2]), (params(), [1], [1, 2]), (wishes, [0], [])]
+    found = torch.zeros(3, 6)
+    kernels.penalize(found, penalties(rows, found.device))
+    assert found.tolist() == [[0, -0.75, -1.0, 0, 0, 0], [0.0] * 6, [0.0] * 6]
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
+def test_all_penalties_of_many_rows_at_once(kernels: Kernels) -> None:
+    rows = [
+        (
+            params(presence_penalty=row / 7, frequency_penalty=0.1, repetition_penalty=1 + row / 9),
+            [row, 1, 2],
+            [2] * row,
+        )
+        for row in range(12)
+    ]
+    together, alone = logits(12, seed=3), logits(12, seed=3)
+    kernels.penalize(together, penalties(rows, together.device))
+    for row, wishes in enumerate(rows):
+        kernels.penalize(alone[row : row + 1], penalties([wishes], alone.device))
+    assert torch.equal(together, alone)
+    assert not torch.equal(together, logits(12, seed=3))

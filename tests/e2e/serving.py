@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-COMMAND = [sys.executable, "-m", "portico.cli.main", "serve"]
+PYTHON = os.environ.get("PORTICO_PYTHON", sys.executable)
+"""The interpreter that Portico is installed for; another than that of the tests if these have their own environment."""
+COMMAND = [PYTHON, "-m", "portico.cli.main", "serve"]
 ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1"}
 
 

@@ -36,6 +36,8 @@ def test_the_banner_says_what_and_where_and_its_curl_line_works(demo: Server) ->
         (["/no/such/folder"], "/no/such/folder"),
         (["--device", "cuda:99"], "cuda"),
         (["--max-model-len", "1000000"], "1000000"),
+        (["--tool-call-parser", "nope", "--port", "0"], "hermes"),
+        (["--reasoning-parser", "gone.py:MINE", "--port", "0"], "gone.py"),
     ],
 )
 def test_what_cannot_be_is_one_line(flags: list[str], words: str) -> None:

@@ -21,7 +21,7 @@ TABLE = 8
 BLOCKS = 10 * TABLE
 
 
-def load(folder: Path, dtype: str = "float32", kernels: str = "auto") -> TorchRunner:
+def load(folder: Path, dtype: str = "float32", kernels: str = "auto", quantization: str = "none") -> TorchRunner:
     """A runner over a tiny model with small blocks and enough of them."""
     config = EngineConfig(
         model_path=str(folder),
@@ -31,6 +31,7 @@ def load(folder: Path, dtype: str = "float32", kernels: str = "auto") -> TorchRu
         kv_cache_memory=64 * 2**20,
         threads=1,
         kernels=kernels,  # type: ignore[arg-type]
+        quantization=quantization,  # type: ignore[arg-type]
     )
     return build_runner(config)[0]
 

@@ -7,6 +7,7 @@ import pytest
 from portico.errors import EngineError
 from portico.protocol.events import Failure, Finish, GenerationEvent, TextDelta, TokenInfo, TokenText, Usage
 from portico.server.fold import Answer, fold, keep_best
+from portico.text.whole import WholeChoice
 
 
 async def stream(*events: GenerationEvent) -> AsyncGenerator[GenerationEvent, None]:
@@ -19,7 +20,9 @@ async def test_an_answer_is_the_sum_of_its_events() -> None:
         TextDelta(1, "two", 1), TextDelta(0, "o", 1), TextDelta(0, "ne", 2),
         Finish(1, "length"), Finish(0, "stop"), Usage(3, 4, 1),
     )  # fmt: skip
-    assert await fold(events, 2) == Answer(["one", "two"], [[], []], {}, ["stop", "length"], Usage(3, 4, 1))
+    assert await fold(events, 2) == Answer(
+        [WholeChoice("one", reason="stop"), WholeChoice("two", reason="length")], {}, Usage(3, 4, 1)
+    )
 
 
 async def test_a_failure_is_raised() -> None:
@@ -40,9 +43,10 @@ def test_the_best_are_the_likeliest_by_token_of_each_prompt() -> None:
         [token(-2.0)],
         [token(-2.0), token(-2.0)],
     ]
-    answer = Answer(list("abcdef"), tokens, {0: tokens[2][:1], 3: []}, ["stop"] * 6, Usage(1, 2, 0))
+    choices = [WholeChoice(text, tokens=infos) for text, infos in zip("abcdef", tokens, strict=True)]
+    answer = Answer(choices, {0: tokens[2][:1], 3: []}, Usage(1, 2, 0))
     best = keep_best(answer, 3, 2)
-    assert best.texts == ["c", "b", "e", "f"]
-    assert best.tokens == [tokens[2], tokens[1], tokens[4], tokens[5]]
+    assert [choice.text for choice in best.choices] == ["c", "b", "e", "f"]
+    assert [choice.tokens for choice in best.choices] == [tokens[2], tokens[1], tokens[4], tokens[5]]
     assert best.prompts == {0: tokens[2][:1], 2: []}
     assert best.usage == answer.usage

@@ -327,8 +327,10 @@ def test_reasoning_is_found_under_the_names_that_transformers_gives_it(tmp_path:
     oracle = AutoTokenizer.from_pretrained(write_folder(tmp_path, template=source))
     for name in ("reasoning_content", "thinking", "reasoning"):
         talk = [PLAIN[0], {"role": "assistant", "content": "x", name: "hm"}]
-        want = oracle.apply_chat_template(talk, tokenize=False)
-        assert ChatTemplate({"default": source}, SPECIAL).render(talk) == want
+        theirs = oracle.apply_chat_template(talk, tokenize=False)
+        # Theirs has `reasoning` only where the client wrote that; ours wherever there is any.
+        assert theirs in ("||;hm|hm|;", "||;hm|hm|hm;")
+        assert ChatTemplate({"default": source}, SPECIAL).render(talk) == "||;hm|hm|hm;"
 
 
 @pytest.mark.parametrize("template", ["{% if %}", 5, [{"name": "default"}]])

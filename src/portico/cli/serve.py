@@ -8,12 +8,12 @@ import json
 import logging
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from portico import __version__
 from portico.cli.parser import LineParser, add_options, collect
 from portico.config.serve import ServeOptions
+from portico.config.text import TextOptions
 from portico.demo import NAME as DEMO_NAME
 from portico.demo import demo_folder
 from portico.engine.client import AsyncEngineClient, EngineProcess
@@ -53,24 +53,14 @@ def run(arguments: Sequence[str]) -> int:
     template = None if options.chat_template is None else template_source(options.chat_template)
     folder, names = locate(parsed.model, options.served_model_name)
     tokenizer = None if options.tokenizer is None else locate(options.tokenizer, (), weights=False)[0]
+    text = options.text(None if tokenizer is None else str(tokenizer), template)
     # The engine loads torch and weights while this process imports the web server.
-    process = EngineProcess(options.engine(str(folder), None if tokenizer is None else str(tokenizer)))
+    process = EngineProcess(options.engine(str(folder), text.tokenizer))
     try:
-        asyncio.run(_serve(process, Source(folder, tokenizer, template), names, options))
+        asyncio.run(_serve(process, folder, text, names, options))
     finally:
         process.close()
     return 0
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where the parts of a model are."""
-
-    folder: Path
-    tokenizer: Path | None
-    """The tokenizer's folder, if it is another."""
-    template: str | None
-    """The chat template in place of the model's."""
 
 
 def locate(model: str | None, served_names: Sequence[str], *, weights: bool = True) -> tuple[Path, tuple[str, ...]]:
@@ -82,7 +72,9 @@ def locate(model: str | None, served_names: Sequence[str], *, weights: bool = Tr
     return resolve_model(model, weights=weights), tuple(served_names) or (model,)
 
 
-async def _serve(process: EngineProcess, source: Source, names: Sequence[str], options: ServeOptions) -> None:
+async def _serve(
+    process: EngineProcess, folder: Path, text: TextOptions, names: Sequence[str], options: ServeOptions
+) -> None:
     # Imported only now: the engine process is already starting beside us.
     from portico.server.app import create_app
     from portico.server.serve import bind, serve
@@ -95,13 +87,7 @@ async def _serve(process: EngineProcess, source: Source, names: Sequence[str], o
         settings = ServerSettings(
             model_names=tuple(names), api_keys=options.api_key, version=__version__, max_logprobs=options.max_logprobs
         )
-        model = TextModel.load(
-            source.folder,
-            tokenizer_folder=source.tokenizer,
-            tokenizer_mode=options.tokenizer_mode,
-            chat_template=source.template,
-            trust_request_templates=options.trust_request_chat_template,
-        )
+        model = TextModel.load(folder, text)
         app = create_app(client, model, settings)
         stop = asyncio.Event()
         server = asyncio.create_task(serve(app, listener, drain_seconds=options.drain_timeout, stop=stop))
@@ -147,6 +133,7 @@ def banner(loaded: Loaded, names: Sequence[str], port: int, options: ServeOption
         f"Portico {__version__} serves {', '.join(names)} at {url}/v1\n"
         f"  {loaded.device}, {loaded.dtype}, {loaded.threads} threads, kernels {loaded.kernels}; context "
         f"{loaded.max_model_len} tokens, KV cache {cache} tokens; model loaded in {loaded.load_seconds:.2f} s\n"
+        f"  weights {loaded.weights}\n"
         f"{hint}  try:  curl {url}/v1/{route} -H 'Content-Type: application/json'{key} -d {shlex.quote(body)}\n"
         f"  docs: {url}/docs     stop: Ctrl-C"
     )

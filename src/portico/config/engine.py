@@ -6,7 +6,11 @@ from typing import Literal
 
 import msgspec
 
+from portico.config.cache import WEIGHTS_CACHE_BYTES
+from portico.config.text import TokenizerMode
+
 LogprobsMode = Literal["raw_logprobs", "raw_logits", "processed_logprobs", "processed_logits"]
+QuantizationName = Literal["auto", "none", "int8", "int4"]
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -17,7 +21,7 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A local folder with config.json and safetensors."""
     tokenizer_path: str | None = None
     """The folder of the tokenizer, which grammars need; None: the model's."""
-    tokenizer_mode: Literal["auto", "slow"] = "auto"
+    tokenizer_mode: TokenizerMode = "auto"
     """slow prefers tokenizer.model to tokenizer.json."""
     dtype: DtypeName = "auto"
     device: str = "auto"
@@ -38,6 +42,10 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     """auto; torch: only the plain-torch twins of the fast paths; or the name of an instruction set."""
     logprobs_mode: LogprobsMode = "raw_logprobs"
     """What log-probabilities are of: the model's own distribution, or what is drawn from; or logits in their place."""
-    quantization: Literal["none", "int8", "int4"] = "none"
-    """Bits of the weights of all products; the embedding stays as it is, and the head has eight with int4 too."""
+    quantization: QuantizationName = "auto"
+    """Bits of the weights of all products; head and embedding have eight with int4 too; auto: none if it fits."""
+    weights_cache: str | None = None
+    """The folder in which packed weights are kept from one start to the next."""
+    weights_cache_size: int = WEIGHTS_CACHE_BYTES
+    """Bytes that they may take there."""
     log_level: str = "info"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
-from portico.config.engine import DtypeName, EngineConfig, LogprobsMode
+from portico.config.cache import WEIGHTS_CACHE_BYTES, weights_cache_folder
+from portico.config.engine import DtypeName, EngineConfig, LogprobsMode, QuantizationName
 from portico.config.option import (
     option,
     parse_count,
@@ -15,6 +17,7 @@ from portico.config.option import (
     parse_size,
     parse_switch,
 )
+from portico.config.text import TextOptions, TokenizerMode
 
 SERVER = "server"
 MODEL = "model"
@@ -48,8 +51,18 @@ class ServeOptions:
         group=ENGINE, choices=LOGPROBS_MODES,
     )  # fmt: skip
     quantization: str = option(
-        "auto", "keep weights in 8 or 4 bits: less memory, faster decoding, slightly different answers; auto is none",
+        "auto", "keep weights in 8 or 4 bits: less memory, faster decoding, slightly different answers; auto is none "
+        "unless the memory cannot hold that, then int8, then int4",
         group=MODEL, choices=("auto", "none", "int8", "int4"),
+    )  # fmt: skip
+    weights_cache: str = option(
+        "auto", "where quantised weights are kept for a quick next start: a folder, auto (PORTICO_CACHE_DIR, else "
+        "portico in the user's cache directory), or off",
+        group=MODEL, metavar="DIR",
+    )  # fmt: skip
+    weights_cache_size: int | None = option(
+        None, "how much they may take there, as 512MiB or 4GiB; what was used longest ago is removed (default: 20GiB)",
+        group=MODEL, parse=parse_size, metavar="SIZE",
     )  # fmt: skip
     served_model_name: tuple[str, ...] = option(
         (), "name under which clients ask for the model; several make aliases (default: MODEL as given)",
@@ -70,6 +83,16 @@ class ServeOptions:
     trust_request_chat_template: bool = option(
         False, "let requests bring their own chat_template, a program that runs in a sandbox", group=SERVER,
         parse=parse_switch,
+    )  # fmt: skip
+    tool_call_parser: str = option(
+        "auto", "how the model writes tool calls: a name (hermes, llama3_json, mistral, …), auto (as its chat template "
+        "says), none, or an own parser as module:ATTRIBUTE or FILE.py:ATTRIBUTE",
+        group=MODEL, metavar="NAME",
+    )  # fmt: skip
+    reasoning_parser: str = option(
+        "auto", "how the model marks its thinking: a name (qwen3, deepseek_r1, granite, …), auto (as its chat template "
+        "says), none, or an own parser as module:ATTRIBUTE or FILE.py:ATTRIBUTE",
+        group=MODEL, metavar="NAME",
     )  # fmt: skip
     max_model_len: int | None = option(
         None, "tokens of prompt and answer together (default: as the model's config.json says)",
@@ -99,15 +122,26 @@ class ServeOptions:
     )  # fmt: skip
     kernels: str = option(
         "auto", "torch: only the plain-torch twins of the fast paths; or the native ones for one instruction set",
-        group=ENGINE, choices=("auto", "torch", "avx512-bf16", "avx2", "baseline"),
+        group=ENGINE, choices=("auto", "torch", "amx", "avx512-bf16", "avx2", "baseline"),
     )  # fmt: skip
+
+    def text(self, tokenizer: str | None = None, chat_template: str | None = None) -> TextOptions:
+        """What the text side is to be told; the tokenizer's folder and the template's source as they were found."""
+        return TextOptions(
+            tokenizer=tokenizer,
+            tokenizer_mode=cast(TokenizerMode, self.tokenizer_mode),
+            chat_template=chat_template,
+            trust_request_templates=self.trust_request_chat_template,
+            tool_call_parser=self.tool_call_parser,
+            reasoning_parser=self.reasoning_parser,
+        )
 
     def engine(self, model_path: str, tokenizer_path: str | None = None) -> EngineConfig:
         """What the engine process is to be told."""
         return EngineConfig(
             model_path=model_path,
             tokenizer_path=tokenizer_path,
-            tokenizer_mode=cast(Literal["auto", "slow"], self.tokenizer_mode),
+            tokenizer_mode=cast(TokenizerMode, self.tokenizer_mode),
             dtype=cast(DtypeName, self.dtype),
             device=self.device,
             max_model_len=self.max_model_len,
@@ -118,6 +152,8 @@ class ServeOptions:
             threads=self.threads,
             kernels=self.kernels,
             logprobs_mode=cast(LogprobsMode, self.logprobs_mode),
-            quantization="none" if self.quantization == "auto" else cast(Literal["int8", "int4"], self.quantization),
+            quantization=cast(QuantizationName, self.quantization),
+            weights_cache=weights_cache_folder(self.weights_cache, os.environ),
+            weights_cache_size=(WEIGHTS_CACHE_BYTES if self.weights_cache_size is None else self.weights_cache_size),
             log_level=self.log_level,
         )

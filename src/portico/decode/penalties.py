@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from portico.kernels.sampling import Penalties
 from portico.protocol.sampling import TokenParams
 
 
@@ -16,23 +16,26 @@ def has_penalties(params: TokenParams) -> bool:
     return bool(params.presence_penalty or params.frequency_penalty or params.repetition_penalty != 1.0)
 
 
-def apply_penalties(logits: Tensor, params: TokenParams, prompt_ids: Sequence[int], output_ids: Sequence[int]) -> None:
-    """Change the logits [vocab] of one row in place.
+def penalties(rows: Sequence[tuple[TokenParams, Sequence[int], Sequence[int]]], device: torch.device) -> Penalties:
+    """What the kernel wants to know of rows, each given by its parameters, its prompt and its output.
 
-    Repetition first, over prompt and output: a seen token's logit is divided by the penalty where positive, multiplied
-    where negative (Keskar et al. 2019, arXiv:1909.05858). Then, over the output alone, frequency times the token's
-    count and presence once, subtracted, as in OpenAI's API.
+    Token ids that are in an `array` already are not converted one by one.
     """
-    output = np.asarray(output_ids, dtype=np.int64)
-    prompt = np.asarray(prompt_ids if params.repetition_penalty != 1.0 else (), dtype=np.int64)
-    seen, places = np.unique(np.concatenate((output, prompt)), return_inverse=True)
-    at = torch.from_numpy(seen).to(logits.device)
-    scores = logits[at].cpu().numpy()
-    if params.repetition_penalty != 1.0:
-        penalty = np.float32(params.repetition_penalty)
-        scores = np.where(scores > 0, scores / penalty, scores * penalty)
-    if params.presence_penalty or params.frequency_penalty:
-        counts = np.bincount(places[: len(output)], minlength=len(seen)).astype(np.float32)
-        presence, frequency = np.float32(params.presence_penalty), np.float32(params.frequency_penalty)
-        scores = scores - np.where(counts > 0, presence + frequency * counts, np.float32(0))
-    logits[at] = torch.from_numpy(scores).to(logits.device)
+    parts: list[np.ndarray] = []
+    for params, prompt_ids, output_ids in rows:
+        wanted = has_penalties(params)
+        parts.append(np.asarray(prompt_ids if wanted and params.repetition_penalty != 1.0 else (), dtype=np.int64))
+        parts.append(np.asarray(output_ids if wanted else (), dtype=np.int64))
+    ends = np.cumsum([0, *map(len, parts)])
+
+    def column(values: list[float]) -> torch.Tensor:
+        return torch.tensor(values, dtype=torch.float32, device=device)
+
+    return Penalties(
+        tokens=torch.from_numpy(np.concatenate(parts)).to(device),
+        begins=torch.from_numpy(ends[::2].copy()).to(device),
+        outputs=torch.from_numpy(ends[1::2].copy()).to(device),
+        repetition=column([params.repetition_penalty for params, _, _ in rows]),
+        presence=column([params.presence_penalty for params, _, _ in rows]),
+        frequency=column([params.frequency_penalty for params, _, _ in rows]),
+    )

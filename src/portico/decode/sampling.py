@@ -50,7 +50,7 @@ def sample(
 
 def processed(logits: Tensor, params: Sequence[TokenParams], kernels: Kernels) -> Tensor:
     """What `sample` draws from, as logits, float32 [rows, vocab]; those of greedy rows as they are."""
-    found = logits.to(torch.float32, copy=True)
+    found = kernels.widen(logits)
     warm = [row for row, wishes in enumerate(params) if not is_greedy(wishes)]
     if warm:
         chosen = [params[row] for row in warm]

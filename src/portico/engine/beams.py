@@ -60,7 +60,7 @@ class BeamSearch:
 
     def advance(
         self,
-        outputs: Sequence[list[int]],
+        outputs: Sequence[Sequence[int]],
         candidates: Sequence[Candidates],
         logprobs: Sequence[list[TokenLogprobs]],
     ) -> list[Step]:

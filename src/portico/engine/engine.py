@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from array import array
 from collections.abc import Sequence as ListOf
 from typing import Literal
 
@@ -10,7 +11,7 @@ from portico.engine.beams import BeamSearch, Step
 from portico.engine.blocks import BlockPool
 from portico.engine.plan import RowResult, Runner, StepPlan
 from portico.engine.scheduler import Limits, Scheduler
-from portico.engine.sequence import Request, Sequence
+from portico.engine.sequence import TOKENS, Request, Sequence
 from portico.errors import PorticoError
 from portico.protocol.messages import Add, Cancel, EngineStats, StepDone, TokenEvent, TokenLogprobs
 
@@ -45,7 +46,7 @@ class Engine:
         if problem is not None:
             self._refused += [TokenEvent(add.request_id, c, [], "error", error=problem) for c in range(add.n)]
             return
-        request = Request(add.request_id, add.prompt_ids, add.params, add.n, self._search(add))
+        request = Request(add.request_id, array(TOKENS, add.prompt_ids), add.params, add.n, self._search(add))
         for choice in range(1 if request.search else add.n):
             self._new_sequence(request, choice)
         request.held = request.sequences[1:]
@@ -172,7 +173,7 @@ class Engine:
             finish = self._ending(sequence, token)
             if finish is not None:
                 break
-        new = sequence.output_ids[before:]
+        new = list(sequence.output_ids[before:])
         self._generated_tokens += len(new)
         self._release_held(sequence.request)
         if finish is not None:
@@ -247,7 +248,7 @@ class Engine:
 
     def _fork(self, beam: Sequence) -> Sequence:
         child = self._new_sequence(beam.request, beam.choice)
-        child.output_ids, child.logprobs = list(beam.output_ids), list(beam.logprobs)
+        child.output_ids, child.logprobs = beam.output_ids[:], list(beam.logprobs)
         child.cached_tokens = beam.cached_tokens
         self.scheduler.fork(beam, child)
         return child

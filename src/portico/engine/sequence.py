@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence as ListOf
 from dataclasses import dataclass, field
 
@@ -11,6 +12,9 @@ from portico.engine.plan import Candidates, Draw, Pool, Score
 from portico.protocol.messages import TokenLogprobs
 from portico.protocol.sampling import TokenParams
 
+TOKENS = "q"
+"""Token ids are kept as an `array` of int64, which becomes a tensor without a look at each."""
+
 
 @dataclass(slots=True, eq=False)
 class Sequence:
@@ -19,7 +23,7 @@ class Sequence:
     id: int
     request: Request
     choice: int
-    output_ids: list[int] = field(default_factory=list)
+    output_ids: array[int] = field(default_factory=lambda: array(TOKENS))
     computed: int = 0
     """Tokens whose keys and values are in the blocks."""
     blocks: list[int] = field(default_factory=list)
@@ -79,7 +83,7 @@ class Sequence:
         pooling, request = self.params.pooling, self.request
         return None if pooling is None else Pool(pooling, request.pooled, len(request.prompt_ids))
 
-    def tokens(self, start: int, stop: int) -> list[int]:
+    def tokens(self, start: int, stop: int) -> array[int]:
         """Token ids at positions start … stop - 1."""
         prompt = self.request.prompt_ids
         split = len(prompt)
@@ -104,7 +108,7 @@ class Request:
     """
 
     id: str
-    prompt_ids: list[int]
+    prompt_ids: array[int]
     params: TokenParams
     n: int
     """Choices to give."""

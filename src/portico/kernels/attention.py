@@ -23,13 +23,13 @@ class GatheredAttention:
     product: Product
     gather: Gather
 
-    def __call__(
-        self, query: Tensor, pool: Tensor, context: Context, window: int | None, scale: float, out: Tensor
-    ) -> None:
-        """query and out [tokens, heads, head_dim]; out is written."""
+    def __call__(self, query: Tensor, pool: Tensor, context: Context, window: int | None, scale: float) -> Tensor:
+        """query [tokens, heads, head_dim] -> [tokens, heads * head_dim]"""
         assert isinstance(context, Gathered)
+        out = query.new_empty(query.shape)
         for group in context.groups[window]:
             self._attend(query[group.tokens], pool, group, scale, out[group.tokens])
+        return out.view(len(out), -1)
 
     def _attend(self, query: Tensor, pool: Tensor, group: Group, scale: float, out: Tensor) -> None:
         """query and out [sequences * tokens, heads, head_dim]; heads that share a key head become rows of it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -12,8 +13,9 @@ from torch import Tensor
 from portico.errors import ConfigError
 from portico.kernels import attention, elementwise, linear, prepare, quantized, sampling
 from portico.kernels.context import Context
-from portico.kernels.linear import Linear
-from portico.kernels.native import INSTRUCTION_SETS, load_native
+from portico.kernels.linear import WeightFormat, plain_format
+from portico.kernels.native import INSTRUCTION_SETS, NativeKernels, load_native
+from portico.kernels.tape import Tape
 
 Quantization = Literal["none", "int8", "int4"]
 """How weights are kept: in the dtype of the computation, or in eight or four bits with scales."""
@@ -28,17 +30,25 @@ class Kernels:
     """Whether `prepare` and `attend` want a `Paged` context; otherwise a `Gathered` one."""
     block_multiple: int
     """What the tokens in a block must be a multiple of."""
-    linear: Callable[[Tensor, Tensor | None], Linear]
-    head: Callable[[Tensor, Tensor | None], Linear]
-    """The same for the product that gives the logits, on which four bits would tell most."""
-    rms_norm: Callable[[Tensor, Tensor, float], Tensor]
+    use_threads: Callable[[int], None]
+    """Compute with so many threads from now on."""
+    linear: WeightFormat
+    head: WeightFormat
+    """The same for the product that gives the logits, on which four bits would tell most, and for the embedding."""
+    rms_norm: Callable[[Tensor, Tensor, float, Tensor | None], Tensor]
     silu_mul: Callable[[Tensor], Tensor]
     prepare: Callable[[Tensor, Tensor, prepare.HeadNorm | None, tuple[Tensor, Tensor], Context], None]
-    attend: Callable[[Tensor, Tensor, Context, int | None, float, Tensor], None]
+    attend: Callable[[Tensor, Tensor, Context, int | None, float], Tensor]
     draw: Callable[[Tensor, Tensor, Tensor, sampling.Filters], tuple[Tensor, Tensor]]
     top: Callable[[Tensor, int], tuple[Tensor, Tensor]]
     describe: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    widen: Callable[[Tensor], Tensor]
     mask: Callable[[Tensor, Tensor], None]
+    penalize: Callable[[Tensor, sampling.Penalties], None]
+    record: Callable[[], AbstractContextManager[Callable[[], Tape]]] | None = None
+    """Note down the calls of a step, which the tape that comes of it makes again; None where there is no such thing."""
+    packing: tuple[str, str] | None = None
+    """Instruction set and build that packed weights are for, where it pays to keep them from one start to the next."""
 
 
 def select_kernels(
@@ -49,45 +59,49 @@ def select_kernels(
     With choice "torch" the plain twins; with one of INSTRUCTION_SETS the native kernels for that. Raises ConfigError if
     what is asked for cannot run here.
     """
-    kernels = _unquantized(device, dtype, choice)
+    native = None
+    if device.type == "cpu" and choice != "torch":
+        native = load_native(dtype, choice if choice in INSTRUCTION_SETS else None)
+    if choice in INSTRUCTION_SETS and native is None:
+        raise ConfigError(f"kernels is {choice}; those for {dtype} on {device} are not built, or do not run here.")
     if quantization == "none":
-        return kernels
-    if choice == "torch":
-        int8, int4 = quantized.linear_int8_torch, quantized.linear_int4_torch
+        return _plain(device, dtype, choice) if native is None else _native(native)
+    if native is not None:
+        few_bits = replace(
+            _native(native),
+            linear=native.weight_format(quantization),
+            head=native.weight_format("int8"),
+            packing=(native.instruction_set, native.build),
+        )
+    elif choice == "torch":
+        few_bits = replace(_TORCH, linear=_TWINS[quantization], head=_TWINS["int8"])
     else:
-        native = load_native(dtype, choice if choice in INSTRUCTION_SETS else None) if device.type == "cpu" else None
-        if native is None:
-            raise ConfigError(
-                f"quantization is {quantization}, which needs the native kernels: they compute in float32 and bfloat16 "
-                f"on CPUs. Here it would be {dtype} on {device}, or they were not built when Portico was installed."
-            )
-        int8, int4 = native.linear_int8, native.linear_int4
-    return replace(
-        kernels, name=f"{kernels.name}, {quantization}", linear=int8 if quantization == "int8" else int4, head=int8
-    )
+        raise ConfigError(
+            f"quantization is {quantization}, which needs the native kernels: they compute in float32 and bfloat16 "
+            f"on CPUs. Here it would be {dtype} on {device}, or they were not built when Portico was installed."
+        )
+    return replace(few_bits, name=f"{few_bits.name}, {quantization}")
 
 
-def _unquantized(device: torch.device, dtype: torch.dtype, choice: str) -> Kernels:
-    if choice in INSTRUCTION_SETS:
-        native = _native(dtype, choice) if device.type == "cpu" else None
-        if native is None:
-            raise ConfigError(f"kernels is {choice}; those for {dtype} on {device} are not built, or do not run here.")
-        return native
+def can_quantize(device: torch.device, dtype: torch.dtype, choice: str) -> bool:
+    """Whether `select_kernels` has a fast path for weights of few bits here."""
+    return device.type == "cpu" and choice != "torch" and load_native(dtype) is not None
+
+
+def _plain(device: torch.device, dtype: torch.dtype, choice: str) -> Kernels:
     if choice == "torch" or device.type != "cpu":
         return _TORCH
-    return _native(dtype) or (_CPU_BF16 if dtype is torch.bfloat16 and linear.onednn_has_packed_bf16() else _CPU)
+    return _CPU_BF16 if dtype is torch.bfloat16 and linear.onednn_has_packed_bf16() else _CPU
 
 
-def _native(dtype: torch.dtype, instruction_set: str | None = None) -> Kernels | None:
-    native = load_native(dtype, instruction_set)
-    if native is None:
-        return None
+def _native(native: NativeKernels) -> Kernels:
     return Kernels(
         name=f"native {native.instruction_set}",
         paged=True,
         block_multiple=16,
-        linear=native.linear,
-        head=native.linear,
+        use_threads=native.use_threads,
+        linear=native.weight_format("none"),
+        head=native.weight_format("none"),
         rms_norm=native.rms_norm,
         silu_mul=native.silu_mul,
         prepare=native.prepare,
@@ -95,7 +109,10 @@ def _native(dtype: torch.dtype, instruction_set: str | None = None) -> Kernels |
         draw=native.draw,
         top=native.top,
         describe=native.describe,
+        widen=native.widen,
         mask=native.mask,
+        penalize=native.penalize,
+        record=native.record,
     )
 
 
@@ -103,8 +120,9 @@ _TORCH = Kernels(
     name="torch",
     paged=False,
     block_multiple=1,
-    linear=linear.linear_torch,
-    head=linear.linear_torch,
+    use_threads=torch.set_num_threads,
+    linear=plain_format(linear.linear_torch),
+    head=plain_format(linear.linear_torch),
     rms_norm=elementwise.rms_norm,
     silu_mul=elementwise.silu_mul_torch,
     prepare=prepare.PrepareTorch(prepare.rotate_torch),
@@ -112,7 +130,9 @@ _TORCH = Kernels(
     draw=sampling.draw_torch,
     top=sampling.top_torch,
     describe=sampling.describe_torch,
+    widen=sampling.widen_torch,
     mask=sampling.mask_torch,
+    penalize=sampling.penalize_torch,
 )
 
 _CPU = replace(
@@ -124,5 +144,14 @@ _CPU = replace(
 )
 """What is faster on CPUs than the twins, of torch alone."""
 
-_CPU_BF16 = replace(_CPU, name="torch-cpu, onednn-bf16", linear=linear.linear_onednn, head=linear.linear_onednn)
+_ONEDNN = plain_format(linear.linear_onednn)
+_CPU_BF16 = replace(_CPU, name="torch-cpu, onednn-bf16", linear=_ONEDNN, head=_ONEDNN)
 """The same for bfloat16 where oneDNN multiplies it natively."""
+
+_TWINS: dict[Quantization, WeightFormat] = {
+    "int8": replace(
+        plain_format(quantized.linear_int8_torch), rows=lambda weight, _: quantized.rows_int8_torch(weight)
+    ),
+    "int4": plain_format(quantized.linear_int4_torch),
+}
+"""Weights of few bits in plain torch."""

@@ -7,12 +7,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """x over the root of its mean square along the last axis, in float32, times weight.
+def rms_norm(x: Tensor, weight: Tensor, eps: float, added: Tensor | None = None) -> Tensor:
+    """After adding to x in place what is `added`: x over the root of its mean square along the last axis, times weight.
 
-    `weight` broadcasts against x: [hidden], or [heads, head_dim] where heads have weights of their own.
+    In float32 up to the weight, which broadcasts against x: [hidden], or [heads, head_dim] where heads have their own.
     Source: Zhang and Sennrich 2019, arXiv:1910.07467.
     """
+    if added is not None:
+        x += added
     wide = x.float()
     scale: Tensor = torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)
     return (wide * scale).to(x.dtype) * weight

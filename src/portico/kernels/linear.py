@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -11,6 +12,37 @@ from torch import Tensor
 
 Linear = Callable[[Tensor], Tensor]
 """x [tokens, in] -> [tokens, out]."""
+
+Rows = Callable[[Tensor], Tensor]
+"""Token ids [tokens] -> rows of a weight [tokens, in]."""
+
+Shape = tuple[int, int]
+"""Of a weight: out, in."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFormat:
+    """How the weights of products are kept, and what is done with them there."""
+
+    product: Callable[[Tensor, Shape, Tensor | None], Linear]
+    """The linear layer of a packed weight of this shape, with bias [out]."""
+    pack: Callable[[Tensor], Tensor] = lambda weight: weight
+    """A weight [out, in] as it is kept."""
+    packed_bytes: Callable[[Shape], int] | None = None
+    """Of a packed weight, where packing makes bytes that a file can hold."""
+    rows: Callable[[Tensor, Shape], Rows] | None = None
+    """The rows of a packed weight, for an embedding; None where they are better read from the weight as it was."""
+
+    def __call__(self, weight: Tensor, bias: Tensor | None) -> Linear:
+        """The linear layer with this weight [out, in] and bias [out]."""
+        return self.product(self.pack(weight), (weight.shape[0], weight.shape[1]), bias)
+
+
+def plain_format(linear: Callable[[Tensor, Tensor | None], Linear]) -> WeightFormat:
+    """The format in which weights are as the checkpoint has them."""
+    return WeightFormat(
+        product=lambda weight, _, bias: linear(weight, bias), rows=lambda weight, _: partial(F.embedding, weight=weight)
+    )
 
 
 def linear_torch(weight: Tensor, bias: Tensor | None) -> Linear:

@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Iterator
-from ctypes import CDLL, RTLD_GLOBAL, Structure, byref, c_char_p, c_float, c_int, c_int64, c_void_p
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from ctypes import CDLL, Structure, byref, c_char_p, c_float, c_int, c_int64, c_void_p
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 import portico.kernels
 from portico.kernels.context import Context, Paged
-from portico.kernels.linear import Linear
+from portico.kernels.linear import Linear, Rows, Shape, WeightFormat
 from portico.kernels.prepare import HeadNorm
-from portico.kernels.sampling import Filters
+from portico.kernels.sampling import Filters, Penalties
+from portico.kernels.tape import Recorder, Tape
 
 log = logging.getLogger(__name__)
 
 _LIBRARY = "libportico_kernels.so"
-_OPENMP = ("libgomp", "libiomp5")
-"""Runtimes that have the entry points of GCC's."""
 _PANEL = 32
 """Output channels that lie together in a packed weight."""
+WeightFormatName = Literal["none", "int8", "int4"]
+_WEIGHT_FORMATS: dict[WeightFormatName, tuple[int, Callable[[int, int], int]]] = {
+    "none": (0, lambda inputs, dtype: _PANEL * 4 * -(-inputs // (2 if dtype else 1))),
+    "int8": (1, lambda inputs, _: -(-inputs // 128) * _PANEL * (128 + 4)),
+    "int4": (2, lambda inputs, _: -(-inputs // 128) * _PANEL * (64 + 4 * 2)),
+}
+"""The library's number for each, and the bytes of a panel of so many inputs in a dtype."""
 _FUNCTIONS = (
-    "attend", "prepare", "pack_linear", "linear", "rms_norm", "silu_mul", "draw", "top", "describe", "mask",
+    "attend", "prepare", "pack_linear", "linear", "rms_norm", "silu_mul", "draw", "top", "describe",
+    "widen", "mask", "penalize", "set_threads", "replay",
 )  # fmt: skip
-INSTRUCTION_SETS = ("avx512-bf16", "avx2", "baseline")
+INSTRUCTION_SETS = ("amx", "avx512-bf16", "avx2", "baseline")
 """From the best to the one that runs everywhere."""
+EMULATED = "amx-emulated"
+"""The products of "amx" with its tiles held in memory: the same loops, for tests on machines without them."""
 _DTYPES = {torch.float32: 0, torch.bfloat16: 1}
 
 
@@ -41,12 +52,31 @@ class NativeKernels:
     library: CDLL
     dtype: int
     instruction_set: str
+    build: str
+    """A hash of the library: what it packed, another build may lay out in another way."""
+    recorder: Recorder = field(default_factory=Recorder)
 
-    def attend(
-        self, query: Tensor, pool: Tensor, context: Context, window: int | None, scale: float, out: Tensor
-    ) -> None:
+    def record(self) -> AbstractContextManager[Callable[[], Tape]]:
+        """Note down the calls of a step, which the tape that comes of it makes again."""
+        return self.recorder.recording(self.library.portico_replay)
+
+    def _call(self, kernel: str, arguments: Structure) -> None:
+        self.recorder.note(kernel, arguments, self.dtype)
+        getattr(self.library, f"portico_{kernel}")(byref(arguments), self.dtype)
+
+    def use_threads(self, count: int) -> None:
+        """Share the work of every call of this process among so many threads, and leave torch one.
+
+        What torch still does is small, and its threads would spin in the way of these.
+        """
+        self.library.portico_set_threads(count)
+        torch.set_num_threads(1)
+
+    def attend(self, query: Tensor, pool: Tensor, context: Context, window: int | None, scale: float) -> Tensor:
         """As `GatheredAttention`, on blocks where they are; `query` may be a slice of wider rows."""
         assert isinstance(context, Paged)
+        tokens, heads, width = query.shape
+        out = self.recorder.result("attend", query, tokens, heads * width)
         arguments = _Attend(
             query.data_ptr(),
             out.data_ptr(),
@@ -56,14 +86,15 @@ class NativeKernels:
             context.tokens.data_ptr(),
             query.stride(0),
             *context.tables.shape,
-            query.shape[1],
+            heads,
             *pool.shape[2:3],
             pool.shape[4],
             pool.shape[3],
             window or 0,
             scale,
         )
-        self.library.portico_attend(byref(arguments), self.dtype)
+        self._call("attend", arguments)
+        return out
 
     def prepare(
         self, qkv: Tensor, pool: Tensor, norm: HeadNorm | None, angles: tuple[Tensor, Tensor], context: Context
@@ -86,39 +117,54 @@ class NativeKernels:
             block_size,
             0.0 if norm is None else norm.eps,
         )
-        self.library.portico_prepare(byref(arguments), self.dtype)
+        self._call("prepare", arguments)
 
     def linear(self, weight: Tensor, bias: Tensor | None) -> Linear:
         """As `linear_torch`, over a packed copy of the weight; no row's result depends on the other rows."""
-        words = -(-weight.shape[1] * weight.element_size() // 4)
-        return self._packed(weight, bias, 0, _PANEL * words * 4)
+        return self.weight_format("none")(weight, bias)
 
     def linear_int8(self, weight: Tensor, bias: Tensor | None) -> Linear:
         """As `quantized.linear_int8_torch`, in the same way."""
-        return self._packed(weight, bias, 1, -(-weight.shape[1] // 128) * _PANEL * (128 + 4))
+        return self.weight_format("int8")(weight, bias)
 
     def linear_int4(self, weight: Tensor, bias: Tensor | None) -> Linear:
         """As `quantized.linear_int4_torch`, in the same way."""
-        return self._packed(weight, bias, 2, -(-weight.shape[1] // 128) * _PANEL * (64 + 4 * 2))
+        return self.weight_format("int4")(weight, bias)
 
-    def _packed(self, weight: Tensor, bias: Tensor | None, weight_format: int, panel_bytes: int) -> Linear:
-        outputs, inputs = weight.shape
-        packed = torch.empty(-(-outputs // _PANEL) * panel_bytes, dtype=torch.uint8)
-        weight = weight.contiguous()
-        arguments = _Linear(
-            weight=weight.data_ptr(),
-            packed=packed.data_ptr(),
-            inputs=inputs,
-            outputs=outputs,
-            format=weight_format,
-        )
-        self.library.portico_pack_linear(byref(arguments), self.dtype)
-        return partial(self._linear, packed, bias, outputs, weight_format)
+    def weight_format(self, name: WeightFormatName) -> WeightFormat:
+        """One of the formats in which weights are packed in panels; each row of an int8 one can be read as well."""
+        code, panel_bytes = _WEIGHT_FORMATS[name]
+
+        def packed_bytes(shape: Shape) -> int:
+            return -(-shape[0] // _PANEL) * panel_bytes(shape[1], self.dtype)
+
+        def pack(weight: Tensor) -> Tensor:
+            outputs, inputs = weight.shape
+            packed = torch.empty(packed_bytes((outputs, inputs)), dtype=torch.uint8)
+            weight = weight.contiguous()
+            arguments = _Linear(
+                weight=weight.data_ptr(), packed=packed.data_ptr(), inputs=inputs, outputs=outputs, format=code
+            )
+            self.library.portico_pack_linear(byref(arguments), self.dtype)
+            return packed
+
+        def product(packed: Tensor, shape: Shape, bias: Tensor | None) -> Linear:
+            return partial(self._linear, packed, bias, shape[0], code)
+
+        return WeightFormat(product, pack, packed_bytes, self._int8_rows if name == "int8" else None)
+
+    def _int8_rows(self, packed: Tensor, shape: Shape) -> Rows:
+        """As `quantized.rows_int8_torch`, of the panels that a product reads."""
+        groups = packed.view(-1, -(-shape[1] // 128), _PANEL * (128 + 4))
+        values = groups[..., : _PANEL * 128].view(*groups.shape[:2], 32, _PANEL, 4)
+        scales = groups[..., _PANEL * 128 :].view(torch.float32)
+        dtype = next(dtype for dtype, code in _DTYPES.items() if code == self.dtype)
+        return partial(_rows, values, scales, shape[1], dtype)
 
     def _linear(self, packed: Tensor, bias: Tensor | None, outputs: int, weight_format: int, x: Tensor) -> Tensor:
         if x.stride(1) != 1:
             x = x.contiguous()
-        out = x.new_empty(len(x), outputs)
+        out = self.recorder.result("linear", x, len(x), outputs)
         arguments = _Linear(
             0,
             packed.data_ptr(),
@@ -128,25 +174,25 @@ class NativeKernels:
             *x.shape,
             outputs,
             x.stride(0),
-            torch.get_num_threads(),
             weight_format,
         )
-        self.library.portico_linear(byref(arguments), self.dtype)
+        self._call("linear", arguments)
         return out
 
-    def rms_norm(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        """As the plain one, for contiguous x [rows, width]."""
-        out = torch.empty_like(x)
-        arguments = _RmsNorm(x.data_ptr(), weight.data_ptr(), out.data_ptr(), x.shape[0], x.shape[1], eps)
-        self.library.portico_rms_norm(byref(arguments), self.dtype)
+    def rms_norm(self, x: Tensor, weight: Tensor, eps: float, added: Tensor | None = None) -> Tensor:
+        """As the plain one, for contiguous x [rows, width] and what is added."""
+        out = self.recorder.result("rms_norm", x, *x.shape)
+        other = 0 if added is None else added.data_ptr()
+        arguments = _RmsNorm(x.data_ptr(), other, weight.data_ptr(), out.data_ptr(), x.shape[0], x.shape[1], eps)
+        self._call("rms_norm", arguments)
         return out
 
     def silu_mul(self, gate_up: Tensor) -> Tensor:
         """As the plain one."""
         rows, width = gate_up.shape[0], gate_up.shape[1] // 2
-        out = gate_up.new_empty(rows, width)
+        out = self.recorder.result("silu_mul", gate_up, rows, width)
         arguments = _SiluMul(gate_up.data_ptr(), out.data_ptr(), rows, width)
-        self.library.portico_silu_mul(byref(arguments), self.dtype)
+        self._call("silu_mul", arguments)
         return out
 
     def draw(self, logits: Tensor, scales: Tensor, uniforms: Tensor, filters: Filters) -> tuple[Tensor, Tensor]:
@@ -176,10 +222,24 @@ class NativeKernels:
         self.library.portico_describe(byref(arguments), _code(logits))
         return totals, ranks
 
+    def widen(self, logits: Tensor) -> Tensor:
+        """As `widen_torch`, for contiguous logits in either dtype."""
+        out = torch.empty(logits.shape)
+        arguments = _Widen(logits.data_ptr(), out.data_ptr(), *logits.shape)
+        self.library.portico_widen(byref(arguments), _code(logits))
+        return out
+
     def mask(self, logits: Tensor, bits: Tensor) -> None:
         """As `mask_torch`, for contiguous logits and bits."""
         rows, vocab = logits.shape
         self.library.portico_mask(byref(_Mask(logits.data_ptr(), bits.data_ptr(), rows, vocab)))
+
+    def penalize(self, logits: Tensor, penalties: Penalties) -> None:
+        """As `penalize_torch`, for contiguous logits."""
+        p, (rows, vocab) = penalties, logits.shape
+        parts = (logits, p.tokens, p.begins, p.outputs, p.repetition, p.presence, p.frequency)
+        arguments = _Penalize(*(part.data_ptr() for part in parts), rows, vocab)
+        self.library.portico_penalize(byref(arguments))
 
     def top(self, logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """As `top_torch`, for contiguous logits in either dtype."""
@@ -191,6 +251,13 @@ class NativeKernels:
         return values, ids
 
 
+def _rows(values: Tensor, scales: Tensor, width: int, dtype: torch.dtype, ids: Tensor) -> Tensor:
+    """Rows of values [panels, groups, steps, channels, 4] and scales [panels, groups, channels]."""
+    panel, channel = ids // _PANEL, ids % _PANEL
+    rows = values[panel, :, :, channel].flatten(2).float().sub_(128).mul_(scales[panel, :, channel].unsqueeze(-1))
+    return rows.flatten(1)[:, :width].to(dtype).contiguous()
+
+
 def _code(logits: Tensor) -> int:
     return _DTYPES[logits.dtype]
 
@@ -198,14 +265,13 @@ def _code(logits: Tensor) -> int:
 def load_native(dtype: torch.dtype, instruction_set: str | None = None) -> NativeKernels | None:
     """The library for a dtype, or None where it was not built, cannot be loaded, or lacks the dtype.
 
-    With an `instruction_set`, one of INSTRUCTION_SETS, None too where the machine lacks that; it is then in use by all
-    of the process.
+    With an `instruction_set`, one of INSTRUCTION_SETS or EMULATED, None too where the machine lacks that; it is then in
+    use by all of the process.
     """
     path = next((folder / _LIBRARY for folder in _folders() if (folder / _LIBRARY).exists()), None)
     if path is None or dtype not in _DTYPES:
         return None
     try:
-        _share_openmp()
         library = CDLL(str(path))
     except OSError as error:
         log.warning("The native kernels cannot be loaded (%s); plain torch is used instead.", error)
@@ -215,21 +281,13 @@ def load_native(dtype: torch.dtype, instruction_set: str | None = None) -> Nativ
         getattr(library, f"portico_{name}").restype = None
     if instruction_set is not None and not library.portico_choose(instruction_set.encode()):
         return None
-    return NativeKernels(library, _DTYPES[dtype], library.portico_instruction_set().decode())
+    build = hashlib.sha256(path.read_bytes()).hexdigest()
+    return NativeKernels(library, _DTYPES[dtype], library.portico_instruction_set().decode(), build)
 
 
 def _folders() -> Iterator[Path]:
     """Where the package's files are: an editable install has its modules and what was compiled in two places."""
     return map(Path, portico.kernels.__path__)
-
-
-def _share_openmp() -> None:
-    """Make torch's OpenMP runtime visible to the library, which brings none: two would spin against each other."""
-    with open("/proc/self/maps", encoding="utf-8") as maps:
-        loaded = {line.split(maxsplit=5)[5].strip() for line in maps if len(line.split(maxsplit=5)) == 6}
-    for path in sorted(loaded):
-        if Path(path).name.startswith(_OPENMP):
-            CDLL(path, RTLD_GLOBAL)
 
 
 def _layout(name: str, **fields: Any) -> type[Structure]:
@@ -252,11 +310,12 @@ _Prepare = _layout(
 _Linear = _layout(
     "LinearArguments",
     weight=c_void_p, packed=c_void_p, x=c_void_p, bias=c_void_p, out=c_void_p,
-    rows=c_int64, inputs=c_int64, outputs=c_int64, x_stride=c_int64, threads=c_int, format=c_int,
+    rows=c_int64, inputs=c_int64, outputs=c_int64, x_stride=c_int64, format=c_int,
 )  # fmt: skip
 _RmsNorm = _layout(
-    "RmsNormArguments", x=c_void_p, weight=c_void_p, out=c_void_p, rows=c_int64, width=c_int, eps=c_float
-)
+    "RmsNormArguments",
+    x=c_void_p, added=c_void_p, weight=c_void_p, out=c_void_p, rows=c_int64, width=c_int, eps=c_float,
+)  # fmt: skip
 _Draw = _layout(
     "DrawArguments",
     logits=c_void_p, scales=c_void_p, uniforms=c_void_p, top_k=c_void_p, top_p=c_void_p, min_p=c_void_p,
@@ -267,6 +326,12 @@ _Describe = _layout(
     "DescribeArguments",
     logits=c_void_p, tokens=c_void_p, totals=c_void_p, ranks=c_void_p, rows=c_int64, vocab=c_int,
 )  # fmt: skip
+_Widen = _layout("WidenArguments", x=c_void_p, out=c_void_p, rows=c_int64, width=c_int)
 _Mask = _layout("MaskArguments", logits=c_void_p, bits=c_void_p, rows=c_int64, vocab=c_int)
+_Penalize = _layout(
+    "PenalizeArguments",
+    logits=c_void_p, tokens=c_void_p, begins=c_void_p, outputs=c_void_p,
+    repetition=c_void_p, presence=c_void_p, frequency=c_void_p, rows=c_int64, vocab=c_int,
+)  # fmt: skip
 _Top = _layout("TopArguments", logits=c_void_p, values=c_void_p, ids=c_void_p, rows=c_int64, vocab=c_int, count=c_int)
 _SiluMul = _layout("SiluMulArguments", gate_up=c_void_p, out=c_void_p, rows=c_int64, width=c_int)

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from portico.kernels.linear import Linear
+from portico.kernels.linear import Linear, Rows
 
 INT8_GROUP, INT4_GROUP = 128, 32
 """Inputs of a channel that share a scale; of a row of activations, which become eight bits, it is always 128."""
@@ -17,6 +17,17 @@ def linear_int8_torch(weight: Tensor, bias: Tensor | None) -> Linear:
     """The linear layer with weight [out, in] in eight bits, a scale for 128 inputs of a channel, and bias [out]."""
     values, scales = quantize_int8(weight)
     return partial(_linear_quantized, values, scales, bias, INT8_GROUP)
+
+
+def rows_int8_torch(weight: Tensor) -> Rows:
+    """The rows of a weight [out, in] in eight bits, in its dtype."""
+    values, scales = quantize_int8(weight)
+    return partial(_rows, values, scales, weight.shape[1], weight.dtype)
+
+
+def _rows(values: Tensor, scales: Tensor, width: int, dtype: torch.dtype, ids: Tensor) -> Tensor:
+    rows = (values[ids] * scales[ids].unsqueeze(-1)).flatten(1)
+    return rows[:, :width].to(dtype).contiguous()
 
 
 def linear_int4_torch(weight: Tensor, bias: Tensor | None) -> Linear:

@@ -20,6 +20,24 @@ class Filters:
     """float32 [rows]: those at least this share of the likeliest; 0: all."""
 
 
+@dataclass(frozen=True, slots=True)
+class Penalties:
+    """What has been there in each row, and by how much that lowers logits."""
+
+    tokens: Tensor
+    """int64: row after row, the tokens of the prompt, then of the output."""
+    begins: Tensor
+    """int64 [rows + 1]: where each row's tokens begin, and the end of the last."""
+    outputs: Tensor
+    """int64 [rows]: where the tokens of its output begin."""
+    repetition: Tensor
+    """float32 [rows]; 1: none."""
+    presence: Tensor
+    """float32 [rows]"""
+    frequency: Tensor
+    """float32 [rows]"""
+
+
 def draw_torch(logits: Tensor, scales: Tensor, uniforms: Tensor, filters: Filters) -> tuple[Tensor, Tensor]:
     """The first token, int64 [rows], at which the cumulated share of softmax(logits * scale) exceeds a uniform number.
 
@@ -58,11 +76,33 @@ def describe_torch(logits: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
     return torch.logsumexp(logits.to(wide_dtype(logits)), dim=-1).float(), (logits >= own).sum(dim=-1)
 
 
+def widen_torch(logits: Tensor) -> Tensor:
+    """A copy of logits [rows, vocab] in float32."""
+    return logits.to(torch.float32, copy=True)
+
+
 def mask_torch(logits: Tensor, bits: Tensor) -> None:
     """Set float32 logits [rows, vocab] to -inf where the bit of int32 [rows, vocab / 32], lowest first, is not set."""
     places = torch.arange(32, dtype=torch.int32, device=bits.device)
     kept = (bits.unsqueeze(2) >> places & 1).view(len(bits), -1)[:, : logits.shape[1]]
     logits.masked_fill_(kept == 0, -torch.inf)
+
+
+def penalize_torch(logits: Tensor, penalties: Penalties) -> None:
+    """Change float32 logits [rows, vocab] in place.
+
+    Repetition first, over prompt and output: a seen token's logit is divided by the penalty where positive, multiplied
+    where negative (Keskar et al. 2019, arXiv:1909.05858). Then, over the output alone, frequency times the token's
+    count and presence once, subtracted, as in OpenAI's API.
+    """
+    p = penalties
+    bounds = zip(p.begins.tolist(), p.outputs.tolist(), p.begins[1:].tolist(), strict=False)
+    for row, (begin, output, end) in enumerate(bounds):
+        seen = torch.unique(p.tokens[begin:end])
+        scores = logits[row, seen]
+        logits[row, seen] = torch.where(scores > 0, scores / p.repetition[row], scores * p.repetition[row])
+        said, counts = torch.unique(p.tokens[output:end], return_counts=True)
+        logits[row, said] -= p.presence[row] + p.frequency[row] * counts
 
 
 def top_torch(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:

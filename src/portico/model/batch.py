@@ -18,5 +18,5 @@ class Batch:
     positions: Tensor
     """int64 [tokens]"""
     context: Context
-    draws: Tensor
-    """int64 [draws]: the tokens whose logits are wanted."""
+    draws: Tensor | None
+    """int64 [draws]: the tokens whose logits are wanted; None: of all."""

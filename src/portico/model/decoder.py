@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor
 
+from portico.kernels.context import Context
 from portico.kernels.dispatch import Kernels
-from portico.kernels.linear import Linear
+from portico.kernels.linear import Linear, Rows
 from portico.model.batch import Batch
 from portico.model.cache import KVCache
 from portico.model.config import ModelConfig
@@ -19,22 +19,12 @@ from portico.model.rope import Rotary
 
 @dataclass(frozen=True, slots=True)
 class DecoderLayer:
-    """Attention and feed-forward, each with a residual around it."""
+    """Attention and feed-forward, each over a norm of the residual stream, to which what it gives is then added."""
 
     attention_norm: RMSNorm
     attention: Attention
     mlp_norm: RMSNorm
     mlp: MLP
-
-    def attend(self, x: Tensor, angles: tuple[Tensor, Tensor], batch: Batch, cache: KVCache) -> Tensor:
-        """The first half, in which tokens see each other; changes x [tokens, hidden] in place."""
-        x += self.attention(self.attention_norm(x), angles, batch, cache)
-        return x
-
-    def feed_forward(self, x: Tensor) -> Tensor:
-        """The second half, every token for itself; changes x [tokens, hidden] in place."""
-        x += self.mlp(self.mlp_norm(x))
-        return x
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +32,7 @@ class Decoder:
     """A causal language model; call it under `torch.inference_mode`."""
 
     config: ModelConfig
-    embedding: Tensor
-    """[vocab, hidden]"""
+    embedding: Rows
     rotary: Rotary
     layers: Sequence[DecoderLayer]
     norm: RMSNorm
@@ -52,13 +41,22 @@ class Decoder:
 
     def __call__(self, batch: Batch, cache: KVCache) -> Tensor:
         """Hidden states [draws, hidden], normalised, for `logits`; keys and values of all tokens go to the cache."""
-        x = F.embedding(batch.token_ids, self.embedding)
-        angles = self.rotary.angles(batch.positions, x.dtype)
+        x = self.embedding(batch.token_ids)
+        return self.run(x, self.rotary.angles(batch.positions, x.dtype), batch.context, batch.draws, cache)
+
+    def run(
+        self, x: Tensor, angles: tuple[Tensor, Tensor], context: Context, draws: Tensor | None, cache: KVCache
+    ) -> Tensor:
+        """The same of embedded tokens x [tokens, hidden], which are written over."""
         *inner, last = self.layers
+        added = None
         for layer in inner:
-            x = layer.feed_forward(layer.attend(x, angles, batch, cache))
-        # Past the last attention nothing is read of tokens whose logits are not wanted.
-        return self.norm(last.feed_forward(last.attend(x, angles, batch, cache)[batch.draws]))
+            added = layer.attention(layer.attention_norm(x, added), angles, context, cache)
+            added = layer.mlp(layer.mlp_norm(x, added))
+        added = last.attention(last.attention_norm(x, added), angles, context, cache)
+        if draws is not None:  # past the last attention nothing is read of the other tokens
+            x, added = x[draws], added[draws]
+        return self.norm(x, last.mlp(last.mlp_norm(x, added)))
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits [rows, vocab] in the model's dtype of hidden states [rows, hidden]."""

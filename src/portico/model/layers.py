@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from portico.kernels.context import Context
 from portico.kernels.dispatch import Kernels
 from portico.kernels.linear import Linear
 from portico.kernels.prepare import HeadNorm
-from portico.model.batch import Batch
 from portico.model.cache import KVCache
 from portico.model.config import ModelConfig
 
@@ -22,8 +22,9 @@ class RMSNorm:
     eps: float
     kernels: Kernels
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return self.kernels.rms_norm(x, self.weight, self.eps)
+    def __call__(self, x: Tensor, added: Tensor | None) -> Tensor:
+        """Of x with what is `added`, which stays in x."""
+        return self.kernels.rms_norm(x, self.weight, self.eps, added)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,10 @@ class Attention:
     qk_norm: HeadNorm | None
     kernels: Kernels
 
-    def __call__(self, x: Tensor, angles: tuple[Tensor, Tensor], batch: Batch, cache: KVCache) -> Tensor:
+    def __call__(self, x: Tensor, angles: tuple[Tensor, Tensor], context: Context, cache: KVCache) -> Tensor:
         """x [tokens, hidden] -> [tokens, hidden]; writes the tokens' keys and values to the cache first."""
         c, pool = self.config, cache.pools[self.layer]
         qkv = self.qkv(x).view(-1, c.num_heads + 2 * c.num_kv_heads, c.head_dim)
-        self.kernels.prepare(qkv, pool, self.qk_norm, angles, batch.context)
-        attended = qkv.new_empty(len(qkv), c.num_heads, c.head_dim)
+        self.kernels.prepare(qkv, pool, self.qk_norm, angles, context)
         window, scale = c.windows[self.layer], c.head_dim**-0.5
-        self.kernels.attend(qkv[:, : c.num_heads], pool, batch.context, window, scale, attended)
-        return self.out(attended.view(len(qkv), -1))
+        return self.out(self.kernels.attend(qkv[:, : c.num_heads], pool, context, window, scale))

@@ -5,19 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from portico.errors import CheckpointError
 from portico.kernels.dispatch import Kernels
-from portico.kernels.linear import Linear
+from portico.kernels.linear import Linear, Rows, WeightFormat
 from portico.kernels.prepare import HeadNorm
 from portico.model.config import ModelConfig
 from portico.model.decoder import Decoder, DecoderLayer
 from portico.model.layers import MLP, Attention, RMSNorm
 from portico.model.rope import Rotary
-from portico.weights.safetensors import Checkpoint
+from portico.weights.packed import PackedWeights
+from portico.weights.safetensors import Checkpoint, release
 
 _HARMLESS = re.compile(r"(^|\.)rotary_emb\.(inv_freq|cos_cached|sin_cached)$")
 """Buffers that old exports of these families carry; they are computed from config.json."""
@@ -26,15 +29,19 @@ _HARMLESS = re.compile(r"(^|\.)rotary_emb\.(inv_freq|cos_cached|sin_cached)$")
 def load_decoder(
     config: ModelConfig,
     checkpoint: Checkpoint,
+    packed: PackedWeights,
     *,
     dtype: torch.dtype,
     device: torch.device,
     kernels: Kernels,
     max_model_len: int,
 ) -> Decoder:
-    """The model with its weights; raises CheckpointError for a tensor that is missing, left over or wrongly shaped."""
+    """The model with its weights, those of products from `packed` where it has them.
+
+    Raises CheckpointError for a tensor that is missing, left over or wrongly shaped.
+    """
     prefix = "" if "embed_tokens.weight" in checkpoint else "model."
-    loader = _Loader(config, checkpoint, dtype, device, kernels, prefix)
+    loader = _Loader(config, checkpoint, packed, dtype, device, kernels, prefix)
     decoder = loader.decoder(Rotary(config.rope, config.head_dim, max_model_len, device))
     tied_copy = {"lm_head.weight"} if config.tie_word_embeddings else set()
     leftover = [name for name in checkpoint.leftover() if not _HARMLESS.search(name) and name not in tied_copy]
@@ -50,6 +57,7 @@ def load_decoder(
 class _Loader:
     config: ModelConfig
     checkpoint: Checkpoint
+    packed: PackedWeights
     dtype: torch.dtype
     device: torch.device
     kernels: Kernels
@@ -58,18 +66,21 @@ class _Loader:
 
     def decoder(self, rotary: Rotary) -> Decoder:
         c = self.config
-        embedding = self.tensor(f"{self.prefix}embed_tokens.weight", c.vocab_size, c.hidden_size)
-        if c.tie_word_embeddings:
-            head = self.kernels.head(embedding, None)
+        head_format, shape = self.kernels.head, (c.vocab_size, c.hidden_size)
+        embedding = f"{self.prefix}embed_tokens"
+        head = self.weight(head_format, ["lm_head" if not c.tie_word_embeddings else embedding], shape[:1], shape[1])
+        if head_format.rows is None:
+            rows: Rows = partial(F.embedding, weight=self.tensor(f"{embedding}.weight", *shape))
         else:
-            head = self.kernels.head(self.tensor("lm_head.weight", c.vocab_size, c.hidden_size), None)
+            table = head if c.tie_word_embeddings else self.weight(head_format, [embedding], shape[:1], shape[1])
+            rows = head_format.rows(table, shape)
         return Decoder(
             config=c,
-            embedding=embedding,
+            embedding=rows,
             rotary=rotary,
             layers=[self.layer(i) for i in range(c.num_layers)],
             norm=self.norm(f"{self.prefix}norm"),
-            head=head,
+            head=head_format.product(head, shape, None),
             kernels=self.kernels,
         )
 
@@ -112,11 +123,29 @@ class _Loader:
 
     def linear(self, names: Sequence[str], out_sizes: Sequence[int], in_size: int, *, bias: bool) -> Linear:
         """One linear layer from several of the same input, stacked."""
-        sized = list(zip(names, out_sizes, strict=True))
-        weight = _stack([self.tensor(f"{name}.weight", size, in_size) for name, size in sized])
-        if not bias:
-            return self.kernels.linear(weight, None)
-        return self.kernels.linear(weight, _stack([self.tensor(f"{name}.bias", size) for name, size in sized]))
+        weight = self.weight(self.kernels.linear, names, out_sizes, in_size)
+        parts = [self.tensor(f"{name}.bias", size) for name, size in zip(names, out_sizes, strict=True)] if bias else []
+        return self.kernels.linear.product(weight, (sum(out_sizes), in_size), _stack(parts) if bias else None)
+
+    def weight(
+        self, weight_format: WeightFormat, names: Sequence[str], out_sizes: Sequence[int], in_size: int
+    ) -> Tensor:
+        """A weight stacked from several, as the format packs it."""
+        sized = [(f"{name}.weight", size) for name, size in zip(names, out_sizes, strict=True)]
+        if weight_format.packed_bytes is None:
+            return weight_format.pack(_stack([self.tensor(name, size, in_size) for name, size in sized]))
+        for name, size in sized:
+            self.checkpoint.expect(name, (size, in_size))
+
+        def make() -> Tensor:
+            read = [self.checkpoint.get(name, (size, in_size)) for name, size in sized]
+            packed = weight_format.pack(_stack([part.to(device=self.device, dtype=self.dtype) for part in read]))
+            for part in read:
+                release(part)
+            return packed
+
+        size = weight_format.packed_bytes((sum(out_sizes), in_size))
+        return self.packed.get(" ".join(name for name, _ in sized), size, make)
 
     def norm(self, name: str) -> RMSNorm:
         return RMSNorm(self.tensor(f"{name}.weight", self.config.hidden_size), self.config.rms_norm_eps, self.kernels)

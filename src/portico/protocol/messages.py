@@ -93,6 +93,8 @@ class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
     threads: int
     kernels: str
     load_seconds: float
+    weights: str = ""
+    """How the weights are kept, and why, for people."""
 
 
 class StepDone(msgspec.Struct, frozen=True, tag="step"):

@@ -26,12 +26,42 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
+class CallWish:
+    """How the tools of a prompt may be called; the calls come as events of their own and not as text."""
+
+    required: bool = False
+    """Whether the answer must be calls and nothing else."""
+    only: str | None = None
+    """The one tool that may be called, where it is required."""
+    parallel: bool = True
+    """Whether an answer may have more than one call."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkWish:
+    """What becomes of a model's thinking; without it all that the model writes is text."""
+
+    shown: bool = True
+    """Whether it comes as events of its own; else it is left out."""
+    budget: int | None = None
+    """Tokens after which it is ended; None: when the model ends it."""
+    budget_param: str = "thinking_token_budget"
+    """The name under which the client gave the budget, for error messages."""
+    effort: str | None = None
+    """How much of it is wanted, as OpenAI names it: none, minimal, low, medium, high, xhigh."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChatPrompt:
     """Messages to be laid out by the model's chat template; each message is a mapping as OpenAI defines it."""
 
     messages: Sequence[Mapping[str, Any]]
     tools: Sequence[Mapping[str, Any]] | None = None
     layout: Layout = Layout()
+    calls: CallWish | None = None
+    """None: a call stays the text that the model writes."""
+    thinking: ThinkWish | None = None
+    """None: thinking stays the text that the model writes."""
 
 
 @dataclass(frozen=True, slots=True)

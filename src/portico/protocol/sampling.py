@@ -39,6 +39,16 @@ class Grammar(msgspec.Struct, frozen=True, array_like=True):
     """What may come once the answer is complete."""
 
 
+class ThinkingLimit(msgspec.Struct, frozen=True, array_like=True):
+    """Where thinking that goes on is ended, by tokens that must come then."""
+
+    budget: int
+    """Tokens of thinking, without the marker that begins it."""
+    begin: tuple[int, ...]
+    """The marker that begins it in the answer; empty: it has begun in the prompt."""
+    end: tuple[int, ...]
+
+
 class Beams(msgspec.Struct, frozen=True, array_like=True):
     """How to search for the likeliest answers instead of drawing them."""
 
@@ -232,6 +242,7 @@ class TokenParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     prompt_logprobs: int | None = None
     """The same for the tokens of the prompt but its first."""
     grammar: Grammar | None = None
+    thinking: ThinkingLimit | None = None
     beams: Beams | None = None
     """Search instead of drawing."""
     pooling: Pooling | None = None

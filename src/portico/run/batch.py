@@ -22,13 +22,13 @@ class BatchBuilder:
         config = decoder.config
         self._paged = decoder.kernels.paged
         self._block_size = block_size
-        self._device = decoder.embedding.device
+        self._device = decoder.norm.weight.device
         self._groups = GroupBuilder(
             windows=sorted(set(config.windows), key=lambda window: window or 0),
             heads_per_key=config.num_heads // config.num_kv_heads,
             kv_heads=config.num_kv_heads,
             block_size=block_size,
-            dtype=decoder.embedding.dtype,
+            dtype=decoder.norm.weight.dtype,
             device=self._device,
         )
 
@@ -43,7 +43,7 @@ class BatchBuilder:
             token_ids=self._tensor(np.concatenate([np.asarray(row.token_ids, dtype=np.int64) for row in ordered])),
             positions=self._tensor(positions),
             context=self._context(ordered, tokens, self._slots(ordered, positions)),
-            draws=self._tensor(np.array(wanted, dtype=np.int64)),
+            draws=None if len(wanted) == len(positions) else self._tensor(np.array(wanted, dtype=np.int64)),
         )
         return batch, order
 

@@ -19,10 +19,12 @@ from portico.model.config import read_config
 from portico.model.load import load_decoder
 from portico.protocol.messages import Loaded
 from portico.protocol.sampling import TokenParams
-from portico.run.device import keep_freed_memory, resolve_device, resolve_dtype, set_threads
+from portico.run.device import keep_freed_memory, no_threads_between_operations, resolve_device, resolve_dtype
 from portico.run.limits import size_cache, wanted_model_len
 from portico.run.machine import usable_cores
+from portico.run.quantization import choose_quantization, packed_weights
 from portico.run.runner import TorchRunner
+from portico.weights.packed import PackedWeights
 from portico.weights.safetensors import Checkpoint
 from portico.weights.tokenizers.read import read_tokenizer
 
@@ -41,9 +43,12 @@ def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype, model.dtype, device)
     threads = config.threads or usable_cores()
-    set_threads(threads)
+    no_threads_between_operations()
     keep_freed_memory()
-    kernels = select_kernels(device, dtype, config.kernels, config.quantization)
+    checkpoint = Checkpoint(folder)
+    quantization, why = choose_quantization(config, model, device, dtype)
+    kernels = select_kernels(device, dtype, config.kernels, quantization)
+    kernels.use_threads(threads)
     if config.block_size % kernels.block_multiple:
         raise ConfigError(
             f"block_size is {config.block_size}; with this machine's kernels ({kernels.name}) it must be a multiple "
@@ -51,10 +56,12 @@ def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
         )
     max_model_len = wanted_model_len(config, model)
     with torch.inference_mode():
+        packed = packed_weights(config, checkpoint, kernels, quantization, dtype)
         decoder = load_decoder(
-            model, Checkpoint(folder), dtype=dtype, device=device, kernels=kernels, max_model_len=max_model_len
+            model, checkpoint, packed, dtype=dtype, device=device, kernels=kernels, max_model_len=max_model_len
         )
-        size = size_cache(config, model, max_model_len, dtype, device)
+        packed.keep()
+        size = size_cache(config, model, max_model_len, dtype, device, packed.mapped_bytes)
         cache = make_cache(model, size.num_blocks + 1, config.block_size, dtype, device)
     read = partial(read_tokenizer, Path(config.tokenizer_path or folder), config.tokenizer_mode)
     runner = TorchRunner(decoder, cache, Grammars(read, model.vocab_size), config.logprobs_mode)
@@ -70,13 +77,22 @@ def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
         vocab_size=model.vocab_size,
         hidden_size=model.hidden_size,
         device=str(device),
-        dtype=str(dtype).removeprefix("torch."),
+        dtype=_name(dtype),
         threads=threads,
         kernels=kernels.name,
         load_seconds=time.perf_counter() - began,
+        weights=_kept(_name(dtype) if quantization == "none" else quantization, packed, why),
     )
     log.debug("%s", loaded)
     return runner, loaded
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _kept(weight_format: str, packed: PackedWeights, why: str) -> str:
+    return f"{weight_format}{' from the cache' if packed.all_mapped else ''} ({why})"
 
 
 def _warm_up(runner: TorchRunner) -> None:

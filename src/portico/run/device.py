@@ -67,9 +67,8 @@ def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def set_threads(count: int) -> None:
-    """Use this many CPU threads for operations, and none between them."""
-    torch.set_num_threads(count)
+def no_threads_between_operations() -> None:
+    """Torch runs one operation at a time; what waits between them would only take a core."""
     if torch.get_num_interop_threads() != 1:
         try:
             torch.set_num_interop_threads(1)

@@ -11,6 +11,7 @@ from torch import Tensor
 from portico.config.engine import LogprobsMode
 from portico.decode.adjust import adjust, check_left, needs_adjusting
 from portico.decode.logprobs import largest_logprobs, token_logprobs
+from portico.decode.penalties import has_penalties, penalties
 from portico.decode.random import uniforms
 from portico.decode.sampling import greedy, is_greedy, processed, sample
 from portico.engine.plan import Candidates, Draw, RowResult
@@ -57,7 +58,7 @@ def _check_left(logits: Tensor, tokens: Tensor, draws: Sequence[Draw]) -> None:
 
 def _adjusted(logits: Tensor, draws: Sequence[Draw], masks: Sequence[Tensor | None], kernels: Kernels) -> Tensor:
     """A copy of logits [rows, vocab] in float32, changed as each row wishes."""
-    changed = logits.to(torch.float32, copy=True)
+    changed = kernels.widen(logits)
     masked = [i for i, mask in enumerate(masks) if mask is not None]
     if masked:
         bits = torch.stack([mask for mask in masks if mask is not None]).to(logits.device)
@@ -66,7 +67,10 @@ def _adjusted(logits: Tensor, draws: Sequence[Draw], masks: Sequence[Tensor | No
         if rows is not changed:
             changed[masked] = rows
     for row, draw in zip(changed, draws, strict=True):
-        adjust(row, draw.params, draw.prompt_ids, draw.output_ids)
+        adjust(row, draw.params, draw.output_ids)
+    if any(has_penalties(draw.params) for draw in draws):
+        told = [(draw.params, draw.prompt_ids, draw.output_ids) for draw in draws]
+        kernels.penalize(changed, penalties(told, changed.device))
     return changed
 
 

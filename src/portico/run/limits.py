@@ -50,11 +50,19 @@ def wanted_model_len(config: EngineConfig, model: ModelConfig) -> int:
 
 
 def size_cache(
-    config: EngineConfig, model: ModelConfig, max_model_len: int, dtype: torch.dtype, device: torch.device
+    config: EngineConfig,
+    model: ModelConfig,
+    max_model_len: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    mapped_bytes: int = 0,
 ) -> CacheSize:
-    """As many blocks as are of use and fit; raises ConfigError if a length that was asked for does not fit once."""
+    """As many blocks as are of use and fit beside the weights, of which `mapped_bytes` are a file's.
+
+    Raises ConfigError if a length that was asked for does not fit once.
+    """
     per_block = bytes_per_block(model, config.block_size, dtype)
-    budget = cache_budget(device) if config.kv_cache_memory is None else config.kv_cache_memory
+    budget = cache_budget(device, mapped_bytes) if config.kv_cache_memory is None else config.kv_cache_memory
     fitting = budget // per_block - 1
     one_sequence = math.ceil(max_model_len / config.block_size)
     if fitting < one_sequence:
@@ -78,9 +86,12 @@ def _too_small(
     return CacheSize(fits, fitting)
 
 
-def cache_budget(device: torch.device) -> int:
-    """Bytes for keys and values when nobody says how many; call it once the weights are loaded."""
+def cache_budget(device: torch.device, mapped_bytes: int = 0) -> int:
+    """Bytes for keys and values when nobody says how many; call it once the weights are loaded.
+
+    The system counts `mapped_bytes` as available, for it could read them again; a step that waits for that is no use.
+    """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return max(0, int(free * _CUDA_SHARE) - _CUDA_HEADROOM)
-    return int(available_memory() * _CPU_SHARE)
+    return int(max(0, available_memory() - mapped_bytes) * _CPU_SHARE)

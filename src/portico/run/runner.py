@@ -14,6 +14,7 @@ from portico.decode.grammar import Grammars
 from portico.decode.logprobs import token_logprobs
 from portico.engine.plan import Draw, Row, RowResult, Score, StepPlan
 from portico.model.cache import KVCache
+from portico.model.decode_tapes import DecodeTapes
 from portico.model.decoder import Decoder
 from portico.protocol.messages import TokenLogprobs
 from portico.run.batch import BatchBuilder, wanted_places
@@ -37,6 +38,7 @@ class TorchRunner:
         self.grammars = grammars
         self.cache = cache
         self._logprobs_mode = logprobs_mode
+        self._tapes = None if decoder.kernels.record is None else DecodeTapes(decoder, cache)
         self._builder = BatchBuilder(decoder, cache.block_size)
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="grammars")
         self._beside.submit(grammars.prepare)
@@ -61,7 +63,11 @@ class TorchRunner:
         """The hidden states [wanted places, hidden] of each row."""
         self.cache.copy([row.copied for row in rows if row.copied is not None])
         batch, order = self._builder.build(rows)
-        parts = torch.split(self.decoder(batch, self.cache), [len(wanted_places(rows[place])) for place in order])
+        if self._tapes is not None and self._tapes.takes(batch):
+            hidden = self._tapes(batch)
+        else:
+            hidden = self.decoder(batch, self.cache)
+        parts = torch.split(hidden, [len(wanted_places(rows[place])) for place in order])
         of_row = dict(zip(order, parts, strict=True))
         return [of_row[place] for place in range(len(rows))]
 

@@ -11,15 +11,17 @@ from portico.protocol.events import (
     Embedding,
     Failure,
     Finish,
-    FinishReason,
     GenerationEvent,
     PromptScores,
+    ReasoningDelta,
     TextDelta,
     TokenInfo,
+    ToolCallDelta,
     Usage,
 )
 from portico.text.best import likeliest
 from portico.text.pipeline import Pipeline, Prepared
+from portico.text.whole import WholeChoice
 
 QUEUED_EVENTS = 256
 
@@ -28,37 +30,31 @@ QUEUED_EVENTS = 256
 class Answer:
     """Everything a request gave."""
 
-    texts: list[str]
-    tokens: list[list[TokenInfo]]
-    """Of each text, where the request asked for log-probabilities."""
+    choices: list[WholeChoice]
     prompts: dict[int, Sequence[TokenInfo]]
     """The scored tokens of a prompt, by the first of its choices."""
-    reasons: list[FinishReason]
     usage: Usage
 
 
 async def fold(events: AsyncGenerator[GenerationEvent, None], choices: int) -> Answer:
     """Read all events of a request with this many choices; raises the error of a Failure."""
-    texts: list[list[str]] = [[] for _ in range(choices)]
-    tokens: list[list[TokenInfo]] = [[] for _ in range(choices)]
+    given = [WholeChoice() for _ in range(choices)]
     prompts: dict[int, Sequence[TokenInfo]] = {}
-    reasons: list[FinishReason] = ["stop"] * choices
     usage = Usage(0, 0, 0)
     async with aclosing(events):
         async for event in events:
             match event:
-                case TextDelta(choice, text, tokens=infos):
-                    texts[choice].append(text)
-                    tokens[choice] += infos
+                case TextDelta(choice) | ReasoningDelta(choice) | ToolCallDelta(choice):
+                    given[choice].add(event)
                 case PromptScores(choice, infos):
                     prompts[choice] = infos
                 case Finish(choice, reason):
-                    reasons[choice] = reason
+                    given[choice].reason = reason
                 case Usage():
                     usage = event
                 case Failure(error):
                     raise error
-    return Answer(["".join(pieces) for pieces in texts], tokens, prompts, reasons, usage)
+    return Answer(given, prompts, usage)
 
 
 async def fold_embeddings(events: AsyncGenerator[GenerationEvent, None]) -> tuple[list[Sequence[float]], Usage]:
@@ -80,15 +76,11 @@ async def fold_embeddings(events: AsyncGenerator[GenerationEvent, None]) -> tupl
 def keep_best(answer: Answer, drawn: int, kept: int) -> Answer:
     """Of the `drawn` choices of each prompt the `kept` of the highest mean log-probability a token, best first."""
     best = []
-    for first in range(0, len(answer.texts), drawn):
-        best += [first + number for number in likeliest(answer.tokens[first : first + drawn], kept)]
-    return Answer(
-        [answer.texts[choice] for choice in best],
-        [answer.tokens[choice] for choice in best],
-        {first // drawn * kept: infos for first, infos in answer.prompts.items()},
-        [answer.reasons[choice] for choice in best],
-        answer.usage,
-    )
+    for first in range(0, len(answer.choices), drawn):
+        choices = answer.choices[first : first + drawn]
+        best += [choices[number] for number in likeliest([choice.tokens for choice in choices], kept)]
+    prompts = {first // drawn * kept: infos for first, infos in answer.prompts.items()}
+    return Answer(best, prompts, answer.usage)
 
 
 async def run_all(pipeline: Pipeline, prepared: Sequence[Prepared]) -> AsyncGenerator[GenerationEvent, None]:
@@ -109,6 +101,7 @@ async def run_all(pipeline: Pipeline, prepared: Sequence[Prepared]) -> AsyncGene
                     total.prompt_tokens + event.prompt_tokens,
                     total.completion_tokens + event.completion_tokens,
                     total.cached_tokens + event.cached_tokens,
+                    total.reasoning_tokens + event.reasoning_tokens,
                 )
             elif isinstance(event, Failure):
                 yield event

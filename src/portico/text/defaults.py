@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from portico.errors import CheckpointError, RequestError
-from portico.protocol.sampling import Beams, Grammar, SamplingParams, TokenParams
-from portico.text.grammar import compile_grammar
+from portico.protocol.sampling import Beams, Grammar, SamplingParams, ThinkingLimit, TokenParams
 from portico.weights.files import read_json
 
 T = TypeVar("T", int, float)
@@ -55,8 +54,13 @@ def resolve(
     eos_token_ids: Sequence[int],
     max_tokens_param: str = "max_tokens",
     prompt_param: str = "prompt",
+    grammar: str | None = None,
+    thinking: ThinkingLimit | None = None,
 ) -> TokenParams:
-    """The engine's parameters for a prompt of `prompt_len` tokens; RequestError if prompt and answer do not fit."""
+    """The engine's parameters for a prompt of `prompt_len` tokens; RequestError if prompt and answer do not fit.
+
+    `grammar` is what the answer is held to, compiled, and `thinking` where its thinking ends.
+    """
     room = max_model_len - prompt_len
     if room < 1:
         raise RequestError(
@@ -96,7 +100,8 @@ def resolve(
         bad_words=tuple(tuple(word) for word in bad_words),
         logprobs=sampling.logprobs,
         prompt_logprobs=sampling.prompt_logprobs,
-        grammar=None if sampling.guided is None else Grammar(compile_grammar(sampling.guided), tuple(eos_token_ids)),
+        grammar=None if grammar is None else Grammar(grammar, tuple(eos_token_ids)),
+        thinking=thinking,
         beams=beams,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from tokenizers import Tokenizer as RustTokenizer
@@ -34,12 +34,21 @@ class Vocabulary:
         added = rust.get_added_tokens_decoder()
         self._added = frozenset(added)
         special = {token_id for token_id, token in added.items() if token.special}
-        self._hidden = frozenset(special.union(hidden))
+        self._special = frozenset(special)
+        self._hidden = self._special.union(hidden)
         decoder = json.loads(rust.to_str()).get("decoder")
         rule = _token_rule(decoder)
         self._strip = _leading_spaces(decoder)
         vocabulary = rust.get_vocab(with_added_tokens=True)
         self._table = None if rule is None else {i: rule.to_bytes(token) for token, i in vocabulary.items()}
+
+    def is_special(self, token_id: int) -> bool:
+        """Whether a token stands for something else than its text."""
+        return token_id in self._special
+
+    def is_added(self, token_id: int) -> bool:
+        """Whether a token was put to the vocabulary whole."""
+        return token_id in self._added
 
     def bytes_of(self, token_id: int) -> bytes:
         """What a token stands for, special or not."""
@@ -53,9 +62,10 @@ class Vocabulary:
         skip_special_tokens: bool = True,
         spaces_between_special_tokens: bool = True,
         continues: bool = False,
+        shown: Collection[int] = (),
     ) -> Detokenizer:
-        """A fresh detokeniser for one sequence, whose text may begin or go on."""
-        hidden = self._hidden if skip_special_tokens else frozenset()
+        """A fresh detokeniser for one sequence, whose text may begin or go on; `shown` tokens are never left out."""
+        hidden = self._hidden.difference(shown) if skip_special_tokens else frozenset()
         plain: Detokenizer
         if self._table is None:
             plain = WindowDetokenizer(self._rust, hidden)

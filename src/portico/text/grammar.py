@@ -6,6 +6,7 @@ Grammars are llguidance's own (https://github.com/guidance-ai/llguidance): JSON 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from llguidance import LLMatcher
@@ -18,6 +19,8 @@ MAX_BYTES = 256 * 1024
 MAX_DEPTH = 64
 ONE_SPACE = "[ ]?"
 """Whitespace between the parts of JSON unless a request says otherwise: with more a model might never end."""
+JSON_SPACE = {"x-guidance": {"whitespace_pattern": ONE_SPACE}}
+"""The same, as a part of a schema."""
 
 
 def compile_grammar(guided: Guided) -> str:
@@ -29,6 +32,25 @@ def compile_grammar(guided: Guided) -> str:
     if failed:
         raise _error(guided, f"cannot be honoured: {messages[0].strip()}")
     return grammar
+
+
+def check_grammar(lark: str) -> str:
+    """A Lark grammar of ours in llguidance's form; ValueError if it cannot be honoured."""
+    grammar = LLMatcher.grammar_from_lark(lark)
+    failed, messages = LLMatcher.validate_grammar_with_warnings(grammar)
+    if failed:
+        raise ValueError(messages[0].strip())
+    return grammar
+
+
+def joined(lark: str, parts: Mapping[str, str]) -> str:
+    """A grammar that refers to others, which are compiled, as @name."""
+    grammars: list[dict[str, Any]] = [{"lark_grammar": lark}]
+    for name, part in parts.items():
+        compiled = part.lstrip().startswith("{")
+        first, *rest = json.loads(part)["grammars"] if compiled else [{"lark_grammar": part}]
+        grammars += [{**first, "name": name}, *rest]
+    return json.dumps({"grammars": grammars}, ensure_ascii=False)
 
 
 def _compile(guided: Guided) -> str:

@@ -39,9 +39,9 @@ def plain_message(index: int, message: Mapping[str, Any], taste: Taste) -> dict[
         plain["content"] = None if plain.get("tool_calls") and taste.bare_call == "none" else ""
     if plain.get("tool_calls"):
         plain["tool_calls"] = [_tool_call(call, taste.arguments_as_text) for call in plain["tool_calls"]]
-    reasoning = next((plain[name] for name in _REASONING_NAMES if plain.get(name) is not None), None)
-    if reasoning is not None:  # under each name that some template reads, as transformers does
-        plain = {"thinking": reasoning, **plain, "reasoning_content": reasoning}
+    reasoning = next((plain[name] for name in _REASONING_NAMES if plain.get(name)), None)
+    if reasoning is not None:  # under each name that some template reads
+        plain = {"thinking": reasoning, "reasoning": reasoning, **plain, "reasoning_content": reasoning}
     return plain
 
 

@@ -6,18 +6,30 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from portico.config.text import TextOptions
 from portico.errors import RequestError
 from portico.protocol.events import TokenInfo, TokenText
 from portico.protocol.messages import Add, Loaded, TokenLogprobs
 from portico.protocol.request import ChatPrompt, Embed, GenerationRequest, TextPrompt, TokenPrompt
 from portico.protocol.sampling import Pooling, SamplingParams, TokenParams
+from portico.text import thinking
+from portico.text.calling import Calling
 from portico.text.choice import ChoiceText
 from portico.text.defaults import SamplingDefaults, resolve
+from portico.text.grammar import compile_grammar
 from portico.text.infill import Infill, no_infill
 from portico.text.messages import text_of
 from portico.text.pooling import PoolingDefaults
+from portico.text.reading import ChoiceEvents, ChoiceReading
+from portico.text.reasoning import Reasoning, effort_variables
 from portico.text.template import ChatTemplate
+from portico.text.thinking import ThinkingFormat
 from portico.text.tokenizer import Tokenizer
+from portico.text.tools import registry
+from portico.text.tools.format import ToolFormat
+
+LONGEST_MARKER = 32
+"""Tokens at a prompt's end that are looked at to see whether it leaves the thinking open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,28 +41,27 @@ class TextModel:
     defaults: SamplingDefaults
     pooling: PoolingDefaults
     infill: Infill | None
+    tool_format: ToolFormat | None
+    """How the model writes tool calls, if that is known."""
+    thinking_format: ThinkingFormat | None
+    """How it marks what it thinks before it answers, if that is known."""
 
     @classmethod
-    def load(
-        cls,
-        folder: str | Path,
-        *,
-        tokenizer_folder: str | Path | None = None,
-        tokenizer_mode: str = "auto",
-        chat_template: str | None = None,
-        trust_request_templates: bool = False,
-    ) -> TextModel:
-        """Read a model folder; CheckpointError if a file is missing or broken.
-
-        Tokenizer and chat template may be in another folder; `chat_template` is a text of Jinja in the latter's place.
-        """
-        beside = tokenizer_folder or folder
-        tokenizer = Tokenizer.load(beside, model_folder=folder, mode=tokenizer_mode)
+    def load(cls, folder: str | Path, options: TextOptions = TextOptions()) -> TextModel:  # noqa: B008 - frozen
+        """Read a model folder; CheckpointError if a file is missing or broken, ConfigError for a bad option."""
+        beside = options.tokenizer or folder
+        tokenizer = Tokenizer.load(beside, model_folder=folder, mode=options.tokenizer_mode)
         template = ChatTemplate.load(
-            beside, tokenizer.special, source=chat_template, trust_requests=trust_request_templates
+            beside, tokenizer.special, source=options.chat_template, trust_requests=options.trust_request_templates
         )
         return cls(
-            tokenizer, template, SamplingDefaults.load(folder), PoolingDefaults.load(folder), Infill.find(tokenizer)
+            tokenizer,
+            template,
+            SamplingDefaults.load(folder),
+            PoolingDefaults.load(folder),
+            Infill.find(tokenizer),
+            registry.choose(options.tool_call_parser, template.sources),
+            thinking.choose(options.reasoning_parser, template.sources),
         )
 
     def prepare(self, request: GenerationRequest, limits: Loaded) -> Add:
@@ -65,6 +76,7 @@ class TextModel:
             pooling = self._pooling(request.embed, limits.hidden_size)
             _check_length(prompt_ids, request.prompt_param, limits.max_model_len)
             return Add(request.request_id, prompt_ids, TokenParams(max_tokens=0, seed=0, pooling=pooling))
+        reasoning = self._reasoning(request, prompt_ids)
         params = resolve(
             sampling,
             self.defaults,
@@ -74,29 +86,48 @@ class TextModel:
             eos_token_ids=self._end_ids(request),
             max_tokens_param=request.max_tokens_param,
             prompt_param=request.prompt_param,
+            grammar=self._grammar(request, reasoning),
+            thinking=None if reasoning is None else reasoning.limit(self.tokenizer),
         )
         if params.beams is not None:
             _check_room(params.beams.width, len(prompt_ids) + params.max_tokens, request.max_tokens_param, limits)
         return Add(request.request_id, prompt_ids, params, sampling.n)
 
-    def choices(self, request: GenerationRequest) -> list[ChoiceText]:
-        """A fresh token-to-text state for each choice of a request."""
-        sampling = request.sampling
-        prompt = request.prompt
-        continues = not isinstance(prompt, ChatPrompt) or prompt.layout.continue_final_message
+    def choices(self, request: GenerationRequest, prompt_ids: Sequence[int]) -> list[ChoiceReading]:
+        """A fresh state from tokens to events for each choice of a request that `prepare` has seen."""
+        calling = Calling.of(request, self.tool_format)
+        reasoning = self._reasoning(request, prompt_ids)
         return [
-            ChoiceText(
-                self.tokenizer.detokenizer(
-                    skip_special_tokens=sampling.skip_special_tokens,
-                    spaces_between_special_tokens=sampling.spaces_between_special_tokens,
-                    continues=continues,
-                ),
-                sampling.stop,
-                min_tokens=sampling.min_tokens,
-                include_stop=sampling.include_stop_str_in_output,
+            ChoiceReading(
+                self._choice_text(request, calling, reasoning), _events(choice, calling, reasoning), self.token_infos
             )
-            for _ in range(sampling.n)
+            for choice in range(request.sampling.n)
         ]
+
+    def _choice_text(
+        self, request: GenerationRequest, calling: Calling | None, reasoning: Reasoning | None
+    ) -> ChoiceText:
+        sampling, prompt = request.sampling, request.prompt
+        parts = [part for part in (calling, reasoning) if part is not None]
+        shown = [token_id for part in parts for token_id in part.shown(self.tokenizer)]
+        detokenizer = self.tokenizer.detokenizer(
+            skip_special_tokens=sampling.skip_special_tokens,
+            spaces_between_special_tokens=sampling.spaces_between_special_tokens,
+            continues=not isinstance(prompt, ChatPrompt) or prompt.layout.continue_final_message,
+            shown=shown,
+        )
+        return ChoiceText(
+            detokenizer,
+            sampling.stop,
+            min_tokens=sampling.min_tokens,
+            include_stop=sampling.include_stop_str_in_output,
+        )
+
+    def _reasoning(self, request: GenerationRequest, prompt_ids: Sequence[int]) -> Reasoning | None:
+        if not isinstance(request.prompt, ChatPrompt):
+            return None
+        prompt_end = self.tokenizer.decode(prompt_ids[-LONGEST_MARKER:], skip_special_tokens=False)
+        return Reasoning.of(request, self.thinking_format, prompt_end)
 
     def echo(self, prompt_ids: Sequence[int], request: GenerationRequest) -> str:
         """The prompt as text, as the model sees it; where a gap is filled, what stands before the gap.
@@ -159,8 +190,12 @@ class TextModel:
     def prompt_ids(self, request: GenerationRequest, vocab_size: int) -> list[int]:
         """The tokens of a prompt, whatever its length; RequestError if it cannot be laid out or encoded."""
         match request.prompt:
-            case ChatPrompt(messages, tools, layout):
-                text = self.template.render(messages, tools, layout)
+            case ChatPrompt(messages, tools, layout, calls, wish):
+                if tools and calls is not None:
+                    self.template.check_tools(tools, layout)
+                effort = effort_variables(wish, self.template.variables(tools, layout), self.thinking_format)
+                told = replace(layout, variables={**effort, **layout.variables})
+                text = self.template.render(messages, tools, told)
                 # The template writes BOS and the like itself.
                 special = bool(request.sampling.add_special_tokens)
                 return self.tokenizer.encode(text, add_special_tokens=special, param=request.prompt_param)
@@ -185,11 +220,30 @@ class TextModel:
             )
         return self.infill.prompt_ids(prefix, suffix, add_special_tokens=special, param=request.prompt_param)
 
+    def _grammar(self, request: GenerationRequest, reasoning: Reasoning | None) -> str | None:
+        """What the answer is held to, behind its thinking if there may be any."""
+        calling, guided = Calling.of(request, self.tool_format), request.sampling.guided
+        if calling is not None:
+            grammar = calling.grammar(self.tokenizer, guided)
+        else:
+            grammar = None if guided is None else compile_grammar(guided)
+        return grammar if grammar is None or reasoning is None else reasoning.before(grammar, self.tokenizer)
+
     def _end_ids(self, request: GenerationRequest) -> tuple[int, ...]:
         own = self.tokenizer.eos_token_ids
         if isinstance(request.prompt, TextPrompt) and request.prompt.suffix and self.infill is not None:
             return tuple(dict.fromkeys((*own, *self.infill.end_ids)))
         return own
+
+
+def _events(choice: int, calling: Calling | None, reasoning: Reasoning | None) -> ChoiceEvents:
+    return ChoiceEvents(
+        choice,
+        thinking=None if reasoning is None else reasoning.reader(),
+        shows_thinking=reasoning is None or reasoning.wish.shown,
+        tools=None if calling is None else calling.reader(),
+        new_id=str if calling is None else calling.form.new_id,
+    )
 
 
 def _truncated(prompt_ids: list[int], sampling: SamplingParams, max_model_len: int) -> list[int]:

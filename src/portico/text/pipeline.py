@@ -12,7 +12,6 @@ from portico.errors import EngineError, RequestError
 from portico.protocol.events import (
     Embedding,
     Failure,
-    Finish,
     GenerationEvent,
     PromptScores,
     TextDelta,
@@ -21,9 +20,9 @@ from portico.protocol.events import (
 )
 from portico.protocol.messages import Add, TokenEvent
 from portico.protocol.request import ChatPrompt, GenerationRequest, TextPrompt, TokenPrompt
-from portico.text.choice import ChoiceText
 from portico.text.engine_client import EngineClient
 from portico.text.model import TextModel
+from portico.text.reading import ChoiceReading
 
 T = TypeVar("T")
 
@@ -36,7 +35,7 @@ class Prepared:
     """A request that has passed every check that can be made before the model runs."""
 
     add: Add
-    choices: list[ChoiceText]
+    choices: list[ChoiceReading]
     echo: str = ""
     """What every choice begins with."""
 
@@ -55,9 +54,9 @@ class Pipeline:
         def work() -> Prepared:
             add = self.model.prepare(request, loaded)
             echo = self.model.echo(add.prompt_ids, request) if request.echo else ""
-            return Prepared(add, self.model.choices(request), echo)
+            return Prepared(add, self.model.choices(request, add.prompt_ids), echo)
 
-        return await (asyncio.to_thread(work) if _takes_long(request) else _now(work))
+        return await _done(request, work)
 
     async def tokenize(self, request: GenerationRequest) -> list[int]:
         """The tokens that the request's prompt would have, though it be too long; RequestError as `prepare`."""
@@ -66,7 +65,7 @@ class Pipeline:
         def work() -> list[int]:
             return self.model.prompt_ids(request, vocab_size)
 
-        return await (asyncio.to_thread(work) if _takes_long(request) else _now(work))
+        return await _done(request, work)
 
     async def run(self, prepared: Prepared) -> AsyncGenerator[GenerationEvent, None]:
         """The events of a prepared request; closing the generator cancels it in the engine."""
@@ -106,14 +105,12 @@ class _Answer:
     def __init__(self, prepared: Prepared, model: TextModel) -> None:
         self._prepared = prepared
         self._model = model
-        self._infos: list[list[TokenInfo]] = [[] for _ in prepared.choices]
         self._running = set(range(prepared.add.n))
-        self._uncounted = [0] * prepared.add.n
         self._cached_tokens = 0
         self._scored = False
         self.failed = False
         self.ended_by_text = False
-        """Whether the latest event ended its choice by a stop string, which the engine cannot know."""
+        """Whether the latest event ended its choice by what its text says, which the engine cannot know."""
 
     def begin(self) -> list[GenerationEvent]:
         """What comes before any token; an echo that is to be scored waits for its scores."""
@@ -141,21 +138,10 @@ class _Answer:
             self._running.discard(event.choice)
             return [Embedding(event.choice, event.embedding)]
         choice = self._prepared.choices[event.choice]
-        before, said = choice.token_count, choice.said
-        text, finish = choice.feed(event.token_ids, event.finish)
-        self._uncounted[event.choice] += choice.token_count - before
-        infos = self._infos[event.choice]
-        if event.logprobs is not None:
-            new = choice.token_count - before
-            infos += self._model.token_infos(event.token_ids[:new], event.logprobs[:new], choice.said - said)
-        if text or (finish is not None and infos):
-            events.append(TextDelta(event.choice, text, self._uncounted[event.choice], tuple(infos)))
-            self._uncounted[event.choice] = 0
-            self._infos[event.choice] = []
-        if finish is not None:
+        events += choice.take(event)
+        if choice.finished:
             self._running.discard(event.choice)
-            self.ended_by_text = choice.stopped_by_text
-            events.append(Finish(event.choice, finish))
+            self.ended_by_text = choice.ended_by_text
         return events
 
     def _scores(self, event: TokenEvent) -> list[GenerationEvent]:
@@ -171,19 +157,23 @@ class _Answer:
             prompt_tokens=len(self._prepared.add.prompt_ids),
             completion_tokens=sum(choice.token_count for choice in self._prepared.choices),
             cached_tokens=self._cached_tokens,
+            reasoning_tokens=sum(choice.reasoning_tokens for choice in self._prepared.choices),
         )
 
 
-async def _now(work: Callable[[], T]) -> T:
-    return work()
+async def _done(request: GenerationRequest, work: Callable[[], T]) -> T:
+    """Work on a request's prompt, in a thread if it may take long."""
+    return work() if _is_quick(request) else await asyncio.to_thread(work)
 
 
-def _takes_long(request: GenerationRequest) -> bool:
-    """Whether preparing it may take more than a millisecond or so."""
-    prompt = request.prompt
-    gap = isinstance(prompt, TextPrompt) and bool(prompt.suffix)
-    own_template = isinstance(prompt, ChatPrompt) and prompt.layout.template is not None
-    return gap or own_template or request.sampling.guided is not None or _prompt_size(request) >= THREAD_FROM_CHARACTERS
+def _is_quick(request: GenerationRequest) -> bool:
+    """Whether a request is prepared in about a millisecond: no grammar, gap, template of its own or long prompt."""
+    match request.prompt:
+        case TextPrompt(suffix=suffix) if suffix:
+            return False
+        case ChatPrompt(layout=layout, calls=calls) if calls is not None or layout.template is not None:
+            return False
+    return request.sampling.guided is None and _prompt_size(request) < THREAD_FROM_CHARACTERS
 
 
 def _prompt_size(request: GenerationRequest) -> int:

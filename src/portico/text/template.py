@@ -11,6 +11,7 @@ from typing import Any, Literal
 import jinja2
 from jinja2 import nodes
 from jinja2.exceptions import SecurityError
+from jinja2.meta import find_undeclared_variables
 
 from portico.errors import CheckpointError, RequestError
 from portico.protocol.request import Layout
@@ -35,6 +36,8 @@ _MARK = "\ue000the message goes on here\ue001 "  # of private characters: no tex
 class _Compiled:
     template: jinja2.Template
     taste: Taste
+    reads: frozenset[str]
+    """The variables that it looks at."""
 
 
 class ChatTemplate:
@@ -45,6 +48,7 @@ class ChatTemplate:
 
         Raises CheckpointError for a source that is no template.
         """
+        self.sources = tuple(sources.values())
         self._environment = TemplateEnvironment()
         # Undefined, not none, where the model has no such token: so do templates test it in transformers.
         self._tokens = {name: value for name in special.__slots__ if (value := getattr(special, name)) is not None}
@@ -93,6 +97,19 @@ class ChatTemplate:
         final = _mark(plain[-1])
         return _cut_at_mark(self._run(chosen.template, plain, tools, layout), final)
 
+    def variables(self, tools: Sequence[Mapping[str, Any]] | None, layout: Layout) -> frozenset[str]:
+        """What the template for such a prompt can be told, messages and tools among it; RequestError if none is."""
+        return self._choose(tools, layout.template).reads
+
+    def check_tools(self, tools: Sequence[Mapping[str, Any]], layout: Layout) -> None:
+        """RequestError if the template has no place for tools, so that the model would never see them."""
+        if "tools" not in self.variables(tools, layout):
+            raise RequestError(
+                "This model's chat template has no place for tools; leave tools out.",
+                param="tools",
+                code="unsupported_parameter",
+            )
+
     def _run(
         self,
         template: jinja2.Template,
@@ -101,7 +118,7 @@ class ChatTemplate:
         layout: Layout,
     ) -> str:
         try:
-            return render(template, self._variables(messages, tools, layout))
+            return render(template, self._values(messages, tools, layout))
         except RequestError:
             raise
         except Exception as error:  # a template is a program: on messages it was not made for it raises anything
@@ -109,7 +126,7 @@ class ChatTemplate:
                 f"The chat template refused the messages: {error}", param="messages", code="invalid_value"
             ) from error
 
-    def _variables(
+    def _values(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None, layout: Layout
     ) -> dict[str, Any]:
         return {
@@ -169,9 +186,10 @@ class ChatTemplate:
 
     def _compile(self, source: str) -> _Compiled:
         template = self._environment.from_string(source)
-        parts = _loops_over_content(self._environment.parse(source))
-        taste = Taste(parts=parts, developer="developer" in source)
-        return _Compiled(template, self._tried_with_calls(template, taste))
+        tree = self._environment.parse(source)
+        taste = Taste(parts=_loops_over_content(tree), developer="developer" in source)
+        reads = frozenset(find_undeclared_variables(tree))
+        return _Compiled(template, self._tried_with_calls(template, taste), reads)
 
     def _tried_with_calls(self, template: jinja2.Template, taste: Taste) -> Taste:
         """How a call must come for this template to print it as JSON; templates differ, and none says so."""
@@ -181,7 +199,7 @@ class ChatTemplate:
         for other in tastes:
             plain = [plain_message(index, message, other) for index, message in enumerate(_TRIAL)]
             try:
-                said = render(template, self._variables(plain, None, Layout()), seconds=TRIAL_SECONDS)
+                said = render(template, self._values(plain, None, Layout()), seconds=TRIAL_SECONDS)
             except SecurityError:
                 return taste
             except Exception:  # whatever a program may raise

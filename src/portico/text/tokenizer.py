@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,21 @@ class Tokenizer:
         """The tokens as the vocabulary spells them; None for an id that it lacks."""
         return [self._rust.id_to_token(token_id) for token_id in token_ids]
 
+    def special_id(self, token: str) -> int | None:
+        """The id of a special token by its exact text, None if there is none."""
+        token_id = self._rust.token_to_id(token)
+        return token_id if token_id is not None and self._vocabulary.is_special(token_id) else None
+
+    def control_id(self, token: str) -> int | None:
+        """The id of a token that grammars know by its id alone, None if it is text to them.
+
+        Those are special tokens, and to llguidance also added ones in angle brackets.
+        """
+        token_id = self._rust.token_to_id(token)
+        if token_id is None or not self._vocabulary.is_added(token_id):
+            return None
+        return token_id if self._vocabulary.is_special(token_id) or (token[0], token[-1]) == ("<", ">") else None
+
     def id_of(self, token: str) -> int | None:
         """The id of a token by its exact text, None if the vocabulary lacks it."""
         return self._rust.token_to_id(token)
@@ -103,8 +118,11 @@ class Tokenizer:
         skip_special_tokens: bool = True,
         spaces_between_special_tokens: bool = True,
         continues: bool = False,
+        shown: Collection[int] = (),
     ) -> Detokenizer:
         """A fresh incremental detokeniser for one sequence; special tokens and end-of-sequence may be left out.
+
+        Tokens in `shown` are never left out.
 
         Spaces between special tokens are those that the tokenizer's decoder writes, which for most is none.
         Text that `continues` another keeps the space that a tokenizer takes from the start of a text.
@@ -113,6 +131,7 @@ class Tokenizer:
             skip_special_tokens=skip_special_tokens,
             spaces_between_special_tokens=spaces_between_special_tokens,
             continues=continues,
+            shown=shown,
         )
 
 

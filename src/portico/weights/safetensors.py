@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import hashlib
 import json
+import mmap
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,6 +41,12 @@ class Checkpoint:
 
     def get(self, name: str, shape: Sequence[int]) -> Tensor:
         """The tensor as a view of the file, in its dtype; CheckpointError if it isn't there or of another shape."""
+        self.expect(name, shape)
+        tensor: Tensor = self._files[name][1].get_tensor(name)
+        return tensor
+
+    def expect(self, name: str, shape: Sequence[int]) -> None:
+        """Check all that `get` checks, and count the tensor as read, without reading it."""
         if name not in self._files:
             raise CheckpointError(f"{self.folder} has no tensor {name}; the model's config.json asks for it.")
         file, opened = self._files[name]
@@ -50,8 +60,10 @@ class Checkpoint:
                 f"{file}: tensor {name} is of dtype {entry.get_dtype()}; Portico reads {', '.join(_DTYPES)}."
             )
         self._unread.discard(name)
-        tensor: Tensor = opened.get_tensor(name)
-        return tensor
+
+    def identity(self) -> list[list[str | int]]:
+        """What changes when a file does: for each its path, size, times of change in ns, and a hash of its header."""
+        return [_identity(file) for file in sorted({file for file, _ in self._files.values()})]
 
     def leftover(self) -> list[str]:
         """Names that nobody has asked for, sorted."""
@@ -91,3 +103,22 @@ def _open(file: Path) -> Any:
         return safe_open(file, framework="pt")
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{file} is truncated or no safetensors file ({error}); fetch it again.") from error
+
+
+def _identity(file: Path) -> list[str | int]:
+    real = file.resolve()
+    status = real.stat()
+    with real.open("rb") as opened:
+        header = opened.read(int.from_bytes(opened.read(8), "little"))
+    return [str(real), status.st_size, status.st_mtime_ns, status.st_ctime_ns, hashlib.sha256(header).hexdigest()]
+
+
+def release(tensor: Tensor) -> None:
+    """Let the pages of a tensor that is a view of a file leave this process's memory; a later look reads them again."""
+    if sys.platform != "linux":
+        return
+    page = mmap.PAGESIZE
+    begin = -(-tensor.data_ptr() // page) * page
+    length = (tensor.data_ptr() + tensor.nbytes) // page * page - begin
+    if length > 0:
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(begin), ctypes.c_size_t(length), mmap.MADV_DONTNEED)

@@ -33,7 +33,8 @@ struct PrepareArguments {
 };
 
 struct RmsNormArguments {
-    const void* x;             // [rows, width]
+    void* x;                   // [rows, width]
+    const void* added;         // [rows, width], added to x first, or null
     const void* weight;        // [width]
     void* out;                 // [rows, width]
     int64_t rows;
@@ -56,7 +57,6 @@ struct LinearArguments {
     const void* bias;          // [outputs], or null
     void* out;                 // [rows, outputs]
     int64_t rows, inputs, outputs, x_stride;
-    int threads;
     int format;                // a WeightFormat
 };
 
@@ -84,10 +84,31 @@ struct DescribeArguments {
     int vocab;
 };
 
+// The same values as floats.
+struct WidenArguments {
+    const void* x;             // [rows, width]
+    float* out;                // [rows, width]
+    int64_t rows;
+    int width;
+};
+
 // -inf for every token whose bit is not set.
 struct MaskArguments {
     float* logits;             // [rows, vocab]
     const uint32_t* bits;      // [rows, (vocab + 31) / 32], the first token's bit lowest
+    int64_t rows;
+    int vocab;
+};
+
+// Lower the logits of tokens that have been there.
+struct PenalizeArguments {
+    float* logits;             // [rows, vocab]
+    const int64_t* tokens;     // of row after row, the prompt's before the output's
+    const int64_t* begins;     // [rows + 1]: the first token of each row among them
+    const int64_t* outputs;    // [rows]: the first of its output
+    const float* repetition;   // [rows]: what prompt and output are divided by, negative ones multiplied; 1: neither
+    const float* presence;     // [rows]: what is subtracted once from those of the output
+    const float* frequency;    // [rows]: and for each time
     int64_t rows;
     int vocab;
 };
@@ -104,6 +125,13 @@ struct TopArguments {
 enum Dtype : int { FLOAT32 = 0, BFLOAT16 = 1 };
 enum WeightFormat : int { AS_IS = 0, INT8 = 1, INT4 = 2 };
 
+// A call of one of the kernels that a step of the model is made of.
+enum Kernel : int { ATTEND = 0, PREPARE = 1, LINEAR = 2, RMS_NORM = 3, SILU_MUL = 4 };
+struct Call {
+    int kernel, dtype;
+    const void* arguments;
+};
+
 // The kernels of one instruction set.
 struct Kernels {
     void (*attend)(const AttendArguments&, Dtype);
@@ -115,7 +143,9 @@ struct Kernels {
     void (*draw)(const DrawArguments&, Dtype);
     void (*top)(const TopArguments&, Dtype);
     void (*describe)(const DescribeArguments&, Dtype);
+    void (*widen)(const WidenArguments&, Dtype);
     void (*mask)(const MaskArguments&);
+    void (*penalize)(const PenalizeArguments&);
 };
 
 }  // namespace portico

@@ -9,6 +9,7 @@
 
 #include "arguments.h"
 #include "simd.h"
+#include "team.h"
 
 namespace portico::PORTICO_ISA {
 
@@ -298,12 +299,10 @@ void attend(const AttendArguments& a) {
     };
     std::stable_sort(items.begin(), items.end(), [&](const Item& x, const Item& y) { return work(x) > work(y); });
     const int count = (int)items.size(), run = count >= 64 ? 4 : 1;
-#pragma omp parallel if (count > 1)
-    {
+    share_out(count, run, [&](int64_t i) {
         static thread_local Scratch scratch;
-#pragma omp for schedule(dynamic, run)
-        for (int i = 0; i < count; i++) attend_item<T, Mul>(a, items[i], items[std::min(i + 1, count - 1)], scratch);
-    }
+        attend_item<T, Mul>(a, items[i], items[std::min<int64_t>(i + 1, count - 1)], scratch);
+    });
 }
 
 }  // namespace portico::PORTICO_ISA

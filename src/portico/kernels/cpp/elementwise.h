@@ -5,6 +5,7 @@
 
 #include "arguments.h"
 #include "simd.h"
+#include "team.h"
 
 namespace portico::PORTICO_ISA {
 
@@ -39,10 +40,19 @@ inline void rms_norm_row(const T* x, const T* weight, T* out, int width, float e
 }
 
 template <class T>
+inline void add_row(T* x, const T* added, int width) {
+    int i = 0;
+    for (; i + LANES <= width; i += LANES) store(x + i, load(x + i) + load(added + i));
+    for (; i < width; i++) store_one(x + i, widen(x[i]) + widen(added[i]));
+}
+
+template <class T>
 void rms_norm(const RmsNormArguments& a) {
-#pragma omp parallel for schedule(static) if (a.rows > 1)
-    for (int64_t row = 0; row < a.rows; row++)
-        rms_norm_row((const T*)a.x + row * a.width, (const T*)a.weight, (T*)a.out + row * a.width, a.width, a.eps);
+    share_out(a.rows, rows_worth_sharing(a.width), [&](int64_t row) {
+        T* x = (T*)a.x + row * a.width;
+        if (a.added) add_row(x, (const T*)a.added + row * a.width, a.width);
+        rms_norm_row(x, (const T*)a.weight, (T*)a.out + row * a.width, a.width, a.eps);
+    });
 }
 
 inline Floats silu(Floats x) { 
@@ -53,14 +63,13 @@ inline Floats silu(Floats x) {
 // Shazeer 2020, arXiv:2002.05202.
 template <class T>
 void silu_mul(const SiluMulArguments& a) {
-#pragma omp parallel for schedule(static) if (a.rows > 1)
-    for (int64_t row = 0; row < a.rows; row++) {
+    share_out(a.rows, rows_worth_sharing(2 * a.width), [&](int64_t row) {
         const T *gate = (const T*)a.gate_up + row * 2 * a.width, *up = gate + a.width;
         T* out = (T*)a.out + row * a.width;
         int i = 0;
         for (; i + LANES <= a.width; i += LANES) store(out + i, rounded<T>(silu(load(gate + i))) * load(up + i));
         for (; i < a.width; i++) store_one(out + i, rounded<T>(silu(splat(widen(gate[i]))))[0] * widen(up[i]));
-    }
+    });
 }
 
 // Turn each pair (x[i], x[i + half]) by its angle (Su et al. 2021, arXiv:2104.09864).
@@ -85,14 +94,13 @@ template <class T, int DEPTH>
 void prepare(const PrepareArguments& a) {
     const int turned = a.heads + a.kv_heads, all = a.heads + 2 * a.kv_heads, width = a.head_dim;
     const int64_t head_size = (int64_t)a.block_size * width, side = a.kv_heads * head_size;
-#pragma omp parallel for schedule(static) if (a.tokens > 1)
-    for (int token = 0; token < a.tokens; token++) {
-        T* row = (T*)a.qkv + (int64_t)token * all * width;
+    share_out(a.tokens, rows_worth_sharing((int64_t)all * width), [&](int64_t token) {
+        T* row = (T*)a.qkv + token * all * width;
         const int64_t block = a.slots[token] / a.block_size, offset = a.slots[token] % a.block_size;
         for (int head = 0; head < turned; head++) {
             T* x = row + (int64_t)head * width;
             if (a.weight) rms_norm_row(x, (const T*)a.weight + (int64_t)head * width, x, width, a.eps);
-            rotate(x, (const T*)a.cos + (int64_t)token * width, (const T*)a.sin + (int64_t)token * width, width);
+            rotate(x, (const T*)a.cos + token * width, (const T*)a.sin + token * width, width);
         }
         for (int head = 0; head < a.kv_heads; head++) {
             const T *key = row + (int64_t)(a.heads + head) * width, *value = key + (int64_t)a.kv_heads * width;
@@ -101,7 +109,7 @@ void prepare(const PrepareArguments& a) {
             for (int d = 0; d < width; d += DEPTH) std::copy_n(key + d, DEPTH, keys + (int64_t)d * a.block_size);
             for (int d = 0; d < width; d++) values[d * DEPTH] = value[d];
         }
-    }
+    });
 }
 
 }  // namespace portico::PORTICO_ISA

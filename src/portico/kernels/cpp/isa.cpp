@@ -50,10 +50,12 @@ void top_any(const TopArguments& a, Dtype dtype) { dtype == BFLOAT16 ? top<Bf16>
 void describe_any(const DescribeArguments& a, Dtype dtype) {
     dtype == BFLOAT16 ? describe<Bf16>(a) : describe<float>(a);
 }
+void widen_any(const WidenArguments& a, Dtype dtype) { dtype == BFLOAT16 ? widen_all<Bf16>(a) : widen_all<float>(a); }
 
 }  // namespace
 
 extern const Kernels kernels;
-const Kernels kernels = {attend_any, prepare_any, pack_linear_any, linear_any, rms_norm_any, silu_mul_any, draw_any, top_any, describe_any, mask};
+const Kernels kernels = {attend_any, prepare_any, pack_linear_any, linear_any, rms_norm_any, silu_mul_any, draw_any, top_any, describe_any,
+                         widen_any, mask, penalize};
 
 }  // namespace portico::PORTICO_ISA

@@ -1,7 +1,14 @@
 // The C interface: the kernels of the best instruction set that this machine has, chosen once at load.
 #include <cstring>
 
+#if defined(PORTICO_X86)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include "arguments.h"
+#include "team.h"
 
 namespace portico {
 
@@ -10,6 +17,8 @@ PORTICO_DECLARE(baseline)
 #if defined(PORTICO_X86)
 PORTICO_DECLARE(avx2)
 PORTICO_DECLARE(avx512bf16)
+namespace amx { void linear_any(const LinearArguments&, Dtype); }
+namespace amx_emulated { void linear_any(const LinearArguments&, Dtype); }
 #endif
 
 namespace {
@@ -20,30 +29,48 @@ struct Choice {
     bool runs;
 };
 
-// From the best to the one that runs everywhere.
-const Choice* choices() {
 #if defined(PORTICO_X86)
-    __builtin_cpu_init();
-    const bool avx512 = __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bf16") &&
-                        __builtin_cpu_supports("avx512vnni");
-    const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    static const Choice known[] = {
-        {"avx512-bf16", &avx512bf16::kernels, avx512}, {"avx2", &avx2::kernels, has_avx2},
-#else
-    static const Choice known[] = {
-#endif
-        {"baseline", &baseline::kernels, true}};
-    return known;
+// Whether there are tiles for bfloat16 and bytes, and Linux lets this process use them: their state is so large that
+// it asks to be asked.
+bool may_use_tiles() {
+    constexpr unsigned FEATURES = 1u << 22 | 1u << 24 | 1u << 25;  // bfloat16, tiles, bytes
+    constexpr unsigned STATE = 1u << 17 | 1u << 18;                // shapes and data, kept by the operating system
+    constexpr long ASK = 0x1023, TILE_DATA = 18;
+    unsigned a, b, c, d;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & FEATURES) != FEATURES) return false;
+    asm volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+    return (a & STATE) == STATE && syscall(SYS_arch_prctl, ASK, TILE_DATA) == 0;
 }
 
-// The best instruction set, or the one of this name if the machine has it.
+Kernels with_linear(Kernels kernels, void (*linear)(const LinearArguments&, Dtype)) {
+    kernels.linear = linear;
+    return kernels;
+}
+#endif
+
+// From the best to the one that runs everywhere; then what is taken by name alone. `name`: of the wanted one, or null.
 const Choice* choose(const char* name) {
-    for (const Choice* choice = choices();; choice++) {
-        const bool wanted = !name || !std::strcmp(choice->name, name);
-        if (choice->runs && wanted) return choice;
-        if (!std::strcmp(choice->name, "baseline")) return nullptr;
-    }
+#if defined(PORTICO_X86)
+    __builtin_cpu_init();
+    static const bool avx512 = __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+                               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bf16") &&
+                               __builtin_cpu_supports("avx512vnni");
+    static const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    static const Kernels on_tiles = with_linear(avx512bf16::kernels, amx::linear_any);
+    static const Kernels on_emulated_tiles = with_linear(avx512bf16::kernels, amx_emulated::linear_any);
+    static const Choice known[] = {
+        {"amx", &on_tiles, avx512 && may_use_tiles()},
+        {"avx512-bf16", &avx512bf16::kernels, avx512},
+        {"avx2", &avx2::kernels, has_avx2},
+        {"baseline", &baseline::kernels, true},
+        {"amx-emulated", &on_emulated_tiles, avx512},
+    };
+#else
+    static const Choice known[] = {{"baseline", &baseline::kernels, true}};
+#endif
+    for (const Choice& choice : known)
+        if (choice.runs && (!name || !std::strcmp(choice.name, name))) return &choice;
+    return nullptr;
 }
 
 Choice chosen = *choose(nullptr);
@@ -63,6 +90,24 @@ int portico_choose(const char* name) {
     return found != nullptr;
 }
 
+// How many threads each call shares its work among, from now on.
+void portico_set_threads(int count) { portico::set_team_size(count); }
+
+// Make calls that were noted down, one after another.
+void portico_replay(const portico::Call* calls, int64_t count) {
+    using namespace portico;
+    const Kernels& k = *chosen.kernels;
+    for (const Call* call = calls; call < calls + count; call++) {
+        const auto dtype = Dtype(call->dtype);
+        switch (call->kernel) {
+            case ATTEND: k.attend(*(const AttendArguments*)call->arguments, dtype); break;
+            case PREPARE: k.prepare(*(const PrepareArguments*)call->arguments, dtype); break;
+            case LINEAR: k.linear(*(const LinearArguments*)call->arguments, dtype); break;
+            case RMS_NORM: k.rms_norm(*(const RmsNormArguments*)call->arguments, dtype); break;
+            case SILU_MUL: k.silu_mul(*(const SiluMulArguments*)call->arguments, dtype); break;
+        }
+    }
+}
 
 void portico_attend(const portico::AttendArguments* a, int dtype) {
     portico::chosen.kernels->attend(*a, portico::Dtype(dtype));
@@ -88,7 +133,11 @@ void portico_top(const portico::TopArguments* a, int dtype) {
 void portico_describe(const portico::DescribeArguments* a, int dtype) {
     portico::chosen.kernels->describe(*a, portico::Dtype(dtype));
 }
+void portico_widen(const portico::WidenArguments* a, int dtype) {
+    portico::chosen.kernels->widen(*a, portico::Dtype(dtype));
+}
 void portico_mask(const portico::MaskArguments* a) { portico::chosen.kernels->mask(*a); }
+void portico_penalize(const portico::PenalizeArguments* a) { portico::chosen.kernels->penalize(*a); }
 void portico_silu_mul(const portico::SiluMulArguments* a, int dtype) {
     portico::chosen.kernels->silu_mul(*a, portico::Dtype(dtype));
 }

@@ -27,8 +27,7 @@ template <class Product>
 void pack_linear(const LinearArguments& a) {
     using T = typename Product::Element;
     const Shape<Product> shape(a);
-#pragma omp parallel for schedule(static)
-    for (int64_t panel = 0; panel < shape.panels; panel++) {
+    share_out(shape.panels, 1, [&](int64_t panel) {
         T* to = (T*)a.packed + panel * shape.panel_elements();
         for (int64_t step = 0; step < shape.steps; step++)
             for (int channel = 0; channel < PANEL; channel++)
@@ -36,7 +35,7 @@ void pack_linear(const LinearArguments& a) {
                     const int64_t out = panel * PANEL + channel, in = step * Product::DEPTH + part;
                     *to++ = out < a.outputs && in < a.inputs ? ((const T*)a.weight)[out * a.inputs + in] : T{};
                 }
-    }
+    });
 }
 
 // The word of a row's inputs at a step, in every lane; inputs past the last are zero.
@@ -97,7 +96,7 @@ struct Multiply {
 
 template <class Product>
 void linear(const LinearArguments& a) {
-    over_panels(a, Multiply<Product>(a));
+    over_panels<Multiply<Product>>(a, {a.rows, LEAST_ROWS, a.rows});
 }
 
 }  // namespace portico::PORTICO_ISA

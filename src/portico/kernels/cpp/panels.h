@@ -2,14 +2,18 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
+#include <vector>
 
 #include "arguments.h"
 #include "simd.h"
+#include "team.h"
 
 namespace portico::PORTICO_ISA {
 
 constexpr int PANEL = 2 * LANES;  // output channels
 constexpr int LEAST_ROWS = 48;    // that are worth a thread of their own
+constexpr int LINE = 64;          // bytes of the cache that come together
 
 inline int64_t panels_of(const LinearArguments& a) { return (a.outputs + PANEL - 1) / PANEL; }
 
@@ -18,19 +22,18 @@ struct Ahead {
     const char* from = nullptr;
     int lines = 0;
 
-    void fetch() {
-        for (int line = 0; line < lines; line++, from += 64) __builtin_prefetch(from, 0, 2);
+    void fetch(int times = 1) {
+        for (int line = 0; line < lines * times; line++, from += LINE) __builtin_prefetch(from, 0, 2);
     }
 };
 
 constexpr int64_t NEAR = 8192;  // bytes read while memory answers
 
-template <class T>
-inline void store_outputs(T* to, Floats value, int count) {
-    if (count >= LANES) return store(to, value);
-    T whole[LANES];
-    store(whole, value);
-    std::copy_n(whole, std::max(count, 0), to);
+// Memory of the calling thread, from the start of a line on; grown and never shrunk.
+inline uint8_t* scratch(size_t bytes) {
+    static thread_local std::vector<uint8_t> memory;
+    memory.resize(std::max(memory.size(), bytes + LINE - 1));
+    return memory.data() + -(uintptr_t)memory.data() % LINE;
 }
 
 // Sixteen outputs of a row, with their bias, from `channel` on; those past the last are left out.
@@ -39,11 +42,18 @@ inline void store_panel_half(const LinearArguments& a, int64_t channel, int64_t 
     const int count = (int)std::min<int64_t>(LANES, a.outputs - channel);
     if (count <= 0) return;
     if (a.bias) sum += padded((const T*)a.bias + channel, count, 0.0f);
-    store_outputs((T*)a.out + row * a.outputs + channel, sum, count);
+    store_first((T*)a.out + row * a.outputs + channel, sum, count);
 }
 
+// Rows that a product is divided into, counted as Kernel::block does: one by one, or in tiles.
+struct Rows {
+    int64_t count;
+    int64_t least;  // that are worth a thread of their own
+    int64_t most;   // that a thread takes at once
+};
+
 template <class Kernel, int ROWS = Kernel::BLOCK_ROWS>
-inline void multiply_block(const Kernel& kernel, int64_t panel, int64_t row, int64_t rows, Ahead ahead) {
+inline void multiply_block(Kernel& kernel, int64_t panel, int64_t row, int64_t rows, Ahead ahead) {
     if (rows == ROWS) return kernel.template block<ROWS>(panel, row, ahead);
     if constexpr (ROWS > 1) multiply_block<Kernel, ROWS - 1>(kernel, panel, row, rows, ahead);
 }
@@ -51,7 +61,7 @@ inline void multiply_block(const Kernel& kernel, int64_t panel, int64_t row, int
 // Rows `row` to `end` times one panel, in blocks of nearly the same size; `cold`: nothing has fetched the panel yet;
 // `more`: the next panel is next.
 template <class Kernel>
-inline void multiply_panel(const Kernel& kernel, int64_t panel, int64_t row, int64_t end, bool cold, bool more) {
+inline void multiply_panel(Kernel& kernel, int64_t panel, int64_t row, int64_t end, bool cold, bool more) {
     const int64_t blocks = (end - row + Kernel::BLOCK_ROWS - 1) / Kernel::BLOCK_ROWS;
     const char* next = kernel.panel(panel + 1);
     const int64_t half = (next - kernel.panel(panel)) / 2;
@@ -65,23 +75,25 @@ inline void multiply_panel(const Kernel& kernel, int64_t panel, int64_t row, int
     }
 }
 
-template <class Kernel>
-void over_panels(const LinearArguments& a, const Kernel& kernel) {
-    if (a.rows == 0) return;
+// Each piece of the work makes a Kernel of its own of the arguments, on the thread that does it.
+template <class Kernel, class... Inputs>
+void over_panels(const LinearArguments& a, Rows rows, const Inputs&... inputs) {
+    if (rows.count == 0) return;
     // Rows are split too where the panels alone would not keep every thread busy.
-    const int64_t panels = panels_of(a), most_parts = (a.rows + LEAST_ROWS - 1) / LEAST_ROWS;
-    const int64_t parts = std::clamp<int64_t>(4 * a.threads / panels, 1, most_parts);
-    const int64_t part_rows = (a.rows + parts - 1) / parts;
-    const int64_t together = std::clamp<int64_t>(panels / (8 * a.threads), 1, 8);
+    const int64_t panels = panels_of(a), most_parts = (rows.count + rows.least - 1) / rows.least;
+    const int64_t least_parts = (rows.count + rows.most - 1) / rows.most, threads = team_size();
+    const int64_t parts = std::max(least_parts, std::clamp<int64_t>(4 * threads / panels, 1, most_parts));
+    const int64_t part_rows = (rows.count + parts - 1) / parts;
+    const int64_t together = std::clamp<int64_t>(panels / (8 * threads), 1, 8);
     const int64_t groups = (panels + together - 1) / together;
-#pragma omp parallel for schedule(dynamic, 1) collapse(2) if (a.threads > 1)
-    for (int64_t part = 0; part < parts; part++)
-        for (int64_t group = 0; group < groups; group++) {
-            const int64_t begin = part * part_rows, end = std::min(a.rows, begin + part_rows);
-            const int64_t last = std::min(panels, (group + 1) * together) - 1;
-            for (int64_t panel = group * together; panel <= last; panel++)
-                multiply_panel(kernel, panel, begin, end, panel == group * together, panel < last);
-        }
+    share_out(parts * groups, 1, [&](int64_t number) {
+        const int64_t part = number / groups, group = number % groups;
+        const int64_t begin = part * part_rows, end = std::min(rows.count, begin + part_rows);
+        const int64_t last = std::min(panels, (group + 1) * together) - 1;
+        Kernel kernel(a, inputs...);
+        for (int64_t panel = group * together; panel <= last; panel++)
+            multiply_panel(kernel, panel, begin, end, panel == group * together, panel < last);
+    });
 }
 
 }  // namespace portico::PORTICO_ISA

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <vector>
 
 #include "panels.h"
 
@@ -34,6 +33,7 @@ struct Eight {
     static constexpr int BLOCK_ROWS = 12;
     static constexpr int BYTES_PER_STEP = 2 * sizeof(Words);  // a step is 4 inputs of 32 channels
     static constexpr int OFFSET = 128;
+    static constexpr int DEPTH = 64;  // inputs that a tile holds of a row
 
     static void load_step(const uint8_t* from, Words& low, Words& high) {
         low = load_raw<Words>(from);
@@ -57,6 +57,7 @@ struct Four {
     static constexpr int BLOCK_ROWS = 6;
     static constexpr int BYTES_PER_STEP = sizeof(Words);
     static constexpr int OFFSET = 8;
+    static constexpr int DEPTH = 32;
 
     static void load_step(const uint8_t* from, Words& low, Words& high) {
         const Words both = load_raw<Words>(from);  // the first 16 channels in the low half of each byte
@@ -103,8 +104,7 @@ struct Layout {
 template <class T, class Format>
 void pack_quantized(const LinearArguments& a) {
     const Layout<Format> layout(a);
-#pragma omp parallel for schedule(dynamic, 1)
-    for (int64_t panel = 0; panel < panels_of(a); panel++) {
+    share_out(panels_of(a), 1, [&](int64_t panel) {
         uint8_t* group = (uint8_t*)a.packed + panel * layout.panel_bytes();
         for (int64_t begin = 0; begin < layout.blocks * BLOCK; begin += Format::GROUP, group += layout.GROUP_BYTES) {
             std::memset(group, 0, layout.GROUP_BYTES);
@@ -115,29 +115,35 @@ void pack_quantized(const LinearArguments& a) {
                 Floats values[Format::GROUP / LANES];
                 for (int i = 0; i < Format::GROUP; i += LANES) values[i / LANES] = padded(weights + i, count - i, 0.0f);
                 const float scale = Format::scale_of(values), inverse = scale != 0 ? 1 / scale : 0;
-                store_outputs(scales + channel, splat(scale), 1);
+                store_first(scales + channel, splat(scale), 1);
                 for (int i = 0; i < Format::GROUP; i += LANES) {
                     const Ints found = Format::quantize(values[i / LANES], inverse);
                     for (int lane = 0; lane < LANES; lane++) Format::put(group, channel, i + lane, found[lane]);
                 }
             }
         }
-    }
+    });
 }
 
-// Rows as signed bytes in blocks; what is past the last input is zero.
+// Rows as signed bytes in blocks; what is past the last input is zero. Bytes lie row after row, or in tiles of rows:
+// [tiles of rows][blocks][BLOCK / DEPTH][rows of a tile][DEPTH].
 struct QuantizedRows {
     int64_t blocks;
+    int tile_rows;    // 1: row after row
     int groups;       // of a block
-    int8_t* values;   // [rows][blocks][BLOCK]
+    int8_t* values;   // [rows][blocks][BLOCK], or as above
     float* scales;    // [rows][blocks]
     int* begins;      // [rows][blocks][groups]: where a sum begins so that the offset of the weights falls out
+
+    int8_t* tile(int64_t number, int64_t block) const { return values + (number * blocks + block) * tile_rows * BLOCK; }
 };
 
 template <class T, class Format>
 inline void quantize_row(const LinearArguments& a, const QuantizedRows& to, int64_t row) {
     const T* x = (const T*)a.x + row * a.x_stride;
+    const int64_t tile = row / to.tile_rows, inside = row % to.tile_rows * Format::DEPTH, depth_bytes = to.tile_rows * Format::DEPTH;
     for (int64_t block = 0; block < to.blocks; block++) {
+        int8_t* values = to.tile(tile, block) + inside;
         const int count = (int)std::min<int64_t>(BLOCK, a.inputs - block * BLOCK);
         Floats found[BLOCK / LANES], most{};
         for (int i = 0; i < BLOCK / LANES; i++) {
@@ -147,17 +153,29 @@ inline void quantize_row(const LinearArguments& a, const QuantizedRows& to, int6
         const int64_t number = row * to.blocks + block;
         const float scale = largest(most) / 127, inverse = scale > 0 ? 1 / scale : 0;
         to.scales[number] = scale;
-        constexpr int VECTORS = Format::GROUP / LANES;
+        constexpr int VECTORS = Format::GROUP / LANES, PER_ROW = Format::DEPTH / LANES;
         for (int group = 0; group < to.groups; group++) {
             Ints total{};
             for (int i = group * VECTORS; i < (group + 1) * VECTORS; i++) {
                 const Ints value = nearest(found[i] * inverse);
-                store_raw(to.values + number * BLOCK + i * LANES, __builtin_convertvector(value, Bytes));
+                store_raw(values + i / PER_ROW * depth_bytes + i % PER_ROW * LANES, __builtin_convertvector(value, Bytes));
                 total += value;
             }
             to.begins[number * to.groups + group] = -Format::OFFSET * sum(total);
         }
     }
+}
+
+template <class T, class Format>
+QuantizedRows quantize_rows(const LinearArguments& a, int tile_rows) {
+    constexpr int GROUPS = Layout<Format>::GROUPS;
+    const int64_t blocks = Layout<Format>(a).blocks, all = a.rows * blocks;
+    const int64_t bytes = (a.rows + tile_rows - 1) / tile_rows * tile_rows * blocks * BLOCK;
+    auto* values = (int8_t*)scratch(bytes + all * (1 + GROUPS) * 4);
+    auto* scales = (float*)(values + bytes);
+    const QuantizedRows rows = {blocks, tile_rows, GROUPS, values, scales, (int*)(scales + all)};
+    share_out(a.rows, rows_worth_sharing(a.inputs), [&](int64_t row) { quantize_row<T, Format>(a, rows, row); });
+    return rows;
 }
 
 template <class T, class Format>
@@ -215,16 +233,8 @@ struct MultiplyQuantized {
 
 template <class T, class Format>
 void linear_quantized(const LinearArguments& a) {
-    constexpr int GROUPS = Layout<Format>::GROUPS;
-    const int64_t blocks = Layout<Format>(a).blocks, all = a.rows * blocks;
-    static thread_local std::vector<float> memory;  // of the calling thread; grown and never shrunk
-    memory.resize(std::max<size_t>(memory.size(), all * (1 + GROUPS + BLOCK / sizeof(float))));
-    float* scales = memory.data();
-    int* begins = (int*)(scales + all);
-    const QuantizedRows x = {blocks, GROUPS, (int8_t*)(begins + all * GROUPS), scales, begins};
-#pragma omp parallel for schedule(static) if (a.threads > 1 && a.rows > 4)
-    for (int64_t row = 0; row < a.rows; row++) quantize_row<T, Format>(a, x, row);
-    over_panels(a, MultiplyQuantized<T, Format>(a, x));
+    const QuantizedRows x = quantize_rows<T, Format>(a, 1);
+    over_panels<MultiplyQuantized<T, Format>>(a, {a.rows, LEAST_ROWS, a.rows}, x);
 }
 
 }  // namespace portico::PORTICO_ISA

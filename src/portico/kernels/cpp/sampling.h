@@ -10,6 +10,7 @@
 
 #include "arguments.h"
 #include "simd.h"
+#include "team.h"
 
 namespace portico::PORTICO_ISA {
 
@@ -197,8 +198,7 @@ inline int64_t draw_filtered(
 
 template <class T>
 void draw(const DrawArguments& a) {
-#pragma omp parallel for schedule(dynamic, 1) if (a.rows > 1)
-    for (int64_t row = 0; row < a.rows; row++) {
+    share_out(a.rows, 1, [&](int64_t row) {
         const T* x = (const T*)a.logits + row * a.vocab;
         const float most = largest_of(x, a.vocab), scale = a.scales[row];
         const Filter filter = {a.top_k[row], a.top_p[row], a.min_p[row]};
@@ -210,37 +210,43 @@ void draw(const DrawArguments& a) {
         a.tokens[row] = cuts
             ? draw_filtered(x, a.vocab, filter, total, a.uniforms[row], most, scale, a.floors[row])
             : place_of(x, a.vocab, spans, a.uniforms[row] * total, most, scale);
-    }
-}
-
-template <class T>
-inline int64_t count_from(const T* x, int count, float least) {
-    Ints more{};
-    int i = 0;
-    for (; i + LANES <= count; i += LANES) more -= load(x + i) >= least;  // a comparison gives -1
-    int64_t result = 0;
-    for (int lane = 0; lane < LANES; lane++) result += more[lane];
-    for (; i < count; i++) result += widen(x[i]) >= least;
-    return result;
+    });
 }
 
 template <class T>
 void describe(const DescribeArguments& a) {
-#pragma omp parallel for schedule(dynamic, 1) if (a.rows > 1)
-    for (int64_t row = 0; row < a.rows; row++) {
+    share_out(a.rows, 1, [&](int64_t row) {
         const T* x = (const T*)a.logits + row * a.vocab;
-        std::vector<double> spans;
-        const float most = largest_of(x, a.vocab);
-        a.totals[row] = most + (float)std::log(whole_weight(x, a.vocab, most, 1.0f, spans));
-        a.ranks[row] = count_from(x, a.vocab, widen(x[a.tokens[row]]));
-    }
+        const float most = largest_of(x, a.vocab), own = widen(x[a.tokens[row]]);
+        double total = 0;
+        Ints more{};
+        for (int begin = 0; begin < a.vocab; begin += SPAN) {
+            Floats weights{};
+            for (int i = begin; i < std::min(begin + SPAN, a.vocab); i += LANES) {
+                const Floats logits = padded(x + i, a.vocab - i, -INFINITY);
+                weights += exponential(logits - most);
+                more -= logits >= own;  // a comparison gives -1
+            }
+            total += sum(weights);
+        }
+        a.totals[row] = most + (float)std::log(total);
+        a.ranks[row] = std::min(sum(more), a.vocab);  // the padding counts where the token cannot come at all
+    });
+}
+
+template <class T>
+void widen_all(const WidenArguments& a) {
+    share_out(a.rows, rows_worth_sharing(a.width), [&](int64_t row) {
+        const T* x = (const T*)a.x + row * a.width;
+        float* out = a.out + row * a.width;
+        for (int i = 0; i < a.width; i += LANES) store_first(out + i, padded(x + i, a.width - i, 0), a.width - i);
+    });
 }
 
 inline void mask(const MaskArguments& a) {
     const int words = (a.vocab + 31) / 32;
     const Words lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-#pragma omp parallel for schedule(static) if (a.rows > 1)
-    for (int64_t row = 0; row < a.rows; row++) {
+    share_out(a.rows, 1, [&](int64_t row) {
         float* x = a.logits + row * a.vocab;
         const uint32_t* bits = a.bits + row * words;
         int i = 0;
@@ -250,13 +256,31 @@ inline void mask(const MaskArguments& a) {
         }
         for (; i < a.vocab; i++)
             if (!(bits[i / 32] >> (i % 32) & 1u)) x[i] = -INFINITY;
-    }
+    });
+}
+
+inline void penalize(const PenalizeArguments& a) {
+    share_out(a.rows, 1, [&](int64_t row) {
+        constexpr uint32_t SEEN = 1u << 31;
+        static thread_local std::vector<uint32_t> notes;  // of each token how often the output has it, and whether any has
+        notes.resize(std::max<size_t>(notes.size(), a.vocab));
+        const float repetition = a.repetition[row], presence = a.presence[row], frequency = a.frequency[row];
+        const int64_t begin = repetition != 1 ? a.begins[row] : a.outputs[row], end = a.begins[row + 1];
+        for (int64_t i = begin; i < end; i++) notes[a.tokens[i]] = (notes[a.tokens[i]] + (i >= a.outputs[row])) | SEEN;
+        for (int64_t i = begin; i < end; i++) {
+            uint32_t& note = notes[a.tokens[i]];
+            if (!note) continue;
+            float& logit = a.logits[row * a.vocab + a.tokens[i]];
+            if (repetition != 1) logit = logit > 0 ? logit / repetition : logit * repetition;
+            if (const uint32_t times = note & ~SEEN) logit -= presence + frequency * times;
+            note = 0;
+        }
+    });
 }
 
 template <class T>
 void top(const TopArguments& a) {
-#pragma omp parallel for schedule(dynamic, 1) if (a.rows > 1)
-    for (int64_t row = 0; row < a.rows; row++) {
+    share_out(a.rows, 1, [&](int64_t row) {
         const T* x = (const T*)a.logits + row * a.vocab;
         std::vector<float> maxima;
         const float least = bound_of(x, a.vocab, a.count, maxima);
@@ -271,7 +295,7 @@ void top(const TopArguments& a) {
             a.values[row * a.count + i] = -passed[i].first;
             a.ids[row * a.count + i] = passed[i].second;
         }
-    }
+    });
 }
 
 }  // namespace portico::PORTICO_ISA

@@ -2,6 +2,7 @@
 // Everything is in the namespace of the instruction set that this object is compiled for.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -79,6 +80,15 @@ inline Floats padded(const T* x, int count, float filler) {
     Floats value = splat(filler);
     for (int i = 0; i < count; i++) value[i] = widen(x[i]);
     return value;
+}
+
+// Store up to 16 values.
+template <class T>
+inline void store_first(T* to, Floats value, int count) {
+    if (count >= LANES) return store(to, value);
+    T whole[LANES];
+    store(whole, value);
+    std::copy_n(whole, std::max(count, 0), to);
 }
 
 inline Floats select(Ints where, Floats yes, Floats no) { return where ? yes : no; }

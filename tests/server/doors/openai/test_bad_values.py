@@ -76,16 +76,22 @@ KINDS: dict[str, set[str]] = {
     "guided_decoding_backend": TEXT,
     "suffix": TEXT,
     "echo": FLAG,
+    "tools": set(),
+    "tool_choice": set(),
+    "parallel_tool_calls": FLAG,
+    "chat_template_kwargs": {"object"},
+    "enable_thinking": FLAG,
+    "include_reasoning": FLAG,
+    "thinking_token_budget": WHOLE,
+    "reasoning_effort": set(),
     "top_logprobs": WHOLE,
     "user": TEXT,
     "metadata": {"object"},
     "add_generation_prompt": FLAG,
     "continue_final_message": FLAG,
     "chat_template": TEXT,
-    "chat_template_kwargs": {"object"},
     "documents": set(),
     "tokens": {"list[int]"},
-    "tools": set(),
     "return_token_strs": FLAG,
 }
 """The kinds of JSON values that a field can have; `logprobs` differs between the endpoints."""
@@ -129,6 +135,28 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "guided_choice": [[], [""]],
     "guided_grammar": ["start: nothing"],
     "guided_whitespace_pattern": [" "],
+    "tools": [
+        [{}],
+        [{"type": "custom", "custom": {"name": "f"}}],
+        [{"type": "function"}],
+        [{"type": "function", "function": {"name": "not a name"}}],
+        [{"type": "function", "function": {"name": "x" * 65}}],
+        [{"type": "function", "function": {"name": "f", "parameters": []}}],
+        [{"type": "function", "function": {"name": "f", "parameters": {"type": "string"}}}],
+        [{"type": "function", "function": {"name": "f", "description": 1}}],
+        [{"type": "function", "function": {"name": "f", "strict": "yes"}}],
+        [{"type": "function", "function": {"name": "f"}}] * 2,
+        [{"type": "function", "function": {"name": f"f{number}"}} for number in range(129)],
+    ],
+    "tool_choice": [
+        "required",
+        "sometimes",
+        {"type": "function"},
+        {"type": "function", "function": {"name": "g"}},
+        {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}},
+    ],
+    "reasoning_effort": ["high", "some"],  # of a model that does not think
+    "thinking_token_budget": [-1, 5],  # of a model that does not think
     "suffix": ["x"],  # of a model without the tokens for it
     "messages": [[], [{"role": "nobody", "content": "x"}], [{"content": "x"}], [{"role": "user"}]],
     "encoding_format": ["hex"],
@@ -140,7 +168,8 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "tokens": [[10**6], [-1]],
 }
 NO_RANGE = {
-    "model", "stream", "stream_options", "ignore_eos", "include_stop_str_in_output", "skip_special_tokens",
+    "model", "parallel_tool_calls", "chat_template_kwargs", "enable_thinking",
+    "include_reasoning", "stream", "stream_options", "ignore_eos", "include_stop_str_in_output", "skip_special_tokens",
     "spaces_between_special_tokens",
     "add_special_tokens", "guided_decoding_backend", "return_tokens_as_token_ids", "echo", "user", "metadata",
     "logprobs", "use_beam_search", "add_generation_prompt", "continue_final_message", "documents", "tools",

@@ -43,7 +43,7 @@ def test_parts_put_together_are_the_json_of_the_whole(text: str, choice: int, us
 
 
 def test_usage_comes_alone_and_only_when_asked_for() -> None:
-    event = Usage(3, 4, 2)
+    event = Usage(3, 4, 2, 1)
     assert ChunkWriter(CHAT, HEAD, include_usage=False).write(event) == b""
     chunk = read(ChunkWriter(CHAT, HEAD, include_usage=True).write(event))
     assert chunk["choices"] == []
@@ -52,6 +52,7 @@ def test_usage_comes_alone_and_only_when_asked_for() -> None:
         "completion_tokens": 4,
         "total_tokens": 7,
         "prompt_tokens_details": {"cached_tokens": 2},
+        "completion_tokens_details": {"reasoning_tokens": 1},
     }
 
 

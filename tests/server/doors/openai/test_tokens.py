@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from portico.config.text import TextOptions
 from portico.text.model import TextModel
 from tests.server.fake_engine import say
 from tests.server.harness import MODEL, LiveServer, portico
@@ -144,7 +145,7 @@ def trusting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         {"name": "default", "template": CHATML},
     ]
     folder = write_folder(tmp_path_factory.mktemp("named"), config={"chat_template": named}, template=None)
-    with portico(TextModel.load(folder, trust_request_templates=True)) as server:
+    with portico(TextModel.load(folder, TextOptions(trust_request_templates=True))) as server:
         yield server
 
 
@@ -168,6 +169,6 @@ def test_a_model_without_a_template_says_so(tmp_path_factory: pytest.TempPathFac
         error = chat(server, 400, messages=HELLO)
         assert (error["param"], error["code"]) == ("messages", "no_chat_template")
         assert "--chat-template" in error["message"]
-    with portico(TextModel.load(folder, chat_template=CHATML)) as server:
+    with portico(TextModel.load(folder, TextOptions(chat_template=CHATML))) as server:
         chat(server, messages=HELLO)
         assert read(server) == RENDERED + PROMPT

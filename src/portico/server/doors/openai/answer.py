@@ -13,7 +13,6 @@ import msgspec
 from fastapi import Request
 from starlette.responses import Response
 
-from portico.protocol.events import TextDelta
 from portico.protocol.request import GenerationRequest
 from portico.server.disconnect import while_connected
 from portico.server.doors.openai.chunks import CHAT, DONE, ChunkWriter, Form, last_words, usage_fields
@@ -22,9 +21,10 @@ from portico.server.fold import Answer, fold, keep_best, run_all
 from portico.server.service import Service
 from portico.server.sse import EventStream
 from portico.text.pipeline import Pipeline, Prepared
+from portico.text.whole import WholeChoice
 
-ChoiceBody = Callable[[int, str], dict[str, Any]]
-"""A choice's number and text as its kind of completion writes them."""
+ChoiceBody = Callable[[int, WholeChoice], dict[str, Any]]
+"""A choice's number and what it gave as its kind of completion writes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,9 @@ async def _chunks(
 
 def _answer_fields(whole: Answer, choice_body: ChoiceBody, call: Call, form: Form) -> dict[str, Any]:
     choices = []
-    for index, (text, tokens, reason) in enumerate(zip(whole.texts, whole.tokens, whole.reasons, strict=True)):
-        told = None if call.logprobs is None else call.logprobs.write(TextDelta(index, text, len(tokens), tokens))
-        choices.append({**choice_body(index, text), "logprobs": told, "finish_reason": reason})
+    for index, given in enumerate(whole.choices):
+        told = None if call.logprobs is None else call.logprobs.write(index, given.tokens)
+        choices.append({**choice_body(index, given), "logprobs": told, "finish_reason": given.reason})
     fields: dict[str, Any] = {"choices": choices, "usage": usage_fields(whole.usage)}
     if call.prompt_logprobs is not None:
         entries = {first: prompt_entries(infos, call.prompt_logprobs) for first, infos in whole.prompts.items()}

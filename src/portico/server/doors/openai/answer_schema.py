@@ -37,6 +37,12 @@ class PromptTokensDetails(BaseModel):
     cached_tokens: int = Field(description="Tokens that were known from an earlier prompt with the same start.")
 
 
+class CompletionTokensDetails(BaseModel):
+    """What a completion's tokens were spent on."""
+
+    reasoning_tokens: int = Field(description="Tokens of the thinking, the markers around it included.")
+
+
 class UsageBody(BaseModel):
     """What a request cost."""
 
@@ -44,6 +50,7 @@ class UsageBody(BaseModel):
     completion_tokens: int
     total_tokens: int
     prompt_tokens_details: PromptTokensDetails
+    completion_tokens_details: CompletionTokensDetails
 
 
 class LogprobEntry(BaseModel):
@@ -88,11 +95,29 @@ PromptLogprobs = dict[str, PromptLogprob] | None
 """By token id; null for the first token of a prompt."""
 
 
+class FunctionCall(BaseModel):
+    """What is called."""
+
+    name: str
+    arguments: str = Field(description="JSON as the model wrote it.")
+
+
+class ToolCall(BaseModel):
+    """A call that the model makes."""
+
+    id: str
+    type: Literal["function"] = "function"
+    function: FunctionCall
+
+
 class AssistantMessage(BaseModel):
     """What the model said."""
 
     role: Literal["assistant"] = "assistant"
-    content: str
+    content: str | None = Field(description="null where there are only calls.")
+    reasoning_content: str | None = Field(None, description="What the model thought first; only where it did.")
+    reasoning: str | None = Field(None, description="The same by its other name.")
+    tool_calls: list[ToolCall] | None = Field(None, description="Only where there are any.")
     refusal: None = None
 
 
@@ -102,7 +127,7 @@ class ChatChoice(BaseModel):
     index: int
     message: AssistantMessage
     logprobs: ChatChoiceLogprobs | None = None
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Literal["stop", "length", "tool_calls"]
 
 
 class ChatCompletion(BaseModel):

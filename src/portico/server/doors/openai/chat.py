@@ -21,6 +21,8 @@ from portico.server.doors.openai.params import CHAT_ONLY, check_fields
 from portico.server.doors.openai.schema import ChatCompletionRequest, ChatMessage
 from portico.server.middleware import context_of
 from portico.server.service import Service
+from portico.text.tools.wish import read_wish
+from portico.text.whole import WholeChoice
 
 
 def router(service: Service) -> APIRouter:
@@ -43,9 +45,10 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
     newer = body.max_completion_tokens is not None
     logprobs = chat_count(body.logprobs, body.top_logprobs)
     prompt_logprobs = prompt_count(body.prompt_logprobs, bool(body.stream), service.settings.max_logprobs)
+    tools, calls = read_wish(body.tools or [], body.tool_choice, body.parallel_tool_calls is not False)
     request = GenerationRequest(
         request_id,
-        ChatPrompt(plain_messages(body.messages), layout=read_layout(body, body.documents)),
+        ChatPrompt(plain_messages(body.messages), tools, read_layout(body), calls, body.thinking()),
         body.sampling(body.max_completion_tokens if newer else body.max_tokens, logprobs, prompt_logprobs),
         echo=bool(body.echo),
         max_tokens_param="max_completion_tokens" if newer else "max_tokens",
@@ -70,5 +73,14 @@ def _message(index: int, message: ChatMessage) -> dict[str, Any]:
     return message.model_dump(exclude_unset=True)
 
 
-def _choice(index: int, text: str) -> dict[str, Any]:
-    return {"index": index, "message": {"role": "assistant", "content": text, "refusal": None}}
+def _choice(index: int, given: WholeChoice) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": given.text, "refusal": None}
+    if given.reasoning:
+        message["reasoning_content"] = message["reasoning"] = given.reasoning
+    if given.calls:
+        message["content"] = given.text or None
+        message["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in given.calls
+        ]
+    return {"index": index, "message": message}

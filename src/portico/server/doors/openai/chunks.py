@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from portico.errors import RequestError
-from portico.protocol.events import Embedding, Failure, Finish, GenerationEvent, PromptScores, TextDelta, Usage
+from portico.protocol.events import (
+    Embedding,
+    Failure,
+    Finish,
+    GenerationEvent,
+    PromptScores,
+    ReasoningDelta,
+    TextDelta,
+    TokenInfo,
+    ToolCallDelta,
+    Usage,
+)
 from portico.server.doors.openai.logprobs import Logprobs
 from portico.server.errors import error_body
 
@@ -52,6 +64,11 @@ class ChunkWriter:
         delta = b'"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]'
         return b'%b{"index":%d,%b%b}\n\n' % (self._open, choice, delta, self._null_usage)
 
+    def _told(self, choice: int, tokens: Sequence[TokenInfo]) -> bytes:
+        """The log-probabilities and the end of a chunk."""
+        told = self._logprobs.write(choice, tokens) if tokens and self._logprobs is not None else None
+        return b',"logprobs":%b%b' % (_encode(told), self._end)
+
     def write(self, event: GenerationEvent) -> bytes:
         """One event; empty for a usage that was not asked for."""
         match event:
@@ -60,8 +77,15 @@ class ChunkWriter:
             case TextDelta(choice, text, tokens=tokens):
                 more = self._more
                 if tokens and self._logprobs is not None:
-                    more = b'%b,"logprobs":%b%b' % (self._form.after, _encode(self._logprobs.write(event)), self._end)
+                    more = self._form.after + self._told(choice, tokens)
                 return b'%b{"index":%d,%b%b%b' % (self._open, choice, self._form.before, _encode(text), more)
+            case ToolCallDelta(choice, tokens=tokens):
+                call, told = _encode(_call(event)), self._told(choice, tokens)
+                return b'%b{"index":%d,"delta":{"tool_calls":[%b]}%b' % (self._open, choice, call, told)
+            case ReasoningDelta(choice, text, tokens=tokens):
+                thought, told = _encode(text), self._told(choice, tokens)
+                delta = b'"delta":{"reasoning_content":%b,"reasoning":%b}' % (thought, thought)
+                return b'%b{"index":%d,%b%b' % (self._open, choice, delta, told)
             case PromptScores() | Embedding():
                 return b""  # no field of a chunk holds them
             case Finish(choice, reason):
@@ -73,6 +97,14 @@ class ChunkWriter:
                 )
             case Failure(error):
                 return error_event(error)
+
+
+def _call(delta: ToolCallDelta) -> dict[str, object]:
+    """The beginning of a call, or more of its arguments, as OpenAI writes them."""
+    if delta.name is None:
+        return {"index": delta.index, "function": {"arguments": delta.arguments}}
+    function = {"name": delta.name, "arguments": delta.arguments}
+    return {"index": delta.index, "id": delta.id, "type": "function", "function": function}
 
 
 def error_event(error: RequestError) -> bytes:
@@ -92,4 +124,5 @@ def usage_fields(usage: Usage) -> dict[str, object]:
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
     }

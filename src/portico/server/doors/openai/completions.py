@@ -19,6 +19,7 @@ from portico.server.doors.openai.params import COMPLETION_ONLY, check_fields
 from portico.server.doors.openai.schema import CompletionRequest
 from portico.server.middleware import context_of
 from portico.server.service import Service
+from portico.text.whole import WholeChoice
 
 DEFAULT_MAX_TOKENS = 16
 MAX_PROMPTS = 2048
@@ -125,5 +126,5 @@ def _not_a_prompt(param: str) -> RequestError:
     )
 
 
-def _choice(index: int, text: str) -> dict[str, Any]:
-    return {"index": index, "text": text}
+def _choice(index: int, given: WholeChoice) -> dict[str, Any]:
+    return {"index": index, "text": given.text}

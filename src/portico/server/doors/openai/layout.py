@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import Field
 
@@ -34,8 +34,17 @@ OwnTemplate = Annotated[
 TemplateVariables = Annotated[
     dict[str, Any] | None,
     Field(
-        description="What the chat template finds under further names.",
+        description="Variables for the chat template, as `{enable_thinking: false}`; those that it does not know have "
+        "no effect.",
         examples=[{"enable_thinking": False}],
+    ),
+]
+EnableThinking = Annotated[bool | None, Field(description="The same as `enable_thinking` in chat_template_kwargs.")]
+ReasoningEffort = Annotated[
+    Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None,
+    Field(
+        description="Given to templates that know it; for others that can switch thinking, `none` is off and all else "
+        "on. Where neither can be: a 400, but for `none` of a model that does not think."
     ),
 ]
 Documents = Annotated[
@@ -51,9 +60,11 @@ class LayoutFields(Protocol):
     continue_final_message: bool | None
     chat_template: str | None
     chat_template_kwargs: dict[str, Any] | None
+    enable_thinking: bool | None
+    documents: list[dict[str, Any]] | None
 
 
-def read_layout(body: LayoutFields, documents: list[dict[str, Any]] | None = None) -> Layout:
+def read_layout(body: LayoutFields) -> Layout:
     """The wish of a body; RequestError if it contradicts itself."""
     goes_on = bool(body.continue_final_message)
     if goes_on and body.add_generation_prompt:
@@ -64,4 +75,7 @@ def read_layout(body: LayoutFields, documents: list[dict[str, Any]] | None = Non
             code="invalid_value",
         )
     begins = not goes_on if body.add_generation_prompt is None else body.add_generation_prompt
-    return Layout(begins, goes_on, body.chat_template, body.chat_template_kwargs or {}, documents)
+    variables = dict(body.chat_template_kwargs or {})
+    if body.enable_thinking is not None:
+        variables["enable_thinking"] = body.enable_thinking
+    return Layout(begins, goes_on, body.chat_template, variables, body.documents)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from portico.errors import RequestError
-from portico.protocol.events import TextDelta, TokenInfo, TokenText
+from portico.protocol.events import TokenInfo, TokenText
 
 MAX_CHAT_TOP_LOGPROBS = 20
 
@@ -20,9 +20,9 @@ class ChatLogprobs:
     as_ids: bool
     """Tokens as "token_id:17" instead of their text, which need not be unique."""
 
-    def write(self, delta: TextDelta) -> dict[str, Any]:
-        """The object of the tokens of one delta."""
-        return {"content": [self._token(info) for info in delta.tokens if info.said], "refusal": None}
+    def write(self, choice: int, tokens: Sequence[TokenInfo]) -> dict[str, Any]:
+        """The object of the tokens of one delta of a choice."""
+        return {"content": [self._token(info) for info in tokens if info.said], "refusal": None}
 
     def _token(self, info: TokenInfo) -> dict[str, Any]:
         return {**self._entry(info.token), "top_logprobs": [self._entry(other) for other in info.top]}
@@ -40,14 +40,14 @@ class CompletionLogprobs:
     """Likeliest tokens to show."""
     _places: dict[int, _Place] = field(default_factory=dict)
 
-    def write(self, delta: TextDelta) -> dict[str, Any]:
-        """The object of the tokens of one delta."""
-        place = self._places.setdefault(delta.choice, _Place())
+    def write(self, choice: int, tokens: Sequence[TokenInfo]) -> dict[str, Any]:
+        """The object of the tokens of one delta of a choice."""
+        place = self._places.setdefault(choice, _Place())
         return {
-            "text_offset": [place.next(info.token.bytes if info.said else b"") for info in delta.tokens],
-            "token_logprobs": [info.token.logprob for info in delta.tokens],
-            "tokens": [_name(info.token, self.as_ids) for info in delta.tokens],
-            "top_logprobs": [self._top(info) for info in delta.tokens],
+            "text_offset": [place.next(info.token.bytes if info.said else b"") for info in tokens],
+            "token_logprobs": [info.token.logprob for info in tokens],
+            "tokens": [_name(info.token, self.as_ids) for info in tokens],
+            "top_logprobs": [self._top(info) for info in tokens],
         }
 
     def _top(self, info: TokenInfo) -> dict[str, float] | None:

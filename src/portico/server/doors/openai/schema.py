@@ -8,13 +8,16 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
 from portico.errors import RequestError
+from portico.protocol.request import ThinkWish
 from portico.protocol.sampling import MAX_CHOICES, SamplingParams
 from portico.server.doors.openai.guided import read_guided
 from portico.server.doors.openai.layout import (
     AddGenerationPrompt,
     ContinueFinalMessage,
     Documents,
+    EnableThinking,
     OwnTemplate,
+    ReasoningEffort,
     TemplateVariables,
 )
 
@@ -296,6 +299,26 @@ class ChatCompletionRequest(GenerationBody):
         "assistant, tool; content as a string or as text parts.",
         examples=[[{"role": "user", "content": "What is the capital of France?"}]],
     )
+    tools: list[dict[str, Any]] | None = Field(
+        None,
+        description="Up to 128 functions that the model may call, `{type: function, function: {name, description, "
+        "parameters, strict}}`; `parameters` is a JSON schema of an object. `strict` holds a call to it.",
+    )
+    tool_choice: str | dict[str, Any] | None = Field(
+        None,
+        description="`auto` (default): the model decides; `none`: it is not shown the tools; `required`: it must call; "
+        "`{type: function, function: {name: …}}`: it must call this one, once; `{type: allowed_tools, "
+        "allowed_tools: {mode, tools}}`. Arguments of calls that it must make match their schemas.",
+    )
+    parallel_tool_calls: bool | None = Field(
+        None, description="false: an answer ends after its first call (default: true)."
+    )
+    include_reasoning: bool | None = Field(
+        None, description="false: leave what the model thinks out of the answer (default: true)."
+    )
+    thinking_token_budget: int | None = Field(
+        None, description="At least 0: end the model's thinking after so many tokens; for models that think."
+    )
     logprobs: bool | None = Field(
         None,
         description="Report the natural log-probability of each token in the model's own distribution: before "
@@ -309,12 +332,25 @@ class ChatCompletionRequest(GenerationBody):
     continue_final_message: ContinueFinalMessage = None
     chat_template: OwnTemplate = None
     chat_template_kwargs: TemplateVariables = None
+    enable_thinking: EnableThinking = None
+    reasoning_effort: ReasoningEffort = None
     documents: Documents = None
     echo: bool | None = Field(
         None,
         description="Begin each answer with the text of the last message, if that is of the answer's role: an "
         "assistant's, or any with add_generation_prompt false.",
     )
+
+    def thinking(self) -> ThinkWish:
+        """What becomes of what the model thinks; RequestError for a budget below 0."""
+        budget = self.thinking_token_budget
+        if budget is not None and budget < 0:
+            raise RequestError(
+                f"thinking_token_budget is {budget}; it must be at least 0.",
+                param="thinking_token_budget",
+                code="invalid_value",
+            )
+        return ThinkWish(self.include_reasoning is not False, budget, effort=self.reasoning_effort)
 
 
 class CompletionRequest(GenerationBody):
@@ -356,7 +392,7 @@ class TokenizeRequest(BaseModel):
     messages: list[ChatMessage] | None = Field(
         None, min_length=1, description="A conversation, laid out by the model's chat template; not with prompt."
     )
-    tools: list[dict[str, Any]] | None = Field(None, description="Tools for the chat template.")
+    tools: list[dict[str, Any]] | None = Field(None, description="Tools for the chat template, as in chat.")
     add_special_tokens: bool | None = Field(
         None, description="Add the tokenizer's own (BOS) to the prompt; default: to plain text, not behind a template."
     )
@@ -365,6 +401,8 @@ class TokenizeRequest(BaseModel):
     continue_final_message: ContinueFinalMessage = None
     chat_template: OwnTemplate = None
     chat_template_kwargs: TemplateVariables = None
+    enable_thinking: EnableThinking = None
+    reasoning_effort: ReasoningEffort = None
     documents: Documents = None
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from portico.errors import RequestError
-from portico.protocol.request import ChatPrompt, GenerationRequest, Prompt, TextPrompt
+from portico.protocol.request import ChatPrompt, GenerationRequest, Prompt, TextPrompt, ThinkWish
 from portico.protocol.sampling import SamplingParams
 from portico.server.body import read_body
 from portico.server.disconnect import while_connected
@@ -19,6 +19,7 @@ from portico.server.doors.openai.params import TOKENS, check_extra
 from portico.server.doors.openai.schema import DetokenizeRequest, TokenizeRequest
 from portico.server.middleware import context_of
 from portico.server.service import Service
+from portico.text.tools.wish import read_wish
 
 
 def router(service: Service) -> APIRouter:
@@ -60,7 +61,9 @@ def _understand(body: TokenizeRequest, request_id: str) -> GenerationRequest:
             "Give either prompt, a text, or messages, a conversation.", param="prompt", code="invalid_value"
         )
     if body.messages is not None:
-        prompt = ChatPrompt(plain_messages(body.messages), body.tools or None, read_layout(body, body.documents))
+        tools, calls = read_wish(body.tools or [], None, parallel=True)
+        thinking = ThinkWish(effort=body.reasoning_effort)
+        prompt = ChatPrompt(plain_messages(body.messages), tools, read_layout(body), calls, thinking)
     else:
         prompt = TextPrompt(body.prompt or "")
     sampling = SamplingParams(add_special_tokens=body.add_special_tokens)

@@ -1,0 +1,71 @@
+"""Tools of a request, seen by one model: may they be called, in which form, and how the answer is held to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from portico.errors import RequestError
+from portico.protocol.request import CallWish, ChatPrompt, GenerationRequest
+from portico.protocol.sampling import Guided
+from portico.text.grammar import compile_grammar, joined
+from portico.text.tokenizer import Tokenizer
+from portico.text.tools.format import Toolbox, ToolFormat
+from portico.text.tools.grammar import check_schemas, checked_calls, forced_calls
+from portico.text.tools.hermes import HERMES
+from portico.text.tools.reader import ToolReader
+
+
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """The tools of one request, and how calls of them are written."""
+
+    form: ToolFormat
+    toolbox: Toolbox
+    wish: CallWish
+
+    @classmethod
+    def of(cls, request: GenerationRequest, form: ToolFormat | None) -> Calling | None:
+        """None where calls are not to be read; RequestError if they should be and the model's form is not known."""
+        prompt = request.prompt
+        if not isinstance(prompt, ChatPrompt) or prompt.calls is None or not prompt.tools:
+            return None
+        if form is None:
+            raise RequestError(
+                "This server does not know how its model writes tool calls; start it with --tool-call-parser NAME, or "
+                "leave tools out.",
+                param="tools",
+                code="unsupported_parameter",
+            )
+        # Arguments that are not JSON cannot be held to a schema: such a call is asked for in the form that most know.
+        asked = HERMES if prompt.calls.required and form.spelling is None else form
+        return cls(asked, Toolbox.of(prompt.tools), prompt.calls)
+
+    def reader(self) -> ToolReader:
+        """A fresh reader of one choice."""
+        return ToolReader(self.form, self.toolbox, None if self.wish.parallel else 1)
+
+    def shown(self, tokenizer: Tokenizer) -> list[int]:
+        """Special tokens that calls are written with."""
+        ids = (tokenizer.special_id(marker) for marker in self.form.markers)
+        return [token_id for token_id in ids if token_id is not None]
+
+    def grammar(self, tokenizer: Tokenizer, guided: Guided | None) -> str | None:
+        """What the answer is held to; RequestError for a schema that cannot be honoured.
+
+        Calls that must be made come before a form that is asked for; else an answer has the form or is calls.
+        """
+        spelling, wish, marker = self.form.spelling, self.wish, tokenizer.control_id
+        names = list(self.toolbox.schemas) if wish.only is None else [wish.only]
+        if spelling is not None and wish.required:
+            check_schemas(self.toolbox, names)
+            return forced_calls(spelling, self.toolbox, names, wish.parallel, marker)
+        if spelling is not None and guided is not None:
+            check_schemas(self.toolbox, names)
+            calls = forced_calls(spelling, self.toolbox, names, wish.parallel, marker)
+            return joined("start: @answer | @calls", {"answer": compile_grammar(guided), "calls": calls})
+        if guided is not None:
+            return compile_grammar(guided)
+        if not self.toolbox.strict or spelling is None or not self.form.trigger:
+            return None
+        check_schemas(self.toolbox, sorted(self.toolbox.strict))
+        return checked_calls(spelling, self.form.trigger, self.toolbox, marker)

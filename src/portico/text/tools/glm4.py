@@ -1,0 +1,63 @@
+"""GLM-4: a line with the name, a line with the arguments. GLM-4.5: keys and values between tags."""
+
+from __future__ import annotations
+
+from portico.text.tools.format import Spelling, Toolbox, ToolFormat
+from portico.text.tools.json_calls import json_value
+from portico.text.tools.marked import marked, name_until, skip
+from portico.text.tools.output import Output
+from portico.text.tools.source import Source, Steps
+from portico.text.tools.values import read_value
+
+
+def _read_lines(source: Source, out: Output, toolbox: Toolbox) -> Steps[None]:
+    """Nothing marks a call but the name of a tool that is offered, alone in its line."""
+    markers = tuple(f"{name}\n{{" for name in toolbox.schemas)
+    return (yield from marked(markers, _line, fresh_line=frozenset(markers))(source, out, toolbox))
+
+
+def _line(source: Source, out: Output, toolbox: Toolbox, marker: str) -> Steps[bool]:
+    out.call(marker[:-2])
+    source.unread("{")
+    yield from json_value(source, out.arguments)
+    return True
+
+
+def _tagged(source: Source, out: Output, toolbox: Toolbox, marker: str) -> Steps[bool]:
+    yield from source.spaces()
+    name = yield from source.run_without("<\n{}\"'")
+    name = name.strip()
+    yield from source.spaces()
+    if not name or (yield from source.peek()) != "<":
+        return False
+    if (yield from source.take("</tool_call>")):
+        out.call(name)
+        out.close()
+        return True
+    before = "{"
+    while (yield from source.take("<arg_key>")):
+        key = yield from name_until(source, "</arg_key>")
+        yield from source.spaces()
+        if not key or not (yield from source.take("<arg_value>")):
+            return before != "{"
+        if before == "{":
+            out.call(name)
+        out.arguments(before)
+        before = ", "
+        if not (yield from read_value(source, out.arguments, toolbox, name, key, ("</arg_value>",))):
+            return True
+        yield from source.spaces()
+    if before == "{":
+        return False
+    out.arguments("}")
+    yield from skip(source, out, "</tool_call>")
+    return True
+
+
+GLM4 = ToolFormat("glm4", _read_lines, signs=("[gMASK]",), spelling=Spelling("BARE\n", between="\n"))
+GLM45 = ToolFormat(
+    "glm45",
+    marked(("<tool_call>",), _tagged),
+    signs=("<arg_key>",),
+    markers=("<tool_call>", "</tool_call>", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>"),
+)
