@@ -25,6 +25,8 @@ class Reasoning:
     wish: ThinkWish
     inside: bool
     """Whether it has begun in the prompt."""
+    goes_on: bool = False
+    """Whether the prompt ends within it, and not with its beginning."""
 
     @classmethod
     def of(cls, request: GenerationRequest, form: ThinkingFormat | None, prompt_end: str) -> Reasoning | None:
@@ -37,12 +39,13 @@ class Reasoning:
                 raise _no_thinking(prompt.thinking.budget_param)
             return None
         if prompt.layout.continue_final_message:
-            return cls(form, prompt.thinking, inside=True) if form.is_within(text_of(prompt.messages[-1])) else None
+            within = form.is_within(text_of(prompt.messages[-1]))
+            return cls(form, prompt.thinking, inside=True, goes_on=True) if within else None
         return None if form.is_over(prompt_end) else cls(form, prompt.thinking, form.is_open(prompt_end))
 
     def reader(self) -> ThinkingReader:
         """A fresh reader of one choice."""
-        return ThinkingReader(self.form, inside=self.inside)
+        return ThinkingReader(self.form, inside=self.inside, goes_on=self.goes_on)
 
     def shown(self, tokenizer: Tokenizer) -> list[int]:
         """Special tokens that the thinking is marked with."""

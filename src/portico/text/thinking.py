@@ -93,8 +93,10 @@ class ThinkingReader:
     The whitespace around the markers belongs to neither part.
     """
 
-    def __init__(self, form: ThinkingFormat, *, inside: bool) -> None:
+    def __init__(self, form: ThinkingFormat, *, inside: bool, goes_on: bool = False) -> None:
+        """`inside`: the prompt has begun the thinking; `goes_on`: and some of it has been thought there."""
         self._form = form
+        self._goes_on = goes_on
         self._source = Source()
         self._thought: list[str] = []
         self._said: list[str] = []
@@ -123,12 +125,13 @@ class ThinkingReader:
 
     def _read(self) -> Steps[None]:
         source = self._source
-        space = yield from source.run(SPACES)
+        space = "" if self._goes_on else (yield from source.run(SPACES))
         for begin in self._form.begins:
             # Some models write the beginning again that stands in the prompt.
             self.began = (yield from source.take(begin)) or self.began
         if self.began:
-            yield from source.spaces()
+            if not self._goes_on:
+                yield from source.spaces()
             yield from self._read_thought()
             self.over = True
             yield from source.spaces()
