@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from portico.errors import RequestError
-from portico.server.doors.openai.schema import GenerationBody
+from portico.server.doors.openai.generation import GenerationBody
 from portico.server.service import Service
 
 log = logging.getLogger(__name__)
