@@ -190,9 +190,8 @@ class TextModel:
     def prompt_ids(self, request: GenerationRequest, vocab_size: int) -> list[int]:
         """The tokens of a prompt, whatever its length; RequestError if it cannot be laid out or encoded."""
         match request.prompt:
-            case ChatPrompt(messages, tools, layout, calls, wish):
-                if tools and calls is not None:
-                    self.template.check_tools(tools, layout)
+            case ChatPrompt(messages, tools, layout, thinking=wish):
+                self.template.check_tools(messages, tools, layout)
                 effort = effort_variables(wish, self.template.variables(tools, layout), self.thinking_format)
                 told = replace(layout, variables={**effort, **layout.variables})
                 text = self.template.render(messages, tools, told)

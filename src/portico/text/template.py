@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jinja2
 from jinja2 import nodes
-from jinja2.exceptions import SecurityError
 from jinja2.meta import find_undeclared_variables
 
 from portico.errors import CheckpointError, RequestError
@@ -18,6 +17,7 @@ from portico.protocol.request import Layout
 from portico.text.messages import Taste, plain_message, text_of
 from portico.text.sandbox import TemplateEnvironment, render
 from portico.text.tokenizer import SpecialTokens
+from portico.text.trial import Trial, tried
 from portico.weights.files import read_json, read_text
 
 MAX_REQUEST_TEMPLATE = 256 * 1024
@@ -35,7 +35,7 @@ _MARK = "\ue000the message goes on here\ue001 "  # of private characters: no tex
 @dataclass(frozen=True, slots=True)
 class _Compiled:
     template: jinja2.Template
-    taste: Taste
+    trial: Trial
     reads: frozenset[str]
     """The variables that it looks at."""
 
@@ -91,7 +91,7 @@ class ChatTemplate:
             )
         _check_variables(layout.variables)
         chosen = self._choose(tools, layout.template)
-        plain = [plain_message(index, message, chosen.taste) for index, message in enumerate(messages)]
+        plain = [plain_message(index, message, chosen.trial.taste) for index, message in enumerate(messages)]
         if not layout.continue_final_message:
             return self._run(chosen.template, plain, tools, layout)
         final = _mark(plain[-1])
@@ -101,9 +101,16 @@ class ChatTemplate:
         """What the template for such a prompt can be told, messages and tools among it; RequestError if none is."""
         return self._choose(tools, layout.template).reads
 
-    def check_tools(self, tools: Sequence[Mapping[str, Any]], layout: Layout) -> None:
-        """RequestError if the template has no place for tools, so that the model would never see them."""
-        if "tools" not in self.variables(tools, layout):
+    def check_tools(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None, layout: Layout
+    ) -> None:
+        """RequestError if the model would not see the tools, calls of them, or what they gave back.
+
+        `render` leaves out in silence what the template has no place for, as transformers does.
+        """
+        chosen = self._choose(tools, layout.template)
+        chosen.trial.check(messages)
+        if tools and "tools" not in chosen.reads:
             raise RequestError(
                 "This model's chat template has no place for tools; leave tools out.",
                 param="tools",
@@ -189,36 +196,11 @@ class ChatTemplate:
         tree = self._environment.parse(source)
         taste = Taste(parts=_loops_over_content(tree), developer="developer" in source)
         reads = frozenset(find_undeclared_variables(tree))
-        return _Compiled(template, self._tried_with_calls(template, taste), reads)
 
-    def _tried_with_calls(self, template: jinja2.Template, taste: Taste) -> Taste:
-        """How a call must come for this template to print it as JSON; templates differ, and none says so."""
-        forms: tuple[Literal["absent", "none", "empty"], ...] = ("absent", "none", "empty")
-        tastes = [replace(taste, arguments_as_text=text, bare_call=form) for text in (False, True) for form in forms]
-        worked: list[Taste] = []
-        for other in tastes:
-            plain = [plain_message(index, message, other) for index, message in enumerate(_TRIAL)]
-            try:
-                said = render(template, self._values(plain, None, Layout()), seconds=TRIAL_SECONDS)
-            except SecurityError:
-                return taste
-            except Exception:  # whatever a program may raise
-                continue
-            if "None" in said or "'needle'" in said:
-                continue
-            if '"needle"' in said:
-                return other
-            worked.append(other)
-        return worked[0] if worked else taste
+        def lay_out(messages: Sequence[Mapping[str, Any]]) -> str:
+            return render(template, self._values(messages, None, Layout()), seconds=TRIAL_SECONDS)
 
-
-_CALL = {"name": "look", "arguments": '{"needle": "hay"}'}
-_TRIAL: tuple[Mapping[str, Any], ...] = (
-    {"role": "user", "content": "Look."},
-    # Mistral's templates want ids of nine letters and digits.
-    {"role": "assistant", "content": None, "tool_calls": [{"id": "call00001", "type": "function", "function": _CALL}]},
-    {"role": "tool", "tool_call_id": "call00001", "name": "look", "content": "found"},
-)
+        return _Compiled(template, tried(source, taste, lay_out), reads)
 
 
 def template_sources(folder: Path) -> dict[str, str]:

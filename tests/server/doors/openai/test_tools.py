@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -193,6 +194,40 @@ def test_a_model_that_cannot_call_tools_says_so(
         with pytest.raises(openai.BadRequestError, match=words) as caught:
             ask(server)
         assert caught.value.param == "tools"
+
+
+RESULT: Any = {"role": "tool", "tool_call_id": "1", "content": "cold"}
+CALLED: Any = {
+    "role": "assistant",
+    "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+}
+BARE = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+TWO_ROLES = "{% for m in messages %}{{ 'Q' if m.role == 'user' else 'A' }}: {{ m.content }}\n{% endfor %}"
+SEEING = BARE + "{% for m in messages %}{{ m.tool_calls }}{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    ("template", "turns", "param"),
+    [
+        (BARE, [CALLED, RESULT], "messages.1.tool_calls"),
+        (TWO_ROLES, [CALLED, RESULT], "messages.1.tool_calls"),
+        (TWO_ROLES, [RESULT], "messages.1.role"),
+        (BARE, [RESULT], None),
+        (SEEING, [CALLED, RESULT], None),
+    ],
+)
+def test_turns_that_the_template_would_lose_are_refused(
+    tmp_path: Path, template: str, turns: list[Any], param: str | None
+) -> None:
+    with portico(TextModel.load(write_folder(tmp_path, template=template))) as server:
+        answering(server, "x")
+        create = server.openai().chat.completions.create
+        if param is None:
+            assert create(model=MODEL, messages=[*HELLO, *turns]).choices[0].message.content == "x"
+            return
+        with pytest.raises(openai.BadRequestError, match="chat template does not write") as caught:
+            create(model=MODEL, messages=[*HELLO, *turns])
+        assert (caught.value.param, caught.value.code) == (param, "unsupported_content")
 
 
 NAMED = [
