@@ -230,6 +230,31 @@ def test_turns_that_the_template_would_lose_are_refused(
         assert (caught.value.param, caught.value.code) == (param, "unsupported_content")
 
 
+@pytest.mark.parametrize(
+    ("call", "field"),
+    [
+        ({}, ""),
+        ({"function": "f"}, ""),
+        ({"function": {"arguments": "{}"}}, ".name"),
+        ({"function": {"name": "f"}}, ".arguments"),
+        ({"function": {"name": "f", "arguments": 5}}, ".arguments"),
+    ],
+)
+def test_calls_in_messages_that_are_none_are_refused_by_name(server: LiveServer, call: Any, field: str) -> None:
+    called = {"role": "assistant", "tool_calls": [CALLED["tool_calls"][0], {"id": "2", "type": "function", **call}]}
+    for path, body in (("/v1/chat/completions", {"model": MODEL}), ("/tokenize", {})):
+        answer = server.http().post(path, json={**body, "messages": [*HELLO, called, RESULT]})
+        assert answer.status_code == 400
+        assert answer.json()["error"]["param"] == f"messages.1.tool_calls.1.function{field}"
+
+
+def test_a_choice_among_many_tools_that_is_none_of_them(server: LiveServer) -> None:
+    tools = [{"type": "function", "function": {"name": f"f{number}"}} for number in range(MAX_TOOLS)]
+    with pytest.raises(openai.BadRequestError, match=r"is 'g'; tools has 'f0', .*'f9' and 118 more") as caught:
+        ask(server, tools, tool_choice={"type": "function", "function": {"name": "g"}})
+    assert caught.value.param == "tool_choice.function.name"
+
+
 NAMED = [
     {"name": "default", "template": "plain {{ messages[0].content }} {{ effort }}"},
     {"name": "tool_use", "template": "{{ tools[0].function.name }} {{ messages[0].content }} {{ reasoning_effort }}"},

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import UnionType
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -70,7 +71,28 @@ def _message(index: int, message: ChatMessage) -> dict[str, Any]:
     if message.content is None and message.role != "assistant":
         where = f"messages.{index}.content"
         raise RequestError(f"{where} is missing.", param=where, code="missing_required_parameter")
+    for place, call in enumerate(message.tool_calls or ()):
+        _check_call(call, f"messages.{index}.tool_calls.{place}.function")
     return message.model_dump(exclude_unset=True)
+
+
+def _check_call(call: Mapping[str, Any], where: str) -> None:
+    function = call.get("function")
+    kinds: dict[str, tuple[type | UnionType, str]] = {
+        "name": (str, "a string"),
+        "arguments": (str | dict, "JSON as a string"),
+    }
+    if not isinstance(function, dict):
+        raise RequestError(
+            f"{where} must be an object with a name and arguments.", param=where, code="missing_required_parameter"
+        )
+    for name, (kind, words) in kinds.items():
+        if not isinstance(function.get(name), kind):
+            raise RequestError(
+                f"{where}.{name} is {function.get(name)!r:.100}; it must be {words}.",
+                param=f"{where}.{name}",
+                code="invalid_type",
+            )
 
 
 def _choice(index: int, given: WholeChoice) -> dict[str, Any]:
