@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help serve install test test-extras lint types unit bench bench-linear bench-quality bench-text clients-test stress lm-eval reference eval-demo train-demo clean
+.PHONY: help serve install test test-extras lint types unit bench bench-chat bench-linear bench-quality bench-text clients-test stress lm-eval reference eval-demo train-demo clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -61,6 +61,10 @@ bench-quality: test-extras
 ## bench-linear products with packed weights beside torch's, for the shapes of Qwen3-0.6B; ARGS="--threads 2"
 bench-linear: test-extras
 	$(BIN)/python -m benchmarks.linear $(ARGS)
+
+## bench-chat   milliseconds for chat template and tokenising of a conversation of 20 turns; ARGS="--model FOLDER"
+bench-chat: install
+	$(BIN)/python -m benchmarks.chat_cost $(ARGS)
 
 ## bench-text   what reading tool calls and thinking out of answers costs, in microseconds a token
 bench-text: test-extras

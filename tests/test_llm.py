@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from portico import LLM, SamplingParams
-from portico.errors import CheckpointError, RequestError
+from portico.demo import demo_folder
+from portico.errors import CheckpointError, ConfigError, RequestError
+from portico.protocol.sampling import Guided
+from portico.text.tokenizer import Tokenizer
 
 GREEDY = SamplingParams(temperature=0, max_tokens=40)
 
@@ -43,6 +48,23 @@ def test_stop_strings_and_choices(llm: LLM) -> None:
     params = SamplingParams(temperature=0, n=2, stop=("is",))
     answer = llm.chat([{"role": "user", "content": "What is the capital of Japan?"}], params)[0]
     assert [choice.text for choice in answer.choices] == ["The capital of Japan "] * 2
+
+
+def test_template_and_tokenizer_of_ones_own(tmp_path: Path) -> None:
+    model, tokenizer = tmp_path / "model", tmp_path / "tokenizer"
+    for folder in (model, tokenizer):
+        folder.mkdir()
+    for path in demo_folder().iterdir():
+        beside = path.name.startswith("tokenizer") or path.suffix == ".jinja"
+        shutil.copy(path, (tokenizer if beside else model) / path.name)
+    own = LLM(str(model), tokenizer=str(tokenizer), chat_template="alpaca", kv_cache_memory=64 * 2**20, threads=1)
+    asked = [{"role": "user", "content": "Which is a capital?"}]
+    answer = own.chat(asked, replace(GREEDY, guided=Guided(kind="choice", value='["Paris", "pear"]')))[0]
+    assert answer.text in ("Paris", "pear")
+    said = Tokenizer.load(tokenizer).decode(answer.prompt_ids)
+    assert said.endswith("### Instruction:\nWhich is a capital?\n\n### Response:\n")
+    with pytest.raises(ConfigError, match="chatml"):
+        LLM(chat_template="no-such-name")
 
 
 def test_tools_reach_the_template(llm: LLM) -> None:

@@ -6,20 +6,31 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from portico.build import build_engine
 from portico.config.cache import weights_cache_folder
 from portico.config.engine import DtypeName, EngineConfig, LogprobsMode, QuantizationName
-from portico.config.text import TextOptions
+from portico.config.text import TextOptions, TokenizerMode
 from portico.demo import NAME as DEMO_NAME
 from portico.demo import demo_folder
 from portico.errors import EngineError, RequestError
 from portico.protocol.events import Finish, FinishReason, ReasoningDelta, TextDelta, TokenInfo, ToolCallDelta
 from portico.protocol.messages import Add, Cancel, TokenEvent
-from portico.protocol.request import ChatPrompt, Embed, GenerationRequest, Prompt, TextPrompt, ThinkWish, TokenPrompt
+from portico.protocol.request import (
+    ChatPrompt,
+    Embed,
+    GenerationRequest,
+    Layout,
+    Prompt,
+    TextPrompt,
+    ThinkWish,
+    TokenPrompt,
+)
 from portico.protocol.sampling import SamplingParams
 from portico.text.best import likeliest
+from portico.text.builtin import template_source
 from portico.text.model import TextModel
 from portico.text.reading import ChoiceReading
 from portico.text.tools.wish import read_wish
@@ -81,14 +92,32 @@ class LLM:
         quantization: QuantizationName = "auto",
         weights_cache: str = "auto",
         logprobs_mode: LogprobsMode = "raw_logprobs",
+        tokenizer: str | None = None,
+        tokenizer_mode: TokenizerMode = "auto",
+        chat_template: str | None = None,
         tool_call_parser: str = "auto",
         reasoning_parser: str = "auto",
     ) -> None:
-        folder = demo_folder() if model == DEMO_NAME else resolve_model(model)
-        self._text = TextModel.load(folder, TextOptions(tool_call_parser, reasoning_parser))
+        """`tokenizer` is the folder or hub id of tokenizer and chat template, if not the model's.
+
+        `chat_template` is a file, Jinja itself or a built-in name; the parsers are as `portico serve` has them.
+        """
+        folder = _folder_of(model)
+        beside = None if tokenizer is None else str(_folder_of(tokenizer, weights=False))
+        template = None if chat_template is None else template_source(chat_template)
+        options = TextOptions(
+            tokenizer=beside,
+            tokenizer_mode=tokenizer_mode,
+            chat_template=template,
+            tool_call_parser=tool_call_parser,
+            reasoning_parser=reasoning_parser,
+        )
+        self._text = TextModel.load(folder, options)
         self._engine, self.loaded = build_engine(
             EngineConfig(
                 model_path=str(folder),
+                tokenizer_path=beside,
+                tokenizer_mode=tokenizer_mode,
                 dtype=dtype,
                 device=device,
                 max_model_len=max_model_len,
@@ -147,12 +176,13 @@ class LLM:
         thinking = ThinkWish(budget=thinking_token_budget) if separate_reasoning else None
         if thinking is None and thinking_token_budget is not None:
             raise RequestError("thinking_token_budget needs separate_reasoning.", param="thinking_token_budget")
+        layout = Layout(variables=chat_template_kwargs or {})
         made: list[Prompt] = []
         for conversation, shown in zip(conversations, each, strict=True):
             calls = None
             if tool_choice is not None:
                 shown, calls = read_wish(shown or [], tool_choice, parallel_tool_calls)
-            made.append(ChatPrompt(conversation, shown, calls, thinking, chat_template_kwargs or {}))
+            made.append(ChatPrompt(conversation, shown, layout, calls, thinking))
         return self._run(made, sampling_params, progress)
 
     def embed(
@@ -228,6 +258,10 @@ class LLM:
         if choice.reading.ended_by_text:
             self._engine.cancel(Cancel(event.request_id, event.choice))
         return choice.reading.finished
+
+
+def _folder_of(name: str, *, weights: bool = True) -> Path:
+    return demo_folder() if name == DEMO_NAME else resolve_model(name, weights=weights)
 
 
 @dataclass(slots=True)

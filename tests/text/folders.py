@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from pathlib import Path
 from typing import Any
 
+import sentencepiece
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from portico.text.detokenizer import Vocabulary
+from portico.weights.tokenizers import tiktoken
+from portico.weights.tokenizers.sentencepiece import SentencePiece, convert
 
 CORPUS = [
     "The capital of France is Paris. The capital of Japan is Tokyo. Hello, world! What is your name?",
@@ -80,6 +87,42 @@ def word_piece() -> Tokenizer:
     trainer = trainers.WordPieceTrainer(vocab_size=300, special_tokens=["[UNK]", "[SEP]"], show_progress=False)
     tokenizer.train_from_iterator(CORPUS, trainer)
     return tokenizer
+
+
+def sentence_piece_file(**kind: Any) -> bytes:
+    """A trained tokenizer.model."""
+    file = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(CORPUS * 4),
+        model_writer=file,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        num_threads=1,
+        **kind,
+    )
+    return file.getvalue()
+
+
+def sentence_piece(**kind: Any) -> Tokenizer:
+    """SentencePiece's own file, as it is converted."""
+    return convert(SentencePiece.parse(sentence_piece_file(**kind)))
+
+
+def ranks_file() -> bytes:
+    """A tiktoken file: the merges of the byte-level tokenizer."""
+    bytes_of = Vocabulary(byte_level()).bytes_of
+    vocab = byte_level().get_vocab(with_added_tokens=False)
+    tokens = [
+        bytes_of(token_id)
+        for token, token_id in sorted(vocab.items(), key=lambda item: item[1])
+        if "|" not in token[1:]
+    ]
+    return b"".join(b"%b %d\n" % (base64.b64encode(token), rank) for rank, token in enumerate(tokens))
+
+
+def tiktoken_file() -> Tokenizer:
+    """A tiktoken file, as it is converted."""
+    return tiktoken.convert(tiktoken.parse(ranks_file()))
 
 
 def write_folder(

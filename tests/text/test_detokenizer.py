@@ -17,10 +17,15 @@ TOKENIZERS = {
     "gemma": folders.llama(strip=0),
     "metaspace": folders.metaspace(),
     "wordpiece": folders.word_piece(),
+    "sentencepiece bpe": folders.sentence_piece(model_type="bpe", byte_fallback=True, vocab_size=430),
+    "sentencepiece unigram": folders.sentence_piece(model_type="unigram", byte_fallback=True, vocab_size=430),
+    "sentencepiece unigram without bytes": folders.sentence_piece(model_type="unigram", vocab_size=180),
+    "tiktoken": folders.tiktoken_file(),
 }
 VOCABULARIES = {name: Vocabulary(tokenizer) for name, tokenizer in TOKENIZERS.items()}
 names = st.sampled_from(sorted(TOKENIZERS))
-texts = st.text(st.sampled_from("ab Tehe is\n  世界你好é😀👩‍👧<|im_end|>\ufffd"), max_size=30) | st.text(max_size=20)
+CHARACTERS = "ab Tehe is\n  世界你好é😀👩‍👧<|im_end|>\ufffde\u0301\u0302ก็"
+texts = st.text(st.sampled_from(CHARACTERS), max_size=30) | st.text(max_size=20)
 
 
 def stream(vocabulary: Vocabulary, ids: list[int]) -> list[str]:
@@ -44,6 +49,23 @@ def test_any_tokens_that_decode_to_valid_text_join_to_it(name: str, data: st.Dat
     whole = tokenizer.decode(ids)
     assume("\ufffd" not in whole)
     assert "".join(stream(VOCABULARIES[name], ids)) == whole
+
+
+@settings(max_examples=300, deadline=None)
+@given(names, st.data())
+def test_any_bytes_come_out_as_decoding_their_text_at_once_does(name: str, data: st.DataObject) -> None:
+    """Tokens of single bytes, valid or not, among others: the same text as all bytes decoded together."""
+    vocabulary, tokenizer = VOCABULARIES[name], TOKENIZERS[name]
+    ids = data.draw(st.lists(st.integers(0, tokenizer.get_vocab_size() - 1), max_size=30))
+    hidden = [i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special]
+    if isinstance(vocabulary.detokenizer(), WindowDetokenizer):
+        return  # it has no tokens that are parts of characters
+    raw = b"".join(vocabulary.bytes_of(token_id) for token_id in ids if token_id not in hidden)
+    whole = raw.decode("utf-8", errors="replace")
+    shown = "".join(map(vocabulary.detokenizer(continues=True).push, ids))
+    assert whole.startswith(shown)
+    assert set(whole[len(shown) :]) <= {"\ufffd"}
+    assert len(whole) - len(shown) <= 3
 
 
 @settings(max_examples=300, deadline=None)

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from portico.errors import CheckpointError, RequestError
+from portico.errors import CheckpointError, ConfigError, RequestError
+from portico.protocol.request import Layout
+from portico.text import sandbox
+from portico.text.builtin import template_source
 from portico.text.template import ChatTemplate
 from portico.text.tokenizer import SpecialTokens, Tokenizer
 from tests.text.folders import CHATML, llama, write_folder
@@ -136,7 +139,7 @@ def test_byte_equal_to_transformers(template, messages, tools, generation_prompt
         messages, tools=tools, tokenize=False, add_generation_prompt=generation_prompt
     )
     ours = ChatTemplate.load(folder, Tokenizer.load(folder).special)
-    assert ours.render(messages, tools, add_generation_prompt=generation_prompt) == expected
+    assert ours.render(messages, tools, Layout(add_generation_prompt=generation_prompt)) == expected
 
 
 def test_arguments_that_come_as_json_text_are_printed_as_an_object() -> None:
@@ -197,11 +200,78 @@ def test_a_templates_own_refusal_reaches_the_client() -> None:
         "{{ raise_exception.__globals__.os }}",
         "{% set ns = namespace(__class__=1) %}",
         "{% set ns = namespace() %}{% set ns._x = 1 %}",
+        "{{ ''.format.__self__ }}{{ ''.__init__.__globals__['os'] }}",
+        "{{ '{0.__class__.__mro__}'.format(messages) | length / 0 }}",
+        "{% include 'x' %}",
     ],
 )
 def test_a_template_that_fails_or_escapes_is_an_error_of_this_request(template: str) -> None:
     with pytest.raises(RequestError, match="chat template refused"):
         ChatTemplate({"default": template}, SPECIAL).render(PLAIN)
+
+
+DOUBLING = "{{% set ns = namespace(x='ab') %}}{{% for i in range(60) %}}{{% set ns.x = {} %}}{{% endfor %}}"
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ("{{ 'x' * 10**9 }}", "characters"),
+        ("{{ 10**9 * 'x' }}", "characters"),
+        ("{{ ([1] * 10**9) | length }}", "characters"),
+        ("{{ (9 ** 9) ** (9 ** 9) }}", "number"),
+        (DOUBLING.format("ns.x ~ ns.x"), "characters"),
+        (DOUBLING.format("ns.x + ns.x"), "characters"),
+        (DOUBLING.format("(ns.x ~ 'a') ~ (ns.x ~ 'b')"), "characters"),
+        (DOUBLING.format("[ns.x, ns.x] | join"), "characters"),
+        (DOUBLING.format("','.join([ns.x, ns.x])"), "characters"),
+        (DOUBLING.format("ns.x.replace('a', 'aaaa')"), "characters"),
+        (DOUBLING.format("ns.x | replace('a', 'aaaa')"), "characters"),
+        ("{% set ns = namespace(x='ab') %}{% for i in range(60) %}{% set y %}{{ ns.x }}{{ ns.x }}{% endset %}"
+         "{% set ns.x = y %}{% endfor %}", "characters"),
+        ("{% for i in range(99999) %}{{ 'x' * 999 }}{% endfor %}", "characters"),
+        (DOUBLING.format("[ns.x, ns.x]") + "{{ ns.x }}", "characters"),
+        (DOUBLING.format("[ns.x, ns.x]") + "{{ ns.x | tojson }}", "characters"),
+        (DOUBLING.format("[ns.x, ns.x]") + "{{ ns.x | string | length }}", "characters"),
+        ("{{ [[1], [2]] | sum(start=[]) }}", "numbers"),
+        ("{{ '%1000000000d' % 3 }}", "width"),
+        ("{{ '%*d' | format(1000000000, 4) }}", "width"),
+        ("{{ '{:1000000000}'.format(3) }}", "width"),
+        ("{{ '{:{}}'.format(3, 1000000000) }}", "width"),
+        ("{{ 'a'.ljust(1000000000) }}", "characters"),
+        ("{{ 'a' | center(1000000000) }}", "width"),
+        ("{{ 'a' | indent(1000000000, true) }}", "width"),
+        ("{{ {'a': 1} | tojson(indent=1000000000) }}", "width"),
+        ("{{ range(10**6) | list }}", "Range too big"),
+        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "recursion"),
+    ],
+)  # fmt: skip
+def test_a_template_cannot_grow_without_bounds(template: str, words: str) -> None:
+    with pytest.raises(RequestError, match=words):
+        ChatTemplate({"default": template}, SPECIAL).render(PLAIN)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+        "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}",
+        "{% for a in [0, 1] recursive %}{% if loop.depth < 60 %}{{ loop([0, 1]) }}{% endif %}{% endfor %}",
+    ],
+)
+def test_a_template_cannot_run_forever(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "MAX_SECONDS", 0.1)
+    with pytest.raises(RequestError, match=r"ran for more than 0\.1 seconds"):
+        ChatTemplate({"default": template}, SPECIAL).render(PLAIN)
+
+
+def test_what_real_templates_do_is_within_bounds() -> None:
+    template = (
+        "{{ 'a' * 3 }}{{ '%05.1f|%s' % (2, '2024 50%') }}{{ '{:>4}|{}'.format(7, 20240101) }}{{ 20240101 | tojson }}"
+    )
+    template += "{{ ['a', 'b'] | join(', ') }}{{ 'x'.rjust(3) }}{{ 'a\nb' | indent(4) }}{{ '2024: %s' | format(2025) }}"
+    said = ChatTemplate({"default": template}, SPECIAL).render(PLAIN)
+    assert said == "aaa002.0|2024 50%   7|2024010120240101a, b  xa\n    b2024: 2025"
 
 
 def test_no_template_says_so() -> None:
@@ -217,6 +287,50 @@ def test_a_template_file_wins_and_named_templates_are_chosen_by_need(tmp_path: P
     assert template.render(PLAIN, TOOLS) == "with tools"
     (folder / "chat_template.jinja").write_text("from the file", encoding="utf-8")
     assert ChatTemplate.load(folder, SPECIAL).render(PLAIN) == "from the file"
+    more = folder / "additional_chat_templates"
+    more.mkdir()
+    (more / "rag.jinja").write_text("{{ documents[0].text }}", encoding="utf-8")
+    (more / "tool_use.jinja").write_text("tools from a file", encoding="utf-8")
+    oracle, ours = AutoTokenizer.from_pretrained(folder), ChatTemplate.load(folder, SPECIAL)
+    documents = [{"text": "Paris"}]
+    for name in (None, "rag", "default"):
+        for tools in (None, TOOLS):
+            want = oracle.apply_chat_template(
+                PLAIN, tools=tools, documents=documents, chat_template=name, tokenize=False
+            )
+            layout = Layout(add_generation_prompt=False, template=name, documents=documents)
+            assert ours.render(PLAIN, tools, layout) == want
+
+
+def test_several_templates_without_a_default_must_be_chosen_from() -> None:
+    ours = ChatTemplate({"rag": "1", "other": "2"}, SPECIAL)
+    with pytest.raises(RequestError, match="one of 'other', 'rag'") as caught:
+        ours.render(PLAIN)
+    assert caught.value.param == "chat_template"
+    assert ours.render(PLAIN, None, Layout(template="other")) == "2"
+
+
+def test_chat_template_names_texts_and_files(tmp_path: Path) -> None:
+    assert template_source("chatml") == template_source("ChatML")
+    assert template_source("llama2") == template_source("Llama-2")
+    assert template_source("{{ messages }}") == "{{ messages }}"
+    (tmp_path / "x.jinja").write_text("你好", encoding="utf-8")
+    assert template_source(str(tmp_path / "x.jinja")) == "你好"
+    (tmp_path / "bad.jinja").write_bytes(b"\xff")
+    for wrong, words in (("nothing", "alpaca, chatml"), (str(tmp_path / "bad.jinja"), "UTF-8")):
+        with pytest.raises(ConfigError, match=words):
+            template_source(wrong)
+
+
+def test_reasoning_is_found_under_the_names_that_transformers_gives_it(tmp_path: Path) -> None:
+    source = "{% for m in messages %}{{ m.reasoning_content }}|{{ m.thinking }}|{{ m.reasoning }};{% endfor %}"
+    oracle = AutoTokenizer.from_pretrained(write_folder(tmp_path, template=source))
+    for name in ("reasoning_content", "thinking", "reasoning"):
+        talk = [PLAIN[0], {"role": "assistant", "content": "x", name: "hm"}]
+        theirs = oracle.apply_chat_template(talk, tokenize=False)
+        # Theirs has `reasoning` only where the client wrote that; ours wherever there is any.
+        assert theirs in ("||;hm|hm|;", "||;hm|hm|hm;")
+        assert ChatTemplate({"default": source}, SPECIAL).render(talk) == "||;hm|hm|hm;"
 
 
 @pytest.mark.parametrize("template", ["{% if %}", 5, [{"name": "default"}]])

@@ -53,9 +53,11 @@ def collect(cls: type[Any], parsed: argparse.Namespace) -> Any:
 
 def _arguments(default: Any, spec: OptionSpec) -> dict[str, Any]:
     text = spec.help.replace("%", "%%")
-    if default not in (None, ()):
+    if default not in (None, ()) and default is not False:
         text += f" (default: {default:g})" if isinstance(default, float) else f" (default: {default})"
     arguments: dict[str, Any] = {"default": None, "help": text}
+    if isinstance(default, bool):
+        return {"action": argparse.BooleanOptionalAction, "default": None, "help": text}
     if spec.choices is not None:
         arguments["choices"] = spec.choices
     else:

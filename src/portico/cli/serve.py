@@ -13,11 +13,13 @@ from pathlib import Path
 from portico import __version__
 from portico.cli.parser import LineParser, add_options, collect
 from portico.config.serve import ServeOptions
+from portico.config.text import TextOptions
 from portico.demo import NAME as DEMO_NAME
 from portico.demo import demo_folder
 from portico.engine.client import AsyncEngineClient, EngineProcess
 from portico.errors import EngineError, PorticoError
 from portico.protocol.messages import Loaded
+from portico.text.builtin import builtin_names, template_source
 
 ENVIRONMENT_NOTE = (
     "Every option can also be given by the environment: --max-model-len as PORTICO_MAX_MODEL_LEN. "
@@ -48,26 +50,31 @@ def run(arguments: Sequence[str]) -> int:
     options: ServeOptions = collect(ServeOptions, parsed)
     logging.basicConfig(level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # the banner says when and where
+    template = None if options.chat_template is None else template_source(options.chat_template)
     folder, names = locate(parsed.model, options.served_model_name)
+    tokenizer = None if options.tokenizer is None else locate(options.tokenizer, (), weights=False)[0]
+    text = options.text(None if tokenizer is None else str(tokenizer), template)
     # The engine loads torch and weights while this process imports the web server.
-    process = EngineProcess(options.engine(str(folder)))
+    process = EngineProcess(options.engine(str(folder), text.tokenizer))
     try:
-        asyncio.run(_serve(process, folder, names, options))
+        asyncio.run(_serve(process, folder, text, names, options))
     finally:
         process.close()
     return 0
 
 
-def locate(model: str | None, served_names: Sequence[str]) -> tuple[Path, tuple[str, ...]]:
+def locate(model: str | None, served_names: Sequence[str], *, weights: bool = True) -> tuple[Path, tuple[str, ...]]:
     """The checkpoint's folder (fetched from the hub if need be) and the names that clients may use."""
     if model is None or model == DEMO_NAME:
         return demo_folder(), tuple(served_names) or (DEMO_NAME,)
     from portico.weights.hub import resolve_model
 
-    return resolve_model(model), tuple(served_names) or (model,)
+    return resolve_model(model, weights=weights), tuple(served_names) or (model,)
 
 
-async def _serve(process: EngineProcess, folder: Path, names: Sequence[str], options: ServeOptions) -> None:
+async def _serve(
+    process: EngineProcess, folder: Path, text: TextOptions, names: Sequence[str], options: ServeOptions
+) -> None:
     # Imported only now: the engine process is already starting beside us.
     from portico.server.app import create_app
     from portico.server.serve import bind, serve
@@ -80,10 +87,13 @@ async def _serve(process: EngineProcess, folder: Path, names: Sequence[str], opt
         settings = ServerSettings(
             model_names=tuple(names), api_keys=options.api_key, version=__version__, max_logprobs=options.max_logprobs
         )
-        app = create_app(client, TextModel.load(folder, options.text()), settings)
+        model = TextModel.load(folder, text)
+        app = create_app(client, model, settings)
         stop = asyncio.Event()
         server = asyncio.create_task(serve(app, listener, drain_seconds=options.drain_timeout, stop=stop))
-        announcement = asyncio.create_task(_announce(client, names, listener.getsockname()[1], options))
+        announcement = asyncio.create_task(
+            _announce(client, names, listener.getsockname()[1], model.template.available, options)
+        )
         await asyncio.wait({server, announcement}, return_when=asyncio.FIRST_COMPLETED)
         if announcement.done() and announcement.exception() is not None:
             stop.set()
@@ -95,26 +105,35 @@ async def _serve(process: EngineProcess, folder: Path, names: Sequence[str], opt
         await client.close()
 
 
-async def _announce(client: AsyncEngineClient, names: Sequence[str], port: int, options: ServeOptions) -> None:
+async def _announce(
+    client: AsyncEngineClient, names: Sequence[str], port: int, chat: bool, options: ServeOptions
+) -> None:
     try:
         loaded = await client.wait_loaded()
     except EngineError:
         raise PorticoError(client.failure() or "the engine did not start") from None
-    print(banner(loaded, names, port, options), flush=True)
+    print(banner(loaded, names, port, options, chat=chat), flush=True)
 
 
-def banner(loaded: Loaded, names: Sequence[str], port: int, options: ServeOptions) -> str:
-    """What is served, where, and a line to try."""
+def banner(loaded: Loaded, names: Sequence[str], port: int, options: ServeOptions, *, chat: bool = True) -> str:
+    """What is served, where, and a line to try; `chat`: whether the model has a chat template."""
     host = f"[{options.host}]" if ":" in options.host else options.host
     url = f"http://{host}:{port}"
     key = ' -H "Authorization: Bearer $KEY"' if options.api_key else ""
-    body = json.dumps({"model": names[0], "messages": [{"role": "user", "content": "Hello! Who are you?"}]})
+    asked = (
+        {"messages": [{"role": "user", "content": "Hello! Who are you?"}]} if chat else {"prompt": "Once upon a time"}
+    )
+    body = json.dumps({"model": names[0], **asked})
+    route = "chat/completions" if chat else "completions"
+    hint = (
+        "" if chat else f"  no chat template: chat is refused; --chat-template {'|'.join(builtin_names())} or a file\n"
+    )
     cache = loaded.num_blocks * loaded.block_size
     return (
         f"Portico {__version__} serves {', '.join(names)} at {url}/v1\n"
         f"  {loaded.device}, {loaded.dtype}, {loaded.threads} threads, kernels {loaded.kernels}; context "
         f"{loaded.max_model_len} tokens, KV cache {cache} tokens; model loaded in {loaded.load_seconds:.2f} s\n"
         f"  weights {loaded.weights}\n"
-        f"  try:  curl {url}/v1/chat/completions -H 'Content-Type: application/json'{key} -d {shlex.quote(body)}\n"
+        f"{hint}  try:  curl {url}/v1/{route} -H 'Content-Type: application/json'{key} -d {shlex.quote(body)}\n"
         f"  docs: {url}/docs     stop: Ctrl-C"
     )

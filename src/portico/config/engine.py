@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from portico.config.cache import WEIGHTS_CACHE_BYTES
+from portico.config.text import TokenizerMode
 
 LogprobsMode = Literal["raw_logprobs", "raw_logits", "processed_logprobs", "processed_logits"]
 QuantizationName = Literal["auto", "none", "int8", "int4"]
@@ -18,6 +19,10 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     model_path: str
     """A local folder with config.json and safetensors."""
+    tokenizer_path: str | None = None
+    """The folder of the tokenizer, which grammars need; None: the model's."""
+    tokenizer_mode: TokenizerMode = "auto"
+    """slow prefers tokenizer.model to tokenizer.json."""
     dtype: DtypeName = "auto"
     device: str = "auto"
     """auto, cpu, cuda, cuda:i or mps."""

@@ -97,6 +97,14 @@ def parse_count(text: str) -> int:
     return int(text)
 
 
+def parse_switch(text: str) -> bool:
+    """On or off."""
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if text.strip().lower() not in words:
+        raise ValueError("it must be true or false")
+    return words[text.strip().lower()]
+
+
 def parse_port(text: str) -> int:
     """A TCP port; 0 lets the system choose."""
     if not re.fullmatch(r"\d+", text.strip()) or int(text) > 65535:

@@ -8,8 +8,16 @@ from typing import cast
 
 from portico.config.cache import WEIGHTS_CACHE_BYTES, weights_cache_folder
 from portico.config.engine import DtypeName, EngineConfig, LogprobsMode, QuantizationName
-from portico.config.option import option, parse_count, parse_port, parse_positive, parse_seconds, parse_size
-from portico.config.text import TextOptions
+from portico.config.option import (
+    option,
+    parse_count,
+    parse_port,
+    parse_positive,
+    parse_seconds,
+    parse_size,
+    parse_switch,
+)
+from portico.config.text import TextOptions, TokenizerMode
 
 SERVER = "server"
 MODEL = "model"
@@ -60,6 +68,22 @@ class ServeOptions:
         (), "name under which clients ask for the model; several make aliases (default: MODEL as given)",
         group=MODEL, repeated=True, metavar="NAME",
     )  # fmt: skip
+    tokenizer: str | None = option(
+        None, "folder or hub id of the tokenizer and chat template (default: the model's)", group=MODEL, metavar="WHERE"
+    )
+    tokenizer_mode: str = option(
+        "auto", "auto: tokenizer.json, else what there is; slow: rather tokenizer.model or *.tiktoken",
+        group=MODEL, choices=("auto", "slow"),
+    )  # fmt: skip
+    chat_template: str | None = option(
+        None, "chat template in place of the model's: a file, Jinja itself, or a built-in name (alpaca, chatml, "
+        "deepseek, gemma, llama-2, llama-3, mistral, phi-3, vicuna, zephyr)",
+        group=MODEL, metavar="TEMPLATE",
+    )  # fmt: skip
+    trust_request_chat_template: bool = option(
+        False, "let requests bring their own chat_template, a program that runs in a sandbox", group=SERVER,
+        parse=parse_switch,
+    )  # fmt: skip
     tool_call_parser: str = option(
         "auto", "how the model writes tool calls: a name (hermes, llama3_json, mistral, …), auto (as its chat template "
         "says), none, or an own parser as module:ATTRIBUTE or FILE.py:ATTRIBUTE",
@@ -101,14 +125,23 @@ class ServeOptions:
         group=ENGINE, choices=("auto", "torch", "amx", "avx512-bf16", "avx2", "baseline"),
     )  # fmt: skip
 
-    def text(self) -> TextOptions:
-        """What the text side of the model is to be told."""
-        return TextOptions(tool_call_parser=self.tool_call_parser, reasoning_parser=self.reasoning_parser)
+    def text(self, tokenizer: str | None = None, chat_template: str | None = None) -> TextOptions:
+        """What the text side is to be told; the tokenizer's folder and the template's source as they were found."""
+        return TextOptions(
+            tokenizer=tokenizer,
+            tokenizer_mode=cast(TokenizerMode, self.tokenizer_mode),
+            chat_template=chat_template,
+            trust_request_templates=self.trust_request_chat_template,
+            tool_call_parser=self.tool_call_parser,
+            reasoning_parser=self.reasoning_parser,
+        )
 
-    def engine(self, model_path: str) -> EngineConfig:
+    def engine(self, model_path: str, tokenizer_path: str | None = None) -> EngineConfig:
         """What the engine process is to be told."""
         return EngineConfig(
             model_path=model_path,
+            tokenizer_path=tokenizer_path,
+            tokenizer_mode=cast(TokenizerMode, self.tokenizer_mode),
             dtype=cast(DtypeName, self.dtype),
             device=self.device,
             max_model_len=self.max_model_len,

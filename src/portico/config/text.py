@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+TokenizerMode = Literal["auto", "slow"]
 
 
 @dataclass(frozen=True, slots=True)
 class TextOptions:
-    """How a model's answers are read."""
+    """How a model's prompts are made and its answers read."""
 
+    tokenizer: str | None = None
+    """The folder of tokenizer and chat template, if it is not the model's."""
+    tokenizer_mode: TokenizerMode = "auto"
+    """auto: tokenizer.json, else what there is; slow: rather tokenizer.model or a tiktoken file."""
+    chat_template: str | None = None
+    """A text of Jinja in place of the folder's templates."""
+    trust_request_templates: bool = False
+    """Whether requests may bring templates of their own."""
     tool_call_parser: str = "auto"
     """A name of `text/tools/registry.py`, auto (what the chat template speaks of), none, or a plug-in."""
     reasoning_parser: str = "auto"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,8 +36,8 @@ class _Place:
 class Grammars:
     """The grammars of one model's running sequences."""
 
-    def __init__(self, tokenizer_json: Path, vocab_size: int) -> None:
-        self._tokenizer_json = tokenizer_json
+    def __init__(self, read_tokenizer: Callable[[], Tokenizer], vocab_size: int) -> None:
+        self._read_tokenizer = read_tokenizer
         self._vocab_size = vocab_size
         self._tokenizer: LLTokenizer | None = None
         self._end = -1
@@ -49,7 +48,7 @@ class Grammars:
         """Do now what the first grammar would have to wait for: half a second for a vocabulary of 150,000."""
         if self._tokenizer is None:
             # A token that the model does not say stands for the end, whichever tokens a request ends with.
-            tokenizer = Tokenizer.from_file(str(self._tokenizer_json))
+            tokenizer = self._read_tokenizer()
             tokenizer.add_special_tokens([_END])
             self._end = int(tokenizer.token_to_id(_END) or 0)
             size = max(self._vocab_size, self._end + 1)

@@ -10,6 +10,22 @@ from portico.protocol.sampling import SamplingParams
 
 
 @dataclass(frozen=True, slots=True)
+class Layout:
+    """How messages are to be laid out, where it is not left to the model's chat template alone."""
+
+    add_generation_prompt: bool = True
+    """Whether the prompt ends with the words that begin an assistant's turn."""
+    continue_final_message: bool = False
+    """Whether the prompt ends within the last message, so that the answer goes on with it; not with the former."""
+    template: str | None = None
+    """The name of one of the model's templates, or a template of one's own; None: the model's."""
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    """What the template finds under further names, such as enable_thinking."""
+    documents: Sequence[Mapping[str, Any]] | None = None
+    """Texts for templates that know retrieval-augmented generation."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallWish:
     """How the tools of a prompt may be called; the calls come as events of their own and not as text."""
 
@@ -41,12 +57,11 @@ class ChatPrompt:
 
     messages: Sequence[Mapping[str, Any]]
     tools: Sequence[Mapping[str, Any]] | None = None
+    layout: Layout = Layout()
     calls: CallWish | None = None
     """None: a call stays the text that the model writes."""
     thinking: ThinkWish | None = None
     """None: thinking stays the text that the model writes."""
-    template_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    """Variables that the chat template is given besides its own."""
 
 
 @dataclass(frozen=True, slots=True)

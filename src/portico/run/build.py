@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -25,6 +26,7 @@ from portico.run.quantization import choose_quantization, packed_weights
 from portico.run.runner import TorchRunner
 from portico.weights.packed import PackedWeights
 from portico.weights.safetensors import Checkpoint
+from portico.weights.tokenizers.read import read_tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +63,8 @@ def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
         packed.keep()
         size = size_cache(config, model, max_model_len, dtype, device, packed.mapped_bytes)
         cache = make_cache(model, size.num_blocks + 1, config.block_size, dtype, device)
-    runner = TorchRunner(decoder, cache, Grammars(folder / "tokenizer.json", model.vocab_size), config.logprobs_mode)
+    read = partial(read_tokenizer, Path(config.tokenizer_path or folder), config.tokenizer_mode)
+    runner = TorchRunner(decoder, cache, Grammars(read, model.vocab_size), config.logprobs_mode)
     batched = config.max_num_batched_tokens or _BATCHED_TOKENS[device.type]
     _warm_up(runner)
     loaded = Loaded(

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from portico.errors import CheckpointError, RequestError
 from portico.protocol.sampling import Beams, Grammar, SamplingParams, ThinkingLimit, TokenParams
-from portico.text.files import read_json
+from portico.weights.files import read_json
 
 T = TypeVar("T", int, float)
 

@@ -18,6 +18,7 @@ from portico.text.choice import ChoiceText
 from portico.text.defaults import SamplingDefaults, resolve
 from portico.text.grammar import compile_grammar
 from portico.text.infill import Infill, no_infill
+from portico.text.messages import text_of
 from portico.text.pooling import PoolingDefaults
 from portico.text.reading import ChoiceEvents, ChoiceReading
 from portico.text.reasoning import Reasoning, effort_variables
@@ -48,8 +49,11 @@ class TextModel:
     @classmethod
     def load(cls, folder: str | Path, options: TextOptions = TextOptions()) -> TextModel:  # noqa: B008 - frozen
         """Read a model folder; CheckpointError if a file is missing or broken, ConfigError for a bad option."""
-        tokenizer = Tokenizer.load(folder)
-        template = ChatTemplate.load(folder, tokenizer.special)
+        beside = options.tokenizer or folder
+        tokenizer = Tokenizer.load(beside, model_folder=folder, mode=options.tokenizer_mode)
+        template = ChatTemplate.load(
+            beside, tokenizer.special, source=options.chat_template, trust_requests=options.trust_request_templates
+        )
         return cls(
             tokenizer,
             template,
@@ -65,7 +69,7 @@ class TextModel:
         sampling = request.sampling
         sampling.validate(request.max_tokens_param)
         sampling.validate_ids(limits.vocab_size)
-        prompt_ids = _truncated(self._prompt_ids(request, limits.vocab_size), sampling, limits.max_model_len)
+        prompt_ids = _truncated(self.prompt_ids(request, limits.vocab_size), sampling, limits.max_model_len)
         if not prompt_ids:
             raise RequestError("The prompt has no tokens.", param=request.prompt_param, code="empty_prompt")
         if request.embed is not None:
@@ -103,13 +107,13 @@ class TextModel:
     def _choice_text(
         self, request: GenerationRequest, calling: Calling | None, reasoning: Reasoning | None
     ) -> ChoiceText:
-        sampling = request.sampling
+        sampling, prompt = request.sampling, request.prompt
         parts = [part for part in (calling, reasoning) if part is not None]
         shown = [token_id for part in parts for token_id in part.shown(self.tokenizer)]
         detokenizer = self.tokenizer.detokenizer(
             skip_special_tokens=sampling.skip_special_tokens,
             spaces_between_special_tokens=sampling.spaces_between_special_tokens,
-            continues=not isinstance(request.prompt, ChatPrompt),
+            continues=not isinstance(prompt, ChatPrompt) or prompt.layout.continue_final_message,
             shown=shown,
         )
         return ChoiceText(
@@ -126,10 +130,22 @@ class TextModel:
         return Reasoning.of(request, self.thinking_format, prompt_end)
 
     def echo(self, prompt_ids: Sequence[int], request: GenerationRequest) -> str:
-        """The prompt as text, as the model sees it; where a gap is filled, what stands before the gap."""
+        """The prompt as text, as the model sees it; where a gap is filled, what stands before the gap.
+
+        Of a conversation it is the last message, if that and the answer are of one role; as in vLLM.
+        """
+        if isinstance(request.prompt, ChatPrompt):
+            last = request.prompt.messages[-1]
+            alike = not request.prompt.layout.add_generation_prompt or last.get("role") == "assistant"
+            return text_of(last) if alike else ""
         if isinstance(request.prompt, TextPrompt) and request.prompt.suffix:
             return request.prompt.text
         return self.tokenizer.decode(prompt_ids, skip_special_tokens=request.sampling.skip_special_tokens)
+
+    def text(self, token_ids: Sequence[int], vocab_size: int) -> str:
+        """What tokens stand for, special ones included; RequestError for one that the model does not have."""
+        _check_range(token_ids, vocab_size, "tokens")
+        return self.tokenizer.decode(token_ids, skip_special_tokens=False)
 
     def token_infos(self, token_ids: Sequence[int], logprobs: Sequence[TokenLogprobs], said: int) -> list[TokenInfo]:
         """Tokens with their log-probabilities, as text; the first `said` of them are part of the answer's."""
@@ -171,13 +187,14 @@ class TextModel:
         )
         return [bare, spaced] if len(bare) == len(spaced) and bare[0] != spaced[0] else [bare]
 
-    def _prompt_ids(self, request: GenerationRequest, vocab_size: int) -> list[int]:
+    def prompt_ids(self, request: GenerationRequest, vocab_size: int) -> list[int]:
+        """The tokens of a prompt, whatever its length; RequestError if it cannot be laid out or encoded."""
         match request.prompt:
-            case ChatPrompt(messages, tools, calls, thinking=wish, template_kwargs=variables):
-                if tools and calls is not None:
-                    self.template.check_tools()
-                effort = effort_variables(wish, self.template.variables, self.thinking_format)
-                text = self.template.render(messages, tools, {**effort, **variables})
+            case ChatPrompt(messages, tools, layout, thinking=wish):
+                self.template.check_tools(messages, tools, layout)
+                effort = effort_variables(wish, self.template.variables(tools, layout), self.thinking_format)
+                told = replace(layout, variables={**effort, **layout.variables})
+                text = self.template.render(messages, tools, told)
                 # The template writes BOS and the like itself.
                 special = bool(request.sampling.add_special_tokens)
                 return self.tokenizer.encode(text, add_special_tokens=special, param=request.prompt_param)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeVar, cast
 
 from portico.errors import EngineError, RequestError
 from portico.protocol.events import (
@@ -23,6 +23,8 @@ from portico.protocol.request import ChatPrompt, GenerationRequest, TextPrompt, 
 from portico.text.engine_client import EngineClient
 from portico.text.model import TextModel
 from portico.text.reading import ChoiceReading
+
+T = TypeVar("T")
 
 THREAD_FROM_CHARACTERS = 4096
 """Prompts this long are laid out and tokenised in a thread (about 1 ms of work), so that streams do not stall."""
@@ -54,7 +56,16 @@ class Pipeline:
             echo = self.model.echo(add.prompt_ids, request) if request.echo else ""
             return Prepared(add, self.model.choices(request, add.prompt_ids), echo)
 
-        return work() if _is_quick(request) else await asyncio.to_thread(work)
+        return await _done(request, work)
+
+    async def tokenize(self, request: GenerationRequest) -> list[int]:
+        """The tokens that the request's prompt would have, though it be too long; RequestError as `prepare`."""
+        vocab_size = self.engine.loaded.vocab_size
+
+        def work() -> list[int]:
+            return self.model.prompt_ids(request, vocab_size)
+
+        return await _done(request, work)
 
     async def run(self, prepared: Prepared) -> AsyncGenerator[GenerationEvent, None]:
         """The events of a prepared request; closing the generator cancels it in the engine."""
@@ -150,12 +161,17 @@ class _Answer:
         )
 
 
+async def _done(request: GenerationRequest, work: Callable[[], T]) -> T:
+    """Work on a request's prompt, in a thread if it may take long."""
+    return work() if _is_quick(request) else await asyncio.to_thread(work)
+
+
 def _is_quick(request: GenerationRequest) -> bool:
-    """Whether a request is prepared in less than about a millisecond: no grammar, no gap, no long prompt."""
+    """Whether a request is prepared in about a millisecond: no grammar, gap, template of its own or long prompt."""
     match request.prompt:
         case TextPrompt(suffix=suffix) if suffix:
             return False
-        case ChatPrompt(calls=calls) if calls is not None:
+        case ChatPrompt(layout=layout, calls=calls) if calls is not None or layout.template is not None:
             return False
     return request.sampling.guided is None and _prompt_size(request) < THREAD_FROM_CHARACTERS
 
@@ -163,8 +179,9 @@ def _is_quick(request: GenerationRequest) -> bool:
 def _prompt_size(request: GenerationRequest) -> int:
     """Roughly how many characters there are to work on; a token list costs next to nothing."""
     match request.prompt:
-        case ChatPrompt(messages, tools):
-            return sum(len(str(message.get("content"))) for message in messages) + len(str(tools))
+        case ChatPrompt(messages, tools, layout):
+            further = (tools, layout.documents, layout.variables)
+            return sum(len(str(message.get("content"))) for message in messages) + sum(map(len, map(str, further)))
         case TextPrompt(text):
             return len(text)
         case TokenPrompt():

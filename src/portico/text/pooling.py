@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from portico.errors import CheckpointError
-from portico.text.files import read_json
+from portico.weights.files import read_json
 
 _KINDS: dict[str, Literal["last", "mean", "first"]] = {
     "pooling_mode_lasttoken": "last",

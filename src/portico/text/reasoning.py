@@ -11,6 +11,7 @@ from portico.errors import RequestError
 from portico.protocol.request import ChatPrompt, GenerationRequest, ThinkWish
 from portico.protocol.sampling import ThinkingLimit
 from portico.text.grammar import joined
+from portico.text.messages import text_of
 from portico.text.thinking import ThinkingFormat, ThinkingReader
 from portico.text.tokenizer import Tokenizer
 from portico.text.tools.grammar import lark_text
@@ -24,6 +25,8 @@ class Reasoning:
     wish: ThinkWish
     inside: bool
     """Whether it has begun in the prompt."""
+    goes_on: bool = False
+    """Whether the prompt ends within it, and not with its beginning."""
 
     @classmethod
     def of(cls, request: GenerationRequest, form: ThinkingFormat | None, prompt_end: str) -> Reasoning | None:
@@ -35,11 +38,14 @@ class Reasoning:
             if prompt.thinking.budget is not None:
                 raise _no_thinking(prompt.thinking.budget_param)
             return None
+        if prompt.layout.continue_final_message:
+            within = form.is_within(text_of(prompt.messages[-1]))
+            return cls(form, prompt.thinking, inside=True, goes_on=True) if within else None
         return None if form.is_over(prompt_end) else cls(form, prompt.thinking, form.is_open(prompt_end))
 
     def reader(self) -> ThinkingReader:
         """A fresh reader of one choice."""
-        return ThinkingReader(self.form, inside=self.inside)
+        return ThinkingReader(self.form, inside=self.inside, goes_on=self.goes_on)
 
     def shown(self, tokenizer: Tokenizer) -> list[int]:
         """Special tokens that the thinking is marked with."""

@@ -2,229 +2,273 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import jinja2
 from jinja2 import nodes
-from jinja2.exceptions import SecurityError
-from jinja2.ext import Extension, loopcontrols
 from jinja2.meta import find_undeclared_variables
-from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from portico.errors import CheckpointError, RequestError
-from portico.text.files import read_json, read_text
+from portico.protocol.request import Layout
+from portico.text.messages import Taste, plain_message, text_of
+from portico.text.sandbox import TemplateEnvironment, render
 from portico.text.tokenizer import SpecialTokens
+from portico.text.trial import Trial, tried
+from portico.weights.files import read_json, read_text
+
+MAX_REQUEST_TEMPLATE = 256 * 1024
+"""Characters of a template that comes with a request; the longest that models have are a tenth of that."""
+REQUEST_TEMPLATES_KEPT = 16
+TRIAL_SECONDS = 0.2
+"""Processor time for a trial, which takes less than a thousandth."""
+RESERVED = frozenset(
+    {"messages", "tools", "documents", "add_generation_prompt", "continue_final_message", "chat_template", "tokenize"}
+)
+"""Names that a request's further variables cannot have: each has a field of its own, or none."""
+_MARK = "\ue000the message goes on here\ue001 "  # of private characters: no text has it
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    template: jinja2.Template
+    trial: Trial
+    reads: frozenset[str]
+    """The variables that it looks at."""
 
 
 class ChatTemplate:
     """The compiled templates of one model; safe to use from several threads."""
 
-    def __init__(self, sources: Mapping[str, str], special: SpecialTokens) -> None:
-        environment = _environment()
+    def __init__(self, sources: Mapping[str, str], special: SpecialTokens, *, trust_requests: bool = False) -> None:
+        """`sources` by name, "default" being what is used without one; `trust_requests` lets requests bring theirs.
+
+        Raises CheckpointError for a source that is no template.
+        """
         self.sources = tuple(sources.values())
-        self._templates: dict[str, jinja2.Template] = {}
-        for name, source in sources.items():
-            try:
-                self._templates[name] = environment.from_string(source)
-            except jinja2.TemplateError as error:
-                raise CheckpointError(f"The model's chat template cannot be compiled: {error}.") from error
+        self._environment = TemplateEnvironment()
         # Undefined, not none, where the model has no such token: so do templates test it in transformers.
         self._tokens = {name: value for name in special.__slots__ if (value := getattr(special, name)) is not None}
-        self._reads_parts = any(_loops_over_content(environment.parse(source)) for source in sources.values())
-        trees = [environment.parse(source) for source in sources.values()]
-        self.variables = frozenset[str]().union(*map(find_undeclared_variables, trees))
-        """What the templates can be told besides messages and tools."""
-        self._knows_developer = any("developer" in source for source in sources.values())
+        self._trust_requests = trust_requests
+        self._templates: dict[str, _Compiled] = {}
+        for name, source in sources.items():
+            try:
+                self._templates[name] = self._compile(source)
+            except (jinja2.TemplateError, RecursionError) as error:
+                raise CheckpointError(f"The chat template {name!r} cannot be compiled: {error}.") from error
+        self._compile_request = lru_cache(REQUEST_TEMPLATES_KEPT)(self._compile)
 
     @classmethod
-    def load(cls, folder: str | Path, special: SpecialTokens) -> ChatTemplate:
-        """Read chat_template.jinja, else chat_template of tokenizer_config.json; a model may have neither."""
-        folder = Path(folder)
-        text = read_text(folder / "chat_template.jinja")
-        if text is not None:
-            return cls({"default": text}, special)
-        value = read_json(folder / "tokenizer_config.json").get("chat_template")
-        if value is None:
-            return cls({}, special)
-        if isinstance(value, str):
-            return cls({"default": value}, special)
-        try:
-            return cls({str(item["name"]): str(item["template"]) for item in value}, special)
-        except (TypeError, KeyError) as error:
-            raise CheckpointError(
-                "chat_template of tokenizer_config.json is neither a string nor a list of named templates."
-            ) from error
+    def load(
+        cls, folder: str | Path, special: SpecialTokens, *, source: str | None = None, trust_requests: bool = False
+    ) -> ChatTemplate:
+        """The templates of a model folder, or `source` in their place; a model may have none."""
+        sources = template_sources(Path(folder)) if source is None else {"default": source}
+        return cls(sources, special, trust_requests=trust_requests)
+
+    @property
+    def available(self) -> bool:
+        """Whether there is any."""
+        return bool(self._templates)
 
     def render(
         self,
         messages: Sequence[Mapping[str, Any]],
         tools: Sequence[Mapping[str, Any]] | None = None,
-        variables: Mapping[str, Any] = MappingProxyType({}),
-        *,
-        add_generation_prompt: bool = True,
+        layout: Layout | None = None,
     ) -> str:
-        """The prompt text; RequestError if there is no template or it refuses these messages.
-
-        `variables` are for the template alone; those that it has anyway come before them.
-        """
-        template = self._choose(tools)
-        try:
-            own = dict(
-                messages=[self._message(index, message) for index, message in enumerate(messages)],
-                tools=tools,
-                documents=None,
-                add_generation_prompt=add_generation_prompt,
-                **self._tokens,
-            )
-            return template.render({**variables, **own})
-        except RequestError:
-            raise
-        except Exception as error:  # a template is a program: on messages it was not made for it raises anything
+        """The prompt text; RequestError if there is no template or it refuses these messages."""
+        layout = layout or Layout()
+        if layout.continue_final_message and layout.add_generation_prompt:
             raise RequestError(
-                f"The model's chat template refused the messages: {error}", param="messages", code="invalid_value"
-            ) from error
+                "continue_final_message and add_generation_prompt are both true: a prompt ends either within the last "
+                "message or with the beginning of another. Set add_generation_prompt to false.",
+                param="continue_final_message",
+                code="invalid_value",
+            )
+        _check_variables(layout.variables)
+        chosen = self._choose(tools, layout.template)
+        plain = [plain_message(index, message, chosen.trial.taste) for index, message in enumerate(messages)]
+        if not layout.continue_final_message:
+            return self._run(chosen.template, plain, tools, layout)
+        final = _mark(plain[-1])
+        return _cut_at_mark(self._run(chosen.template, plain, tools, layout), final)
 
-    def check_tools(self) -> None:
-        """RequestError if the template has no place for tools, so that the model would never see them."""
-        if self._templates and "tools" not in self.variables:
+    def variables(self, tools: Sequence[Mapping[str, Any]] | None, layout: Layout) -> frozenset[str]:
+        """What the template for such a prompt can be told, messages and tools among it; RequestError if none is."""
+        return self._choose(tools, layout.template).reads
+
+    def check_tools(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None, layout: Layout
+    ) -> None:
+        """RequestError if the model would not see the tools, calls of them, or what they gave back.
+
+        `render` leaves out in silence what the template has no place for, as transformers does.
+        """
+        chosen = self._choose(tools, layout.template)
+        chosen.trial.check(messages)
+        if tools and "tools" not in chosen.reads:
             raise RequestError(
                 "This model's chat template has no place for tools; leave tools out.",
                 param="tools",
                 code="unsupported_parameter",
             )
 
-    def _choose(self, tools: Sequence[Mapping[str, Any]] | None) -> jinja2.Template:
-        names = ("tool_use", "default") if tools else ("default",)
+    def _run(
+        self,
+        template: jinja2.Template,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] | None,
+        layout: Layout,
+    ) -> str:
+        try:
+            return render(template, self._values(messages, tools, layout))
+        except RequestError:
+            raise
+        except Exception as error:  # a template is a program: on messages it was not made for it raises anything
+            raise RequestError(
+                f"The chat template refused the messages: {error}", param="messages", code="invalid_value"
+            ) from error
+
+    def _values(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None, layout: Layout
+    ) -> dict[str, Any]:
+        return {
+            **self._tokens,
+            **layout.variables,
+            "messages": messages,
+            "tools": tools or None,
+            "documents": layout.documents,
+            "add_generation_prompt": layout.add_generation_prompt,
+        }
+
+    def _choose(self, tools: Sequence[Mapping[str, Any]] | None, asked: str | None) -> _Compiled:
+        """As transformers does: the one asked for by name, else `tool_use` if there are tools, else `default`."""
+        if asked is not None and asked not in self._templates:
+            return self._of_request(asked)
+        names = [asked] if asked is not None else [*(["tool_use"] if tools else []), "default"]
         for name in names:
             if name in self._templates:
                 return self._templates[name]
+        if self._templates:
+            known = ", ".join(map(repr, sorted(self._templates)))
+            raise RequestError(
+                f"This model has several chat templates and none is the default: set chat_template to one of {known}.",
+                param="chat_template",
+                code="missing_required_parameter",
+            )
         raise RequestError(
-            "This model has no chat template, so it takes no messages; use /v1/completions with a prompt.",
+            "This model has no chat template, so it takes no messages; use /v1/completions with a prompt, or start "
+            "the server with --chat-template.",
             param="messages",
             code="no_chat_template",
         )
 
-    def _message(self, index: int, message: Mapping[str, Any]) -> dict[str, Any]:
-        """A message as templates expect it: content a string where they want one, arguments an object."""
-        plain = dict(message)
-        if plain.get("role") == "developer" and not self._knows_developer:
-            plain["role"] = "system"  # the name for the same thing that templates older than 2025 know
-        content = plain.get("content")
-        if isinstance(content, Sequence) and not isinstance(content, str):
-            texts = [_part_text(part, f"messages.{index}.content.{place}") for place, part in enumerate(content)]
-            plain["content"] = list(content) if self._reads_parts else "".join(texts)
-        elif content is None:
-            # Templates tell a message that is only tool calls by content being none; all others add strings.
-            plain["content"] = None if plain.get("tool_calls") else ""
-        thought = plain.get("reasoning_content") or plain.get("reasoning")
-        if thought:  # servers and templates have two names for it
-            plain["reasoning_content"] = plain["reasoning"] = thought
-        if plain.get("tool_calls"):
-            plain["tool_calls"] = [_tool_call(call) for call in plain["tool_calls"]]
-        return plain
+    def _of_request(self, source: str) -> _Compiled:
+        if not self._trust_requests:
+            known = f" or the name of one of the model's ({', '.join(sorted(self._templates))})" * (
+                len(self._templates) > 1
+            )
+            raise RequestError(
+                "chat_template: this server does not run templates of requests; leave it out"
+                f"{known}, or start the server with --trust-request-chat-template.",
+                param="chat_template",
+                code="unsupported_parameter",
+            )
+        if len(source) > MAX_REQUEST_TEMPLATE:
+            raise RequestError(
+                f"chat_template has {len(source)} characters; at most {MAX_REQUEST_TEMPLATE} are allowed.",
+                param="chat_template",
+                code="invalid_value",
+            )
+        try:
+            return self._compile_request(source)
+        except (jinja2.TemplateError, RecursionError, MemoryError, SyntaxError) as error:
+            raise RequestError(
+                f"chat_template cannot be compiled: {error}.", param="chat_template", code="invalid_value"
+            ) from error
+
+    def _compile(self, source: str) -> _Compiled:
+        template = self._environment.from_string(source)
+        tree = self._environment.parse(source)
+        taste = Taste(parts=_loops_over_content(tree), developer="developer" in source)
+        reads = frozenset(find_undeclared_variables(tree))
+
+        def lay_out(messages: Sequence[Mapping[str, Any]]) -> str:
+            return render(template, self._values(messages, None, Layout()), seconds=TRIAL_SECONDS)
+
+        return _Compiled(template, tried(source, taste, lay_out), reads)
 
 
-def _part_text(part: Any, where: str) -> str:
-    kind = part.get("type") if isinstance(part, Mapping) else None
-    if kind != "text":
-        raise RequestError(
-            f"{where}.type is {kind!r}; this model reads only parts of type 'text'.",
-            param=f"{where}.type",
-            code="unsupported_content",
-        )
-    text = part.get("text")
-    if not isinstance(text, str):
-        raise RequestError(f"{where}.text must be a string.", param=f"{where}.text", code="invalid_value")
-    return text
+def template_sources(folder: Path) -> dict[str, str]:
+    """A model folder's templates by name; files come before what tokenizer_config.json says, as in transformers."""
+    sources: dict[str, str] = {}
+    text = read_text(folder / "chat_template.jinja")
+    if text is not None:
+        sources["default"] = text
+    for path in sorted((folder / "additional_chat_templates").glob("*.jinja")):
+        sources[path.stem] = read_text(path) or ""
+    if sources:
+        return sources
+    for name in ("tokenizer_config.json", "chat_template.json"):
+        value = read_json(folder / name).get("chat_template")
+        if value is not None:
+            return _named(value, name)
+    return {}
 
 
-def _tool_call(call: Mapping[str, Any]) -> dict[str, Any]:
-    """OpenAI sends a call's arguments as JSON text; templates print them as an object. Broken JSON stays as it is."""
-    function = call.get("function")
-    if not isinstance(function, Mapping) or not isinstance(function.get("arguments"), str):
-        return dict(call)
+def _named(value: Any, where: str) -> dict[str, str]:
+    if isinstance(value, str):
+        return {"default": value}
     try:
-        arguments = json.loads(function["arguments"] or "{}")
-    except ValueError:
-        return dict(call)
-    return {**call, "function": {**function, "arguments": arguments}}
+        return {str(item["name"]): str(item["template"]) for item in value}
+    except (TypeError, KeyError) as error:
+        raise CheckpointError(f"chat_template of {where} is neither a string nor a list of named templates.") from error
 
 
-class _GenerationTag(Extension):
-    """Renders the body of ``{% generation %}``, which marks an assistant's tokens for training, as if unmarked."""
-
-    tags = {"generation"}  # noqa: RUF012 - jinja2 reads this name
-
-    def parse(self, parser: Parser) -> list[nodes.Node]:
-        next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
-
-
-class _Dict:
-    """`dict` for templates: callable, with nothing else of the type to be reached."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> dict[Any, Any]:
-        return dict(*args, **kwargs)
-
-    def fromkeys(self, *args: Any) -> dict[Any, Any]:
-        return dict.fromkeys(*args)
-
-
-class _Namespace(jinja2.utils.Namespace):
-    """`namespace` for templates, without names that could stand for the object's own workings (``__class__``)."""
-
-    def __init__(*args: Any, **kwargs: Any) -> None:  # no named self: a template may use that name
-        attributes = dict(*args[1:], **kwargs)
-        for name in attributes:
-            _refuse_private(name)
-        jinja2.utils.Namespace.__init__(args[0], attributes)
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        _refuse_private(name)
-        super().__setitem__(name, value)
-
-
-def _refuse_private(name: object) -> None:
-    if isinstance(name, str) and name.startswith("_"):
-        raise SecurityError(f"a namespace cannot hold {name!r}")
-
-
-def _environment() -> ImmutableSandboxedEnvironment:
-    """The environment of transformers' apply_chat_template: a template comes with a model, so it is not trusted."""
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[_GenerationTag, loopcontrols]
+def _check_variables(variables: Mapping[str, Any]) -> None:
+    wrong = next((name for name in variables if name in RESERVED), None)
+    if wrong is None:
+        return
+    right = "it has no meaning here" if wrong == "tokenize" else "it is a field of the request itself"
+    raise RequestError(
+        f"chat_template_kwargs has {wrong!r}; {right}.", param=f"chat_template_kwargs.{wrong}", code="invalid_value"
     )
-    environment.filters["tojson"] = _tojson
-    environment.globals["raise_exception"] = _raise_exception
-    environment.globals["strftime_now"] = _strftime_now
-    environment.globals["dict"] = _Dict()
-    environment.globals["namespace"] = _Namespace
-    return environment
 
 
-def _tojson(
-    value: Any,
-    ensure_ascii: bool = False,
-    indent: int | None = None,
-    separators: tuple[str, str] | None = None,
-    sort_keys: bool = False,
-) -> str:
-    # Jinja's own filter escapes <, > and & for HTML, which no model has learned.
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+def _mark(message: dict[str, Any]) -> str:
+    """Put the mark behind the message's text, and return the text."""
+    text = text_of(message)
+    if not text:
+        raise RequestError(
+            "continue_final_message is true, but the last message has no text to go on with.",
+            param="continue_final_message",
+            code="invalid_value",
+        )
+    content = message["content"]
+    if isinstance(content, str):
+        message["content"] = content + _MARK
+        return content
+    last = max(place for place, part in enumerate(content) if "text" in part)
+    message["content"] = [
+        {**part, "text": part["text"] + _MARK} if place == last else part for place, part in enumerate(content)
+    ]
+    return str(content[last]["text"])
 
 
-def _raise_exception(message: str) -> None:
-    raise RequestError(message, param="messages", code="invalid_messages")
-
-
-def _strftime_now(pattern: str) -> str:
-    return datetime.now().strftime(pattern)
+def _cut_at_mark(prompt: str, final: str) -> str:
+    """The prompt up to the mark; a template that strips messages has stripped the mark's space, and so the text's."""
+    place = prompt.rfind(_MARK.strip())
+    if place < 0 or final.strip() not in prompt:
+        raise RequestError(
+            "continue_final_message is true, but the chat template does not write the last message as it is.",
+            param="continue_final_message",
+            code="invalid_value",
+        )
+    return prompt[:place] if prompt.startswith(_MARK, place) else prompt[:place].rstrip()
 
 
 def _loops_over_content(tree: nodes.Template) -> bool:

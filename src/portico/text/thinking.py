@@ -26,6 +26,10 @@ class ThinkingFormat:
         """Whether an answer to a prompt with this end begins inside of the thinking."""
         return prompt_end.rstrip(SPACES).endswith(self.begins) or (self.starts_inside and not self.is_over(prompt_end))
 
+    def is_within(self, text: str) -> bool:
+        """Whether a text that an answer goes on with has begun to think and not ended it."""
+        return max(map(text.rfind, self.begins)) > max(map(text.rfind, self.ends))
+
     def is_over(self, prompt_end: str) -> bool:
         """Whether the prompt itself has ended the thinking, so that there will be none."""
         return prompt_end.rstrip(SPACES).endswith(self.ends)
@@ -89,8 +93,10 @@ class ThinkingReader:
     The whitespace around the markers belongs to neither part.
     """
 
-    def __init__(self, form: ThinkingFormat, *, inside: bool) -> None:
+    def __init__(self, form: ThinkingFormat, *, inside: bool, goes_on: bool = False) -> None:
+        """`inside`: the prompt has begun the thinking; `goes_on`: and some of it has been thought there."""
         self._form = form
+        self._goes_on = goes_on
         self._source = Source()
         self._thought: list[str] = []
         self._said: list[str] = []
@@ -119,12 +125,13 @@ class ThinkingReader:
 
     def _read(self) -> Steps[None]:
         source = self._source
-        space = yield from source.run(SPACES)
+        space = "" if self._goes_on else (yield from source.run(SPACES))
         for begin in self._form.begins:
             # Some models write the beginning again that stands in the prompt.
             self.began = (yield from source.take(begin)) or self.began
         if self.began:
-            yield from source.spaces()
+            if not self._goes_on:
+                yield from source.spaces()
             yield from self._read_thought()
             self.over = True
             yield from source.spaces()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from portico.errors import CheckpointError
@@ -12,23 +13,26 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _WANTED = (
     "config.json",
     "generation_config.json",
-    "model*.safetensors",
-    "model.safetensors.index.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "tokenizer.model",
+    "*.tiktoken",
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.json",
     "merges.txt",
     "chat_template.jinja",
     "chat_template.json",
+    "additional_chat_templates/*.jinja",
 )
+_WEIGHTS = ("model*.safetensors", "model.safetensors.index.json")
 """Never pickles (.bin, .pt): loading those runs code."""
 
 
-def resolve_model(name: str) -> Path:
+def resolve_model(name: str, *, weights: bool = True) -> Path:
     """The folder of a model given as a path or as a hub id, owner/name; fetches what the cache lacks.
+
+    Without `weights` only the small files, a tokenizer's among them.
 
     The hub library itself obeys HF_ENDPOINT, HF_TOKEN, HF_HOME and HF_HUB_OFFLINE and shows the progress. Raises
     CheckpointError with the remedy.
@@ -40,16 +44,16 @@ def resolve_model(name: str) -> Path:
         raise CheckpointError(f"{name} is a file; give the folder that holds config.json and the safetensors files.")
     if not _HUB_ID.fullmatch(name) or name.startswith("."):
         raise CheckpointError(f"There is no folder {name}; give a folder, or a hub id of the form owner/name.")
-    return _fetch(name)
+    return _fetch(name, (*_WANTED, *_WEIGHTS) if weights else _WANTED)
 
 
-def _fetch(name: str) -> Path:
+def _fetch(name: str, wanted: Sequence[str]) -> Path:
     """The snapshot of a hub id; files in subfolders are other formats of the same weights."""
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub import errors as hub
 
     try:
-        return Path(snapshot_download(name, allow_patterns=list(_WANTED), ignore_patterns=["*/*"]))
+        return Path(snapshot_download(name, allow_patterns=list(wanted), ignore_patterns=["model*/*"]))
     except hub.GatedRepoError as error:
         raise CheckpointError(
             f"{name} is gated: ask for access at {constants.ENDPOINT}/{name}, then set HF_TOKEN to a token of yours."

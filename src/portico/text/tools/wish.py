@@ -10,6 +10,8 @@ from portico.errors import RequestError
 from portico.protocol.request import CallWish
 
 MAX_TOOLS = 128
+NAMES_SAID = 10
+"""In an error, of tools that there are."""
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 Tools = Sequence[Mapping[str, Any]]
@@ -62,7 +64,9 @@ def _named(choice: Any, field: str, tools: Tools) -> str:
     name = function.get("name") if isinstance(function, Mapping) else None
     names = [tool["function"]["name"] for tool in tools]
     if name not in names:
-        raise _wrong(f"{field}.function.name", f"is {name!r}; tools has {', '.join(map(repr, names))}")
+        more = f" and {len(names) - NAMES_SAID} more" * (len(names) > NAMES_SAID)
+        known = ", ".join(map(repr, names[:NAMES_SAID])) + more
+        raise _wrong(f"{field}.function.name", f"is {name!r}; tools has {known}")
     return str(name)
 
 

@@ -87,6 +87,12 @@ KINDS: dict[str, set[str]] = {
     "top_logprobs": WHOLE,
     "user": TEXT,
     "metadata": {"object"},
+    "add_generation_prompt": FLAG,
+    "continue_final_message": FLAG,
+    "chat_template": TEXT,
+    "documents": set(),
+    "tokens": {"list[int]"},
+    "return_token_strs": FLAG,
 }
 """The kinds of JSON values that a field can have; `logprobs` differs between the endpoints."""
 LOGPROBS = {"/v1/completions": WHOLE, "/v1/chat/completions": FLAG}
@@ -157,13 +163,17 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "dimensions": [0, -1, 9],
     "input": ["", [], [[]], [10**6], ["x", 1], ["x", ""], list(range(2, 402)) * 2],
     "prompt": ["", [], [[]], [10**6], ["x", 1]],
+    "chat_template": ["{{ 1 }}"],
+    "chat_template_kwargs": [{"messages": []}],
+    "tokens": [[10**6], [-1]],
 }
 NO_RANGE = {
     "model", "parallel_tool_calls", "chat_template_kwargs", "enable_thinking",
     "include_reasoning", "stream", "stream_options", "ignore_eos", "include_stop_str_in_output", "skip_special_tokens",
     "spaces_between_special_tokens",
     "add_special_tokens", "guided_decoding_backend", "return_tokens_as_token_ids", "echo", "user", "metadata",
-    "logprobs", "use_beam_search",
+    "logprobs", "use_beam_search", "add_generation_prompt", "continue_final_message", "documents", "tools",
+    "return_token_strs",
 }  # fmt: skip
 """Fields of which every value of the right kind means something; completions' logprobs are checked below."""
 

@@ -90,6 +90,22 @@ def test_thinking_that_the_prompt_has_begun(server: LiveServer) -> None:
     assert add_up(server, chat_template_kwargs={"opened": True})[:2] == ("Hm.", "Paris")
 
 
+@pytest.mark.parametrize(
+    ("begun", "goes_on", "thought", "said"),
+    [
+        ("<think>\nIt", " is.\n</think>\nParis", " is.", "Paris"),
+        ("<think>x</think>\nPa", "ris <think>", "", "ris <think>"),
+    ],
+)
+def test_an_answer_that_goes_on_with_a_message_is_read_from_where_that_ends(
+    server: LiveServer, begun: str, goes_on: str, thought: str, said: str
+) -> None:
+    answering(server, goes_on)
+    messages = [*ASKED["messages"], {"role": "assistant", "content": begun}]
+    reasoning, content, _, _, _ = add_up(server, messages=messages, continue_final_message=True)
+    assert (reasoning, content) == (thought, said)
+
+
 def test_thinking_that_is_cut_short_leaves_no_content(server: LiveServer) -> None:
     ids = answering(server, "<think>\nIt is", "length")
     reasoning, content, _, reason, usage = add_up(server, max_tokens=len(ids))

@@ -3,7 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from portico.server.doors.openai.reference import KNOWN_FROM, reference
-from portico.server.doors.openai.schema import ChatCompletionRequest, CompletionRequest, EmbeddingRequest
+from portico.server.doors.openai.schema import (
+    ChatCompletionRequest,
+    CompletionRequest,
+    DetokenizeRequest,
+    EmbeddingRequest,
+    TokenizeRequest,
+)
 
 PAGE = Path(__file__).parents[4] / "docs" / "parameters.md"
 
@@ -13,7 +19,8 @@ def test_the_page_is_what_the_schema_says() -> None:
 
 
 def test_every_field_is_described() -> None:
-    fields = EmbeddingRequest.model_fields | CompletionRequest.model_fields | ChatCompletionRequest.model_fields
+    bodies = (EmbeddingRequest, TokenizeRequest, DetokenizeRequest, CompletionRequest, ChatCompletionRequest)
+    fields = {name: field for body in bodies for name, field in body.model_fields.items()}
     assert all(field.description for field in fields.values())
     assert set(KNOWN_FROM) == set(fields)
     assert all(KNOWN_FROM.values())

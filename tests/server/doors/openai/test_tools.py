@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -193,6 +194,89 @@ def test_a_model_that_cannot_call_tools_says_so(
         with pytest.raises(openai.BadRequestError, match=words) as caught:
             ask(server)
         assert caught.value.param == "tools"
+
+
+RESULT: Any = {"role": "tool", "tool_call_id": "1", "content": "cold"}
+CALLED: Any = {
+    "role": "assistant",
+    "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+}
+BARE = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+TWO_ROLES = "{% for m in messages %}{{ 'Q' if m.role == 'user' else 'A' }}: {{ m.content }}\n{% endfor %}"
+SEEING = BARE + "{% for m in messages %}{{ m.tool_calls }}{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    ("template", "turns", "param"),
+    [
+        (BARE, [CALLED, RESULT], "messages.1.tool_calls"),
+        (TWO_ROLES, [CALLED, RESULT], "messages.1.tool_calls"),
+        (TWO_ROLES, [RESULT], "messages.1.role"),
+        (BARE, [RESULT], None),
+        (SEEING, [CALLED, RESULT], None),
+    ],
+)
+def test_turns_that_the_template_would_lose_are_refused(
+    tmp_path: Path, template: str, turns: list[Any], param: str | None
+) -> None:
+    with portico(TextModel.load(write_folder(tmp_path, template=template))) as server:
+        answering(server, "x")
+        create = server.openai().chat.completions.create
+        if param is None:
+            assert create(model=MODEL, messages=[*HELLO, *turns]).choices[0].message.content == "x"
+            return
+        with pytest.raises(openai.BadRequestError, match="chat template does not write") as caught:
+            create(model=MODEL, messages=[*HELLO, *turns])
+        assert (caught.value.param, caught.value.code) == (param, "unsupported_content")
+
+
+@pytest.mark.parametrize(
+    ("call", "field"),
+    [
+        ({}, ""),
+        ({"function": "f"}, ""),
+        ({"function": {"arguments": "{}"}}, ".name"),
+        ({"function": {"name": "f"}}, ".arguments"),
+        ({"function": {"name": "f", "arguments": 5}}, ".arguments"),
+    ],
+)
+def test_calls_in_messages_that_are_none_are_refused_by_name(server: LiveServer, call: Any, field: str) -> None:
+    called = {"role": "assistant", "tool_calls": [CALLED["tool_calls"][0], {"id": "2", "type": "function", **call}]}
+    for path, body in (("/v1/chat/completions", {"model": MODEL}), ("/tokenize", {})):
+        answer = server.http().post(path, json={**body, "messages": [*HELLO, called, RESULT]})
+        assert answer.status_code == 400
+        assert answer.json()["error"]["param"] == f"messages.1.tool_calls.1.function{field}"
+
+
+def test_a_choice_among_many_tools_that_is_none_of_them(server: LiveServer) -> None:
+    tools = [{"type": "function", "function": {"name": f"f{number}"}} for number in range(MAX_TOOLS)]
+    with pytest.raises(openai.BadRequestError, match=r"is 'g'; tools has 'f0', .*'f9' and 118 more") as caught:
+        ask(server, tools, tool_choice={"type": "function", "function": {"name": "g"}})
+    assert caught.value.param == "tool_choice.function.name"
+
+
+NAMED = [
+    {"name": "default", "template": "plain {{ messages[0].content }} {{ effort }}"},
+    {"name": "tool_use", "template": "{{ tools[0].function.name }} {{ messages[0].content }} {{ reasoning_effort }}"},
+]
+
+
+def test_tools_and_effort_are_for_the_template_that_is_chosen(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = write_folder(tmp_path_factory.mktemp("named"), config={"chat_template": NAMED}, template=None)
+    with portico(TextModel.load(folder, TextOptions(tool_call_parser="hermes"))) as server:
+        answering(server, "x")
+        ask(server, reasoning_effort="high")
+        tokens = (
+            server.http()
+            .post("/tokenize", json={"messages": HELLO, "tools": [TOOL], "reasoning_effort": "high"})
+            .json()["tokens"]
+        )
+        assert server.engine.added[0].prompt_ids == tokens
+        assert server.text.tokenizer.decode(tokens) == f"{TOOL['function']['name']} hi high"
+        for more, param in (({"chat_template": "default"}, "tools"), ({}, "reasoning_effort")):
+            with pytest.raises(openai.BadRequestError) as caught:
+                ask(server, [TOOL] if more else [], reasoning_effort="high", extra_body=more)
+            assert caught.value.param == param
 
 
 def test_logprobs_of_calls_are_those_of_their_tokens(server: LiveServer) -> None:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from portico.server.doors.openai import chat, completions, embeddings, models
-from portico.server.doors.openai.schema import ChatCompletionRequest, CompletionRequest, EmbeddingRequest
+from portico.server.doors.openai import chat, completions, embeddings, models, tokens
+from portico.server.doors.openai.schema import (
+    ChatCompletionRequest,
+    CompletionRequest,
+    DetokenizeRequest,
+    EmbeddingRequest,
+    TokenizeRequest,
+)
 from portico.server.service import Service
 
-BODIES = (ChatCompletionRequest, CompletionRequest, EmbeddingRequest)
+BODIES = (ChatCompletionRequest, CompletionRequest, EmbeddingRequest, TokenizeRequest, DetokenizeRequest)
 """What the door reads, for the OpenAPI document."""
 
 
 def routers(service: Service) -> list[APIRouter]:
     """All routes of the door."""
-    return [router(service) for router in (models.router, chat.router, completions.router, embeddings.router)]
+    routed = (models, chat, completions, embeddings, tokens)
+    return [room.router(service) for room in routed]

@@ -182,3 +182,18 @@ class ModelList(BaseModel):
 
     object: Literal["list"] = "list"
     data: list[Model]
+
+
+class Tokenization(BaseModel):
+    """The answer of POST /tokenize."""
+
+    count: int
+    max_model_len: int
+    tokens: list[int]
+    token_strs: list[str | None] | None = Field(description="The vocabulary's own spelling, with return_token_strs.")
+
+
+class Detokenization(BaseModel):
+    """The answer of POST /detokenize."""
+
+    prompt: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from types import UnionType
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -14,6 +16,7 @@ from portico.server.doors.openai.answer import Call, answer
 from portico.server.doors.openai.answer_schema import ChatCompletion
 from portico.server.doors.openai.chunks import CHAT
 from portico.server.doors.openai.docs import describe
+from portico.server.doors.openai.layout import read_layout
 from portico.server.doors.openai.logprobs import ChatLogprobs, chat_count, prompt_count
 from portico.server.doors.openai.params import CHAT_ONLY, check_fields
 from portico.server.doors.openai.schema import ChatCompletionRequest, ChatMessage
@@ -44,11 +47,11 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
     logprobs = chat_count(body.logprobs, body.top_logprobs)
     prompt_logprobs = prompt_count(body.prompt_logprobs, bool(body.stream), service.settings.max_logprobs)
     tools, calls = read_wish(body.tools or [], body.tool_choice, body.parallel_tool_calls is not False)
-    messages = [_message(index, message) for index, message in enumerate(body.messages)]
     request = GenerationRequest(
         request_id,
-        ChatPrompt(messages, tools, calls, body.thinking(), body.variables()),
+        ChatPrompt(plain_messages(body.messages), tools, read_layout(body), calls, body.thinking()),
         body.sampling(body.max_completion_tokens if newer else body.max_tokens, logprobs, prompt_logprobs),
+        echo=bool(body.echo),
         max_tokens_param="max_completion_tokens" if newer else "max_tokens",
         prompt_param="messages",
     )
@@ -58,12 +61,38 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
     )
 
 
+def plain_messages(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
+    """The messages for the chat template; RequestError for one that says nothing."""
+    return [_message(index, message) for index, message in enumerate(messages)]
+
+
 def _message(index: int, message: ChatMessage) -> dict[str, Any]:
     """The message as the client wrote it, so that its template sees every field of it."""
     if message.content is None and message.role != "assistant":
         where = f"messages.{index}.content"
         raise RequestError(f"{where} is missing.", param=where, code="missing_required_parameter")
+    for place, call in enumerate(message.tool_calls or ()):
+        _check_call(call, f"messages.{index}.tool_calls.{place}.function")
     return message.model_dump(exclude_unset=True)
+
+
+def _check_call(call: Mapping[str, Any], where: str) -> None:
+    function = call.get("function")
+    kinds: dict[str, tuple[type | UnionType, str]] = {
+        "name": (str, "a string"),
+        "arguments": (str | dict, "JSON as a string"),
+    }
+    if not isinstance(function, dict):
+        raise RequestError(
+            f"{where} must be an object with a name and arguments.", param=where, code="missing_required_parameter"
+        )
+    for name, (kind, words) in kinds.items():
+        if not isinstance(function.get(name), kind):
+            raise RequestError(
+                f"{where}.{name} is {function.get(name)!r:.100}; it must be {words}.",
+                param=f"{where}.{name}",
+                code="invalid_type",
+            )
 
 
 def _choice(index: int, given: WholeChoice) -> dict[str, Any]:

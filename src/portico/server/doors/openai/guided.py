@@ -10,7 +10,7 @@ from portico.errors import RequestError
 from portico.protocol.sampling import Guided
 
 if TYPE_CHECKING:
-    from portico.server.doors.openai.schema import GenerationBody
+    from portico.server.doors.openai.generation import GenerationBody
 
 ANY_OBJECT = '{"type": "object"}'
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from portico.errors import RequestError
-from portico.server.doors.openai.schema import GenerationBody
+from portico.server.doors.openai.generation import GenerationBody
 from portico.server.service import Service
 
 log = logging.getLogger(__name__)
@@ -31,11 +31,7 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "verbosity": ("medium",),
     "web_search_options": (),
     # vLLM
-    "add_generation_prompt": (True,),
     "cache_salt": (),
-    "chat_template": (),
-    "continue_final_message": (False,),
-    "documents": ([],),
     "kv_transfer_params": (),
     "logits_processors": ([],),
     "logprob_token_ids": (),
@@ -75,9 +71,13 @@ EMBEDDINGS: Mapping[str, tuple[Any, ...]] = {
     "use_activation": (True,),
 }
 """What vLLM's embeddings know and these do not honour."""
-CHAT_ONLY: Mapping[str, tuple[Any, ...]] = {"echo": (False,), "suffix": ("",)}
+CHAT_ONLY: Mapping[str, tuple[Any, ...]] = {"suffix": ("",)}
 COMPLETION_ONLY: Mapping[str, tuple[Any, ...]] = {
+    "add_generation_prompt": (True,),
+    "chat_template": (),
     "chat_template_kwargs": ({},),
+    "continue_final_message": (False,),
+    "documents": ([],),
     "enable_thinking": (),
     "include_reasoning": (True,),
     "reasoning_effort": (),
@@ -87,6 +87,8 @@ COMPLETION_ONLY: Mapping[str, tuple[Any, ...]] = {
     "tools": ([],),
     "top_logprobs": (0,),
 }
+TOKENS: Mapping[str, tuple[Any, ...]] = {"media_io_kwargs": ({},), "mm_processor_kwargs": ({},)}
+"""What vLLM's /tokenize knows and this does not honour."""
 STREAM_OPTIONS: Mapping[str, tuple[Any, ...]] = {"continuous_usage_stats": (False,), "include_obfuscation": (False,)}
 
 PRINTABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from portico.server.doors.openai.schema import ChatCompletionRequest, CompletionRequest, EmbeddingRequest
+from portico.server.doors.openai.schema import (
+    ChatCompletionRequest,
+    CompletionRequest,
+    DetokenizeRequest,
+    EmbeddingRequest,
+    TokenizeRequest,
+)
 
 HEAD = """# Parameters of the OpenAI API
 
 Made from the schema by `make reference`. *chat* is `POST /v1/chat/completions`, *completions* `POST /v1/completions`,
-*embeddings* `POST /v1/embeddings`.
+*embeddings* `POST /v1/embeddings`, *tokenize* `POST /tokenize`, *detokenize* `POST /detokenize`.
 A parameter that is left out or null has its default. The last column says whose clients know a parameter by this
 name, and what others call it; OpenAI's own are known to every server of its API.
 
@@ -24,7 +30,7 @@ KNOWN_FROM = {
     "messages": _OPENAI,
     "prompt": _OPENAI,
     "suffix": "OpenAI; in MLC LLM it is put behind the answer, not filled up to",
-    "echo": _OPENAI,
+    "echo": "OpenAI for completions, vLLM for chat",
     "max_tokens": "OpenAI; MLC-Chat: `max_gen_len`",
     "max_completion_tokens": "OpenAI, LMDeploy",
     "temperature": _OPENAI,
@@ -56,7 +62,6 @@ KNOWN_FROM = {
     "tools": _OPENAI,
     "tool_choice": _OPENAI,
     "parallel_tool_calls": _OPENAI,
-    "chat_template_kwargs": "vLLM, LMDeploy",
     "enable_thinking": "LMDeploy",
     "include_reasoning": _VLLM,
     "reasoning_effort": _OPENAI,
@@ -69,6 +74,13 @@ KNOWN_FROM = {
     "spaces_between_special_tokens": _BOTH,
     "truncate_prompt_tokens": _VLLM,
     "add_special_tokens": _VLLM,
+    "add_generation_prompt": _VLLM,
+    "continue_final_message": _VLLM,
+    "chat_template": _VLLM,
+    "chat_template_kwargs": f"{_BOTH}; llama.cpp, SGLang",
+    "documents": _VLLM,
+    "return_token_strs": _VLLM,
+    "tokens": _VLLM,
     "response_format": "OpenAI, MLC LLM, LMDeploy",
     "structured_outputs": "vLLM, in place of its `guided_…`",
     "guided_json": _VLLM,
@@ -96,6 +108,8 @@ def _rows() -> Iterator[str]:
         "chat": ChatCompletionRequest.model_fields,
         "completions": CompletionRequest.model_fields,
         "embeddings": EmbeddingRequest.model_fields,
+        "tokenize": TokenizeRequest.model_fields,
+        "detokenize": DetokenizeRequest.model_fields,
     }
     names = dict.fromkeys(name for fields in endpoints.values() for name in fields)
     for name in sorted(names):
