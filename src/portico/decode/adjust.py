@@ -54,7 +54,7 @@ def changes(rows: Sequence[Wish], vocab: int, device: torch.device) -> Changes |
         return torch.from_numpy(np.array(values, dtype=dtype)).to(device)
 
     return Changes(
-        bits=tensor(masks, np.int32).view(len(masks), -(-vocab // 32)),
+        bits=torch.from_numpy(np.stack(masks) if masks else np.zeros((0, -(-vocab // 32)), np.int32)).to(device),
         bits_of=tensor(
             [-1 if found is None else number for found, number in zip(bits, numbers, strict=True)], np.int64
         ),

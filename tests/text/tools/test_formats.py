@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from portico.text.tools.llama import LLAMA3_JSON
 from portico.text.tools.output import Argued, Called
 from portico.text.tools.reader import ToolReader
 from tests.text.tools.written import TOOLBOX, WRITTEN, Call, Read, Written, read, schemas
@@ -184,3 +185,10 @@ def test_a_value_that_python_cannot_read_is_a_string(value: str) -> None:
     text = f"<function=f><parameter=x>{value}</parameter></function>"
     told = read(WRITTEN["qwen3_coder"].form, text, toolbox=schemas(schema))
     assert json.loads(told.calls[0][1]) == {"x": value}
+
+
+@pytest.mark.parametrize("behind", [";", "; and more", "; {not a call}"])
+def test_what_parts_llamas_calls_is_text_where_no_call_follows(behind: str) -> None:
+    told = read(LLAMA3_JSON, '<|python_tag|>{"name": "f", "parameters": {}}' + behind)
+    assert told.said == behind
+    assert told.parsed == [("f", {})]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from portico.text.tools.format import Spelling, Toolbox, ToolFormat
 from portico.text.tools.json_calls import json_call
-from portico.text.tools.marked import is_name, marked, skip
+from portico.text.tools.marked import is_name, marked
 from portico.text.tools.output import Output
 from portico.text.tools.source import Source, Steps
 
@@ -18,7 +18,15 @@ def _body(source: Source, out: Output, toolbox: Toolbox, marker: str) -> Steps[b
         source.unread(marker)
     if not (yield from json_call(source, out, is_tool, sure=sure)):
         return False
-    yield from skip(source, out, ";")
+    while True:
+        source.keep("")
+        yield from source.spaces()
+        if not (yield from source.take(";")):
+            break
+        yield from source.spaces()
+        if not (yield from json_call(source, out, is_tool, sure=sure)):
+            break
+    out.text(source.kept())
     return True
 
 
