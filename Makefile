@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help serve install test test-extras lint types unit bench bench-chat bench-linear bench-quality bench-text clients-test stress lm-eval reference eval-demo train-demo clean
+.PHONY: help serve install test test-extras lint types unit bench bench-chat bench-linear bench-quality bench-peers bench-text clients-test stress lm-eval reference eval-demo train-demo clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ clients-test: $(VENV)/.test-extras .venv-clients/.installed
 	@test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
 	@.venv-clients/bin/python -m pip install --quiet -r $<
 	@touch $@
+## bench-peers  llama.cpp, OpenVINO, transformers and vLLM in the same shapes (docs/performance.md); ARGS="--out DIR --plot"
+bench-peers: test-extras
+	$(BIN)/python -m benchmarks.peers $(ARGS)
 
 ## stress       2,000 mixed requests, a third of the clients hanging up at random
 stress: test-extras
