@@ -6,6 +6,7 @@ import argparse
 import difflib
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from portico.config.option import OptionSpec, declared, flag, from_environment
@@ -47,7 +48,7 @@ def collect(cls: type[Any], parsed: argparse.Namespace) -> Any:
     for f, spec in declared(cls):
         value = getattr(parsed, f.name)
         if value is not None:
-            values[f.name] = tuple(v for part in value for v in part) if spec.repeated else value
+            values[f.name] = tuple(v for part in value for v in _flat(part, spec)) if spec.repeated else value
     return cls(**values)
 
 
@@ -62,16 +63,20 @@ def _arguments(default: Any, spec: OptionSpec) -> dict[str, Any]:
         arguments["choices"] = spec.choices
     else:
         arguments["metavar"] = spec.metavar
-        arguments["type"] = _typed(spec)
+        arguments["type"] = _typed(spec.split or spec.parse)
     if spec.repeated:
         arguments |= {"action": "append", "nargs": "+"}
     return arguments
 
 
-def _typed(spec: OptionSpec) -> Any:
+def _flat(values: list[Any], spec: OptionSpec) -> list[Any]:
+    return values if spec.split is None else [item for several in values for item in several]
+
+
+def _typed(read: Callable[[str], Any]) -> Any:
     def parse(text: str) -> Any:
         try:
-            return spec.parse(text)
+            return read(text)
         except ValueError as error:
             raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from portico import __version__
 from portico.cli.parser import LineParser, add_options, collect
+from portico.config.compat import choose_compat
 from portico.config.serve import ServeOptions
 from portico.config.text import TextOptions
 from portico.demo import NAME as DEMO_NAME
@@ -85,7 +86,12 @@ async def _serve(
     client = AsyncEngineClient(process)
     try:
         settings = ServerSettings(
-            model_names=tuple(names), api_keys=options.api_key, version=__version__, max_logprobs=options.max_logprobs
+            model_names=tuple(names),
+            api_keys=options.api_key,
+            version=__version__,
+            max_logprobs=options.max_logprobs,
+            compat=choose_compat(options.compat, names),
+            cors=options.cors(),
         )
         model = TextModel.load(folder, text)
         app = create_app(client, model, settings)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
@@ -25,6 +26,8 @@ class OptionSpec:
     """Other spellings of the flag, with their dashes."""
     repeated: bool = False
     """The flag may come several times, or with several values; the field is a tuple."""
+    split: Callable[[str], Sequence[str]] | None = None
+    """Of a repeated one: how a text holds several values; None: by white space in the environment, else it is one."""
 
 
 def option(
@@ -37,9 +40,10 @@ def option(
     choices: tuple[str, ...] | None = None,
     aliases: tuple[str, ...] = (),
     repeated: bool = False,
+    split: Callable[[str], Sequence[str]] | None = None,
 ) -> Any:
     """Declare a dataclass field as an option."""
-    spec = OptionSpec(help, group, parse, metavar, choices, aliases, repeated)
+    spec = OptionSpec(help, group, parse, metavar, choices, aliases, repeated, split)
     return field(default=default, metadata={"option": spec})
 
 
@@ -66,7 +70,7 @@ def from_environment(cls: type[Any], environ: Mapping[str, str]) -> dict[str, An
         if text is None:
             continue
         try:
-            value = tuple(spec.parse(part) for part in text.split()) if spec.repeated else spec.parse(text)
+            value = tuple(map(spec.parse, (spec.split or str.split)(text))) if spec.repeated else spec.parse(text)
         except ValueError as error:
             raise ConfigError(f"{variable(f.name)} is {text!r}: {error}") from None
         if spec.choices is not None and value not in spec.choices:
@@ -110,6 +114,19 @@ def parse_port(text: str) -> int:
     if not re.fullmatch(r"\d+", text.strip()) or int(text) > 65535:
         raise ValueError("it must be a port from 0 to 65535")
     return int(text)
+
+
+def parse_list(text: str) -> list[str]:
+    """Several strings: as a JSON list, or with commas between them."""
+    if not text.lstrip().startswith("["):
+        return [part for part in map(str.strip, text.split(",")) if part]
+    try:
+        items = json.loads(text)
+    except ValueError:
+        items = None
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        raise ValueError('it must be a JSON list of strings such as ["a", "b"], or a,b')
+    return items
 
 
 def parse_seconds(text: str) -> float:

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import cast
 
 from portico.config.cache import WEIGHTS_CACHE_BYTES, weights_cache_folder
+from portico.config.compat import parse_compat
+from portico.config.cors import CorsRules
 from portico.config.engine import DtypeName, EngineConfig, LogprobsMode, QuantizationName
 from portico.config.option import (
     option,
     parse_count,
+    parse_list,
     parse_port,
     parse_positive,
     parse_seconds,
@@ -20,6 +23,7 @@ from portico.config.option import (
 from portico.config.text import TextOptions, TokenizerMode
 
 SERVER = "server"
+CORS = "pages of other origins (CORS)"
 MODEL = "model"
 ENGINE = "engine"
 DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -36,6 +40,27 @@ class ServeOptions:
     api_key: tuple[str, ...] = option(
         (), "key that clients must send as 'Authorization: Bearer KEY'; may be given several times",
         group=SERVER, repeated=True, metavar="KEY",
+    )  # fmt: skip
+    compat: str = option(
+        "auto", "whose habits to take on where they contradict OpenAI's: none, mlc, mlc-chat, alpaca, lmdeploy, vllm; "
+        "auto is alpaca where the served name says so, else none",
+        group=SERVER, parse=parse_compat, metavar="NAME",
+    )  # fmt: skip
+    allow_credentials: bool = option(
+        False, "let pages of other origins send cookies", group=CORS, parse=parse_switch,
+    )  # fmt: skip
+    allowed_origins: tuple[str, ...] = option(
+        (), "origins whose pages may read answers, as a JSON list, a,b or several values; * is any "
+        "(default: none, or * where another option of this group is given)",
+        group=CORS, repeated=True, split=parse_list, metavar="ORIGIN", aliases=("--allow-origins",),
+    )  # fmt: skip
+    allowed_methods: tuple[str, ...] = option(
+        (), "methods that they may use, in the same way (default: *)",
+        group=CORS, repeated=True, split=parse_list, metavar="METHOD", aliases=("--allow-methods",),
+    )  # fmt: skip
+    allowed_headers: tuple[str, ...] = option(
+        (), "headers that they may send, in the same way (default: *)",
+        group=CORS, repeated=True, split=parse_list, metavar="HEADER", aliases=("--allow-headers",),
     )  # fmt: skip
     drain_timeout: float = option(
         5.0, "seconds that running requests get to finish at Ctrl-C or SIGTERM",
@@ -134,6 +159,17 @@ class ServeOptions:
             trust_request_templates=self.trust_request_chat_template,
             tool_call_parser=self.tool_call_parser,
             reasoning_parser=self.reasoning_parser,
+        )
+
+    def cors(self) -> CorsRules | None:
+        """What pages of other origins may do; None without an option about it."""
+        if not (self.allow_credentials or self.allowed_origins or self.allowed_methods or self.allowed_headers):
+            return None
+        return CorsRules(
+            origins=self.allowed_origins or ("*",),
+            methods=self.allowed_methods or ("*",),
+            headers=self.allowed_headers or ("*",),
+            credentials=self.allow_credentials,
         )
 
     def engine(self, model_path: str, tokenizer_path: str | None = None) -> EngineConfig:

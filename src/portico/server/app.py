@@ -8,7 +8,9 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
+from starlette.middleware.cors import CORSMiddleware
 
+from portico.config.cors import CorsRules
 from portico.server import errors, health
 from portico.server.doors import openai
 from portico.server.middleware import BearerKeys, BodyLimit, RequestIds
@@ -28,12 +30,25 @@ def create_app(engine: EngineClient, model: TextModel, settings: ServerSettings)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     if settings.api_keys:
         app.add_middleware(BearerKeys, keys=settings.api_keys)
-    app.add_middleware(RequestIds)  # added last, so it is the outermost
+    app.add_middleware(RequestIds)
+    if settings.cors is not None:  # added last, so it is the outermost: a browser asks without the key
+        _let_pages_in(app, settings.cors)
     app.include_router(health.router(service))
     for router in openai.routers(service):
         app.include_router(router)
     _describe(app, openai.BODIES)
     return app
+
+
+def _let_pages_in(app: FastAPI, rules: CorsRules) -> None:
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=rules.origins,
+        allow_methods=rules.methods,
+        allow_headers=rules.headers,
+        allow_credentials=rules.credentials,
+        expose_headers=["x-request-id"],
+    )
 
 
 def _describe(app: FastAPI, bodies: tuple[type[BaseModel], ...]) -> None:
