@@ -26,3 +26,9 @@ class ServerSettings:
     """Whose habits the doors take on where they contradict OpenAI's."""
     cors: CorsRules | None = None
     """What pages of other origins may do; None: nothing that a browser keeps from them."""
+    root_path: str = ""
+    """Path under which a proxy shows the server."""
+    docs: bool = True
+    """Whether there are /docs and /openapi.json."""
+    log_requests: bool = True
+    """Whether each request is a line in the log."""
