@@ -32,6 +32,11 @@ def parse_compat(text: str) -> str:
     return name
 
 
+def is_there(name: str) -> bool:
+    """Whether a door has the habits of this server."""
+    return name in THERE
+
+
 def choose_compat(asked: str, served_names: Sequence[str]) -> CompatName:
     """The server that is meant; auto is alpaca where a served name says so, as that demo has it, else none."""
     if asked != "auto":
