@@ -30,12 +30,12 @@ from portico.protocol.request import (
 )
 from portico.protocol.sampling import SamplingParams
 from portico.text.best import likeliest
-from portico.text.builtin import template_source
+from portico.text.builtin import given_template
 from portico.text.model import TextModel
 from portico.text.reading import ChoiceReading
 from portico.text.tools.wish import read_wish
 from portico.text.whole import ToolCall, WholeChoice
-from portico.weights.hub import resolve_model
+from portico.weights.places import resolve_model
 
 Message = Mapping[str, Any]
 
@@ -104,11 +104,12 @@ class LLM:
         """
         folder = _folder_of(model)
         beside = None if tokenizer is None else str(_folder_of(tokenizer, weights=False))
-        template = None if chat_template is None else template_source(chat_template)
+        template = None if chat_template is None else given_template(chat_template)
         options = TextOptions(
             tokenizer=beside,
             tokenizer_mode=tokenizer_mode,
-            chat_template=template,
+            chat_template=None if template is None else template.source,
+            stop_words=() if template is None else template.stop_words,
             tool_call_parser=tool_call_parser,
             reasoning_parser=reasoning_parser,
         )
