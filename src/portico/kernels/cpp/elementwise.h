@@ -116,9 +116,9 @@ struct StoreInt8 {
         char* value_bytes = values + layout.scales + offset / KEY_DEPTH * KEY_DEPTH * a.head_dim + offset % KEY_DEPTH;
         for (int begin = 0; begin < a.head_dim; begin += STEP) {
             const int count = std::min(STEP, a.head_dim - begin);
-            int8_t bytes[STEP];
+            int8_t bytes[STEP] = {};
             int8_values(key + begin, count, key_scale, bytes);
-            for (int d = 0; d < count; d++) bytes[d] = (int8_t)(bytes[d] + KEY_OFFSET);
+            for (int8_t& byte : bytes) byte = (int8_t)(byte + KEY_OFFSET);
             for (int d = 0; d < count; d += KEY_DEPTH)
                 std::memcpy(key_words + (int64_t)(begin + d) * a.block_size, bytes + d, KEY_DEPTH);
             int8_values(value + begin, count, value_scale, bytes);
