@@ -145,6 +145,18 @@ def test_attention_has_the_same_bits_in_any_company_and_chunking(
         first += count
 
 
+def test_long_contexts_have_the_same_bits_on_any_number_of_threads(instruction_set: str) -> None:
+    case = Int8Case(torch.bfloat16, 4, 2, 30, 16, [(1023, 1), (1024, 1), (2500, 2)])
+    alone = case.attend(None, 0.2)
+    assert_close(alone, case.exact(None, 0.2), ROUNDING[torch.bfloat16])
+    kernels = native(torch.bfloat16)
+    kernels.library.portico_set_threads(5)
+    try:
+        assert torch.equal(case.attend(None, 0.2), alone)
+    finally:
+        kernels.library.portico_set_threads(1)
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     dtype=st.sampled_from(DTYPES),

@@ -158,6 +158,23 @@ def test_attention_has_the_same_bits_in_any_company_and_chunking(dtype: torch.dt
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("window", [None, 1500])
+@pytest.mark.parametrize("lengths", [[(3000, 1)], [(1022, 1), (1023, 1), (1024, 1), (2500, 3)], [(900, 300)]])
+def test_long_contexts_have_the_same_bits_on_any_number_of_threads(
+    dtype: torch.dtype, window: int | None, lengths: list[tuple[int, int]]
+) -> None:
+    case = Case(dtype, 4, 2, 32, 16, lengths)
+    alone = case.attend(window, 0.2)
+    assert_close(alone, case.exact(window, 0.2), ROUNDING[dtype])
+    kernels = native(dtype)
+    kernels.library.portico_set_threads(5)
+    try:
+        assert torch.equal(case.attend(window, 0.2), alone)
+    finally:
+        kernels.library.portico_set_threads(1)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_large_scores_do_not_overflow(dtype: torch.dtype) -> None:
     case = Case(dtype, 2, 1, 16, 16, [(0, 80)])
     case.qkv *= 40

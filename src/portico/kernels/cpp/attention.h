@@ -14,6 +14,8 @@
 namespace portico::PORTICO_ISA {
 
 constexpr int QUERY_ROWS = 192;      // rows (queries times heads of one key head) that share a tile of keys
+constexpr int KEY_SPAN = 16 * TILE;      // keys that have a softmax of their own; spans are merged from first to last
+constexpr int SPLIT_ROWS = 32;       // of an item whose spans may go to several threads
 
 // An aligned buffer of a thread, grown and never shrunk.
 class Scratch {
@@ -35,11 +37,40 @@ private:
     size_t used_ = 0;
 };
 
-// The running softmax of QUERY_ROWS rows.
+// The running softmax of some rows over the keys of a span, or of several.
 struct Running {
     float* largest;  // [rows]
     Floats* sums;    // [rows], a partial sum in each lane
     float* out;      // [rows][padded]
+
+    static size_t bytes(int rows, int padded) {
+        return rows * (sizeof(float) + sizeof(Floats) + padded * sizeof(float)) + 3 * 64;
+    }
+    Running(Scratch& scratch, int rows, int padded)
+        : largest(scratch.take<float>(rows)),
+          sums(scratch.take<Floats>(rows)),
+          out(scratch.take<float>((size_t)rows * padded)) {}
+
+    void clear(int rows, int padded) const {
+        std::fill_n(largest, rows, -INFINITY);
+        std::fill_n(sums, rows, Floats{});
+        std::fill_n(out, (size_t)rows * padded, 0.0f);
+    }
+
+    // Add what comes of the keys after these.
+    void merge(const Running& later, int rows, int padded) const {
+        for (int r = 0; r < rows; r++) {
+            if (later.largest[r] == -INFINITY) continue;  // it sees none of them
+            const float now = std::max(largest[r], later.largest[r]);
+            const float mine = exponential(splat(largest[r] - now))[0], theirs = exponential(splat(later.largest[r] - now))[0];
+            const bool first = largest[r] == -INFINITY;
+            largest[r] = now;
+            sums[r] = first ? later.sums[r] : sums[r] * mine + later.sums[r] * theirs;
+            float *to = out + (size_t)r * padded, *from = later.out + (size_t)r * padded;
+            for (int d = 0; d < padded; d += LANES)
+                store(to + d, first ? load(from + d) : load(to + d) * mine + load(from + d) * theirs);
+        }
+    }
 };
 
 // Take one tile of keys into N rows, at `positions`; row numbers count from `row`.
@@ -114,79 +145,135 @@ inline Places find_places(const AttendArguments& a, const Item& item, int first)
     return places;
 }
 
+inline int padded_width(const AttendArguments& a) { return (a.head_dim + LANES - 1) / LANES * LANES; }
+inline int rows_of(const AttendArguments& a, const Item& item) {
+    return (item.end - item.begin) * (a.heads / a.kv_heads);
+}
+inline int first_tile(const AttendArguments& a, const Item& item) { return first_key(a, item) / TILE * TILE; }
+inline int span_end(const AttendArguments& a, const Item& item, int from) {
+    return std::min((from / KEY_SPAN + 1) * KEY_SPAN, last_key(a, item) + 1);
+}
+
 // The memory of an item's rows: its queries times the heads of one key head.
 template <class Keys>
 struct Workplace {
     using T = typename Keys::Dtype;
-    int rows, padded;
+    int rows;
     size_t query_bytes;
     char* query;            // [rows][query_bytes]
     int* positions;         // [rows]
-    Running running;
     char* weights;          // [ROWS][Keys::WEIGHT_BYTES]
 
-    Workplace(const AttendArguments& a, const Item& item, Scratch& scratch)
-        : rows((item.end - item.begin) * (a.heads / a.kv_heads)),
-          padded((a.head_dim + LANES - 1) / LANES * LANES),
-          query_bytes(Keys::query_bytes(a.head_dim)) {
-        const size_t state = sizeof(int) + sizeof(float) + sizeof(Floats) + padded * sizeof(float);
-        scratch.reserve(rows * (query_bytes + state) + ROWS * Keys::WEIGHT_BYTES + 16 * 64);
+    // `beside`: bytes that are wanted of the same memory afterwards.
+    Workplace(const AttendArguments& a, const Item& item, Scratch& scratch, size_t beside)
+        : rows(rows_of(a, item)), query_bytes(Keys::query_bytes(a.head_dim)) {
+        scratch.reserve(rows * (query_bytes + sizeof(int)) + ROWS * Keys::WEIGHT_BYTES + 3 * 64 + beside);
         query = scratch.take<char>(rows * query_bytes);
         positions = scratch.take<int>(rows);
-        running = {scratch.take<float>(rows), scratch.take<Floats>(rows), scratch.take<float>((size_t)rows * padded)};
         weights = scratch.take<char>(ROWS * Keys::WEIGHT_BYTES);
-    }
-
-    void begin(const AttendArguments& a, const Item& item) {
         const int shared = a.heads / a.kv_heads;
         for (int r = 0; r < rows; r++) {
             const int token = item.begin + r / shared, head = item.kv_head * shared + r % shared;
             const T* from = (const T*)a.query + (a.tokens[item.sequence] + token) * a.query_stride;
             Keys::put_query(from + (int64_t)head * a.head_dim, a.head_dim, a.scale, query + r * query_bytes);
             positions[r] = a.starts[item.sequence] + token;
-            running.largest[r] = -INFINITY;
-            running.sums[r] = Floats{};
-        }
-        std::memset(running.out, 0, (size_t)rows * padded * sizeof(float));
-    }
-
-    void finish(const AttendArguments& a, const Item& item) const {
-        const int shared = a.heads / a.kv_heads;
-        for (int r = 0; r < rows; r++) {
-            const int token = item.begin + r / shared, head = item.kv_head * shared + r % shared;
-            T* to = (T*)a.out + ((int64_t)(a.tokens[item.sequence] + token) * a.heads + head) * a.head_dim;
-            const float share = 1.0f / sum(running.sums[r]);
-            T lanes[LANES];
-            for (int d = 0; d < a.head_dim; d += LANES) {
-                store(lanes, load(running.out + (size_t)r * padded + d) * share);
-                std::memcpy(to + d, lanes, std::min(LANES, a.head_dim - d) * sizeof(T));
-            }
         }
     }
 };
 
-// `after` is what this thread probably does next: its first keys are fetched along with the last of this one.
+template <class T>
+void write_out(const AttendArguments& a, const Item& item, const Running& running) {
+    const int shared = a.heads / a.kv_heads, rows = rows_of(a, item);
+    for (int r = 0; r < rows; r++) {
+        const int token = item.begin + r / shared, head = item.kv_head * shared + r % shared;
+        T* to = (T*)a.out + ((int64_t)(a.tokens[item.sequence] + token) * a.heads + head) * a.head_dim;
+        const float share = 1.0f / sum(running.sums[r]);
+        T lanes[LANES];
+        for (int d = 0; d < a.head_dim; d += LANES) {
+            store(lanes, load(running.out + (size_t)r * padded_width(a) + d) * share);
+            std::memcpy(to + d, lanes, std::min(LANES, a.head_dim - d) * sizeof(T));
+        }
+    }
+}
+
+// Take the keys [from, to) of an item, which are of one span. `after` is where this thread probably reads next: that is
+// fetched along with the last tile.
 template <class Keys>
-void attend_item(const AttendArguments& a, const Item& item, const Item& after, Scratch& scratch) {
-    Workplace<Keys> w(a, item, scratch);
-    w.begin(a, item);
-    const int seen = last_key(a, item) + 1, from = first_key(a, item) / TILE * TILE;
+void take_span(const AttendArguments& a, const Item& item, int from, int to, const Places& after, const Workplace<Keys>& w,
+               const Running& running) {
+    running.clear(w.rows, padded_width(a));
     auto tile = Keys::find(a, find_places(a, item, from));
-    for (int first = from; first < seen; first += TILE) {
-        const bool last = first + TILE >= seen;
-        const auto next = Keys::find(a, last ? find_places(a, after, first_key(a, after) / TILE * TILE)
-                                             : find_places(a, item, first + TILE));
+    for (int first = from; first < to; first += TILE) {
+        const auto next = Keys::find(a, first + TILE < to ? find_places(a, item, first + TILE) : after);
         const bool ahead = first + TILE - 1 > a.starts[item.sequence] + item.begin;
         const bool behind = a.window && first <= last_key(a, item) - a.window;
-        const TileView view{first, a.head_dim, w.padded, a.window, a.block_size, a.scale, ahead || behind};
+        const TileView view{first, a.head_dim, padded_width(a), a.window, a.block_size, a.scale, ahead || behind};
         for (int r = 0; r < w.rows; r += ROWS) {
             const auto take = r == 0 ? take_tile_rows<true, Keys> : take_tile_rows<false, Keys>;
-            take(std::min(ROWS, w.rows - r), w.query + r * w.query_bytes, w.positions + r, r, tile, next, view,
-                 w.running, w.weights);
+            take(std::min(ROWS, w.rows - r), w.query + r * w.query_bytes, w.positions + r, r, tile, next, view, running,
+                 w.weights);
         }
         tile = next;
     }
-    w.finish(a, item);
+}
+
+template <class Keys>
+void attend_item(const AttendArguments& a, const Item& item, const Item& after, Scratch& scratch) {
+    const int rows = rows_of(a, item), padded = padded_width(a), seen = last_key(a, item) + 1;
+    const Workplace<Keys> w(a, item, scratch, 2 * Running::bytes(rows, padded));
+    const Running total(scratch, rows, padded), later(scratch, rows, padded);
+    for (int from = first_tile(a, item), to; from < seen; from = to) {
+        to = span_end(a, item, from);
+        const Places next = to < seen ? find_places(a, item, to) : find_places(a, after, first_tile(a, after));
+        const bool first = from == first_tile(a, item);
+        take_span(a, item, from, to, next, w, first ? total : later);
+        if (!first) total.merge(later, rows, padded);
+    }
+    write_out<typename Keys::Dtype>(a, item, total);
+}
+
+// The same of few long items, span by span on any thread; they are merged in the same order.
+template <class Keys>
+void attend_spans(const AttendArguments& a, const std::vector<Item>& items) {
+    struct Piece {
+        int item, from, to;
+    };
+    static thread_local Scratch memory;
+    const int padded = padded_width(a);
+    std::vector<Piece> pieces;
+    std::vector<size_t> begins;
+    size_t bytes = 0;
+    for (int i = 0; i < (int)items.size(); i++) {
+        begins.push_back(pieces.size());
+        for (int from = first_tile(a, items[i]); from <= last_key(a, items[i]); from = pieces.back().to) {
+            pieces.push_back({i, from, span_end(a, items[i], from)});
+            bytes += Running::bytes(rows_of(a, items[i]), padded);
+        }
+    }
+    begins.push_back(pieces.size());
+    memory.reserve(bytes);
+    std::vector<Running> found;
+    for (const Piece& piece : pieces) found.emplace_back(memory, rows_of(a, items[piece.item]), padded);
+    share_out(pieces.size(), 1, [&](int64_t i) {
+        static thread_local Scratch scratch;
+        const Piece &piece = pieces[i], &after = pieces[std::min<size_t>(i + 1, pieces.size() - 1)];
+        const Item& item = items[piece.item];
+        const Workplace<Keys> w(a, item, scratch, 0);
+        take_span(a, item, piece.from, piece.to, find_places(a, items[after.item], after.from), w, found[i]);
+    });
+    share_out(items.size(), 16, [&](int64_t i) {
+        const Running& total = found[begins[i]];
+        for (size_t later = begins[i] + 1; later < begins[i + 1]; later++)
+            total.merge(found[later], rows_of(a, items[i]), padded);
+        write_out<typename Keys::Dtype>(a, items[i], total);
+    });
+}
+
+// Whether there are so few items for so many threads that some would wait for the longest.
+inline bool worth_splitting(const AttendArguments& a, const std::vector<Item>& items) {
+    const auto small = [&](const Item& item) { return rows_of(a, item) <= SPLIT_ROWS; };
+    return team_size() > 1 && items.size() < 8 * (size_t)team_size() && std::all_of(items.begin(), items.end(), small) &&
+           last_key(a, items[0]) - first_key(a, items[0]) >= KEY_SPAN;
 }
 
 template <class Keys>
@@ -204,6 +291,7 @@ void attend(const AttendArguments& a) {
         return (int64_t)(item.end - item.begin + 8) * (a.starts[item.sequence] + item.end);
     };
     std::stable_sort(items.begin(), items.end(), [&](const Item& x, const Item& y) { return work(x) > work(y); });
+    if (!items.empty() && worth_splitting(a, items)) return attend_spans<Keys>(a, items);
     const int count = (int)items.size(), run = count >= 64 ? 4 : 1;
     share_out(count, run, [&](int64_t i) {
         static thread_local Scratch scratch;

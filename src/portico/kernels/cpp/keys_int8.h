@@ -55,7 +55,7 @@ inline float int8_scale(const T* x, int width) {
     Floats most{};
     for (int i = 0; i < width; i += LANES) {
         const Floats value = padded(x + i, width - i, 0.0f);
-        most = maximum(most, maximum(value, -value));
+        most = maximum(maximum(value, -value), most);  // of equals the second: never -0
     }
     return largest(most) / 127.0f;
 }
