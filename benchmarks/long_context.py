@@ -101,8 +101,6 @@ def _runners(folder: Path, most: int, threads: int | None) -> tuple[dict[str, Ru
     return made, loaded.threads
 
 
-
-
 def _decode_figures(
     runners: dict[str, Runner], contexts: Sequence[int], threads: int, repeat: int, steps: int
 ) -> tuple[dict[int, dict[str, Decoded]], list[limits.Limits]]:
