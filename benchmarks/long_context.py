@@ -1,7 +1,7 @@
 """`python -m benchmarks.long_context`: what a token costs after a long context, beside what must be read for it.
 
-The past is made up: the keys and values of a short prompt, really computed, are copied over all the blocks of the cache. What
-a step then does is what it would do after a real prompt of that length: it reads as much, from blocks that lie anywhere.
+The past is made up: the keys and values of a short prompt, really computed, are copied over all the blocks of the cache.
+A step then does what it would do after a real prompt of that length: it reads as much, from blocks that lie anywhere.
 """
 
 from __future__ import annotations
@@ -77,15 +77,16 @@ class Runner:
 def _runners(folder: Path, most: int, threads: int | None) -> tuple[dict[str, Runner], int]:
     """One for each way to keep keys and values, over the same weights."""
     length = most + BLOCK
+    per_block = 2 * 2 * checkpoint.LAYERS * checkpoint.KV_HEADS * checkpoint.HEAD_DIM * BLOCK
     config = EngineConfig(
         model_path=str(folder),
         max_model_len=length,
         max_num_seqs=1,
-        kv_cache_memory=(length // BLOCK + 2) * 2 * 2 * checkpoint.LAYERS * checkpoint.KV_HEADS * checkpoint.HEAD_DIM * BLOCK,
+        kv_cache_memory=(length // BLOCK + 2) * per_block,
         block_size=BLOCK,
         dtype="bfloat16",
         threads=threads,
-    )  # fmt: skip
+    )
     first, loaded = build_runner(config)
     model, count = first.decoder.config, loaded.num_blocks
     eight = make_cache(model, count + 1, BLOCK, torch.int8, torch.device("cpu"))

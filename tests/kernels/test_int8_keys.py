@@ -41,7 +41,7 @@ def native(dtype: torch.dtype) -> NativeKernels:
 
 def as_native(pool: Tensor, head_dim: int) -> Tensor:
     """A pool [blocks, 2, kv_heads, block_size, width] of rows as the native kernels lay it out."""
-    blocks, _, heads, size, width = pool.shape
+    blocks, _, heads, size, _ = pool.shape
     scales = pool[..., -4:].reshape(blocks, 2, heads, size * 4)
     values = pool[..., :-4]
     keys = (values[:, 0].view(torch.uint8) ^ 128).view(torch.int8)
@@ -94,10 +94,9 @@ def test_attention(
 
 def test_every_instruction_set_says_the_same() -> None:
     """All sums of products are exact; what floats between them round otherwise moves a weight by one step at most."""
-    found = []
-    for name in INSTRUCTION_SETS:
-        if load_native(torch.float32, name) is not None:
-            found.append(Int8Case(torch.float32, 6, 2, 80, 16, [(300, 5), (63, 2)]).attend(None, 0.1))
+    case = Int8Case(torch.float32, 6, 2, 80, 16, [(300, 5), (63, 2)])
+    found = [case.attend(None, 0.1) for name in INSTRUCTION_SETS if load_native(torch.float32, name) is not None]
+    assert found
     for other in found[1:]:
         torch.testing.assert_close(other, found[0], rtol=0, atol=1e-4)
     assert any(load_native(torch.float32, best) for best in INSTRUCTION_SETS)

@@ -70,8 +70,8 @@ def resolve_kv_dtype(wanted: KVDtypeName, dtype: torch.dtype) -> torch.dtype:
     if wanted == "auto" or DTYPES.get(wanted) is dtype:
         return dtype
     raise ConfigError(
-        f"kv_cache_dtype is {wanted}; keys and values are kept in the dtype of the computation, which is {_name(dtype)} "
-        "(auto; dtype sets it), or in int8."
+        f"kv_cache_dtype is {wanted}; keys and values are kept in the dtype of the computation, here "
+        f"{_name(dtype)} (auto; dtype sets it), or in int8."
     )
 
 
