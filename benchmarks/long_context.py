@@ -1,6 +1,6 @@
 """`python -m benchmarks.long_context`: what a token costs after a long context, beside what must be read for it.
 
-The past is made up: the keys and values of a short prompt, really computed, are copied over all the blocks of the cache.
+The past is made up: the keys and values of a short prompt, really computed, are copied over all blocks of the cache.
 A step then does what it would do after a real prompt of that length: it reads as much, from blocks that lie anywhere.
 """
 
