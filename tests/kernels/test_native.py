@@ -143,9 +143,9 @@ def test_what_hidden_keys_hold_does_not_matter(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("window", [None, 37])
+@pytest.mark.parametrize("window", [None, 37, 3])
 def test_attention_has_the_same_bits_in_any_company_and_chunking(dtype: torch.dtype, window: int | None) -> None:
-    case = Case(dtype, 6, 2, 64, 16, [(0, 300), (130, 1), (64, 7)])
+    case = Case(dtype, 6, 2, 64, 16, [(0, 300), (130, 1), (64, 7), (1019, 9)])
     together = case.attend(window, 0.125)
     first = 0
     for number, (start, count) in enumerate(case.lengths):
