@@ -51,7 +51,10 @@ def main() -> None:
     runners, threads = _runners(arguments.model or checkpoint.make_checkpoint(), most, arguments.threads)
     decode, ceilings = _decode_figures(runners, arguments.contexts, threads, arguments.repeat, arguments.steps)
     read = max(ceiling.read_bytes for ceiling in ceilings)
-    console.print(f"{threads} threads; the machine reads {read / 1e9:.1f} GB/s at best")
+    peak = max(ceiling.bf16_flops for ceiling in ceilings)
+    console.print(
+        f"{threads} threads; the machine reads {read / 1e9:.1f} GB/s and multiplies {peak / 1e9:.0f} GFLOP/s in bf16 at best"
+    )
     console.print(_decode_table(decode, ceilings))
     console.print(_prefill_table(_prefill_figures(runners, arguments.repeat)))
 
