@@ -53,7 +53,7 @@ def main() -> None:
     read = max(ceiling.read_bytes for ceiling in ceilings)
     peak = max(ceiling.bf16_flops for ceiling in ceilings)
     console.print(
-        f"{threads} threads; the machine reads {read / 1e9:.1f} GB/s and multiplies {peak / 1e9:.0f} GFLOP/s in bf16 at best"
+        f"{threads} threads; the machine reads {read / 1e9:.1f} GB/s and multiplies {peak / 1e9:.0f} GFLOP/s at best"
     )
     console.print(_decode_table(decode, ceilings))
     console.print(_prefill_table(_prefill_figures(runners, arguments.repeat)))
