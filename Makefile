@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help serve install test test-extras lint types unit bench bench-chat bench-linear bench-quality bench-peers bench-text clients-test stress lm-eval reference eval-demo train-demo clean
+.PHONY: help serve install test test-extras lint types unit bench bench-chat bench-linear bench-long bench-quality bench-peers bench-text clients-test stress lm-eval reference eval-demo train-demo clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -57,6 +57,10 @@ bench: test-extras
 ## bench-quality what weights of 8 and 4 bits do to the bundled model's predictions, beside llama.cpp's formats
 bench-quality: test-extras
 	$(BIN)/python -m benchmarks.quality
+
+## bench-long   a token after 128 to 32768 others, keys and values in bfloat16 and int8; ARGS="--repeat 3"
+bench-long: test-extras
+	$(BIN)/python -m benchmarks.long_context $(ARGS)
 
 ## bench-linear products with packed weights beside torch's, for the shapes of Qwen3-0.6B; ARGS="--threads 2"
 bench-linear: test-extras

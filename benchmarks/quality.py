@@ -1,4 +1,4 @@
-"""`python -m benchmarks.quality`: what weights of few bits do to the bundled model's predictions.
+"""`python -m benchmarks.quality`: what weights, keys and values of few bits do to the bundled model's predictions.
 
 Portico's formats as they run, where activations become bytes too; and, beside those of llama.cpp's files, the weights
 alone: rounded to a format and back, computed in float32.
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from benchmarks import rounding
 from portico import LLM, SamplingParams
-from portico.config.engine import EngineConfig
+from portico.config.engine import EngineConfig, KVDtypeName
 from portico.demo import demo_folder
 from portico.engine.plan import Row
 from portico.run.batch import BatchBuilder
@@ -45,11 +45,15 @@ class Variant:
     quantization: Literal["none", "int8", "int4"] = "none"
     rounding: tuple[rounding.Rounding, rounding.Rounding] | None = None
     """Of the layers, and of embedding and head. llama.cpp would give these six bits in its Q4_0 files."""
+    kv: KVDtypeName = "auto"
+    """What keys and values are kept in."""
 
 
 VARIANTS = [
     Variant("none", 32),
+    Variant("none, keys and values int8", 32, kv="int8"),
     Variant("int8", 8.25, "int8"),
+    Variant("int8, keys and values int8", 8.25, "int8", kv="int8"),
     Variant("int4", 4.5, "int4"),
     Variant("int8, weights alone", 8.25, rounding=(rounding.int8, rounding.int8)),
     Variant("Q8_0, weights alone", 8.5, rounding=(rounding.q8_0, rounding.q8_0)),
@@ -77,8 +81,8 @@ def main() -> None:
     said: list[str] = []
     for variant in VARIANTS:
         with _folder(variant) as (folder, off):
-            found = answer_logits(folder, variant.quantization, talks)
-            answers = _greedy(folder, variant.quantization, told)
+            found = answer_logits(folder, variant.quantization, talks, variant.kv)
+            answers = _greedy(folder, variant, told)
         exact, said = exact or found, said or answers
         table.add_row(
             variant.name,
@@ -97,9 +101,13 @@ def held_out_talks(each: int = 20) -> list[list[dict[str, Any]]]:
     return [[*case.messages, {"role": "assistant", "content": case.expected}] for case in first if not case.tools]
 
 
-def answer_logits(folder: Path, quantization: Literal["none", "int8", "int4"], talks: Sequence[Talk]) -> list[Tensor]:
+def answer_logits(
+    folder: Path, quantization: Literal["none", "int8", "int4"], talks: Sequence[Talk], kv: KVDtypeName = "auto"
+) -> list[Tensor]:
     """Logits [tokens, vocab] from which the tokens of each answer are predicted."""
-    config = EngineConfig(model_path=str(folder), quantization=quantization, kv_cache_memory=CACHE, threads=1)
+    config = EngineConfig(
+        model_path=str(folder), quantization=quantization, kv_cache_memory=CACHE, kv_cache_dtype=kv, threads=1
+    )
     runner, loaded = build_runner(config)
     builder = BatchBuilder(runner.decoder, loaded.block_size)
     found = []
@@ -125,10 +133,14 @@ def _talks(told: Sequence[list[dict[str, Any]]]) -> list[Talk]:
     ]
 
 
-def _greedy(
-    folder: Path, quantization: Literal["none", "int8", "int4"], told: Sequence[list[dict[str, Any]]]
-) -> list[str]:
-    llm = LLM(str(folder), quantization=quantization, kv_cache_memory=CACHE, threads=1)
+def _greedy(folder: Path, variant: Variant, told: Sequence[list[dict[str, Any]]]) -> list[str]:
+    llm = LLM(
+        str(folder),
+        quantization=variant.quantization,
+        kv_cache_memory=CACHE,
+        kv_cache_dtype=variant.kv,
+        threads=1,
+    )
     return [a.text for a in llm.chat([talk[:-1] for talk in told], SamplingParams(temperature=0, max_tokens=64))]
 
 

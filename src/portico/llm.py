@@ -11,7 +11,7 @@ from typing import Any
 
 from portico.build import build_engine
 from portico.config.cache import weights_cache_folder
-from portico.config.engine import DtypeName, EngineConfig, LogprobsMode, QuantizationName
+from portico.config.engine import DtypeName, EngineConfig, KVDtypeName, LogprobsMode, QuantizationName
 from portico.config.text import TextOptions, TokenizerMode
 from portico.demo import NAME as DEMO_NAME
 from portico.demo import demo_folder
@@ -88,6 +88,7 @@ class LLM:
         max_num_seqs: int = 128,
         max_num_batched_tokens: int | None = None,
         kv_cache_memory: int | None = None,
+        kv_cache_dtype: KVDtypeName = "auto",
         threads: int | None = None,
         quantization: QuantizationName = "auto",
         weights_cache: str = "auto",
@@ -125,6 +126,7 @@ class LLM:
                 max_num_seqs=max_num_seqs,
                 max_num_batched_tokens=max_num_batched_tokens,
                 kv_cache_memory=kv_cache_memory,
+                kv_cache_dtype=kv_cache_dtype,
                 threads=threads,
                 quantization=quantization,
                 weights_cache=weights_cache_folder(weights_cache, os.environ),

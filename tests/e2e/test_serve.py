@@ -33,6 +33,8 @@ def test_the_banner_says_what_and_where_and_its_curl_line_works(demo: Server) ->
         (["--port", "http"], "must be a port"),
         (["--dtype", "int3"], "one of auto, float32, bfloat16, float16"),
         (["--kv-cache-memory", "much"], "512MiB"),
+        (["--kv-cache-dtype", "fp8"], "auto, bfloat16, float16, float32, int8"),
+        (["--kv-cache-dtype", "bfloat16", "--dtype", "float32"], "kv_cache_dtype is bfloat16"),
         (["/no/such/folder"], "/no/such/folder"),
         (["--device", "cuda:99"], "cuda"),
         (["--max-model-len", "1000000"], "1000000"),
@@ -113,7 +115,8 @@ def test_a_second_signal_ends_at_once() -> None:
 
 def test_several_names_and_keys() -> None:
     flags = ("--served-model-name", "gpt", "llama", "--api-key", "one", "--api-key", "two")
-    with serving(*flags, "--kv-cache-memory", "64MiB") as server:
+    with serving(*flags, "--kv-cache-memory", "64MiB", "--kv-cache-dtype", "int8") as server:
+        assert "tokens in int8; model" in server.banner
         url = f"{server.url}/v1/models"
         assert httpx.get(url).status_code == 401
         for key in ("one", "two"):

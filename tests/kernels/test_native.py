@@ -143,9 +143,9 @@ def test_what_hidden_keys_hold_does_not_matter(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("window", [None, 37])
+@pytest.mark.parametrize("window", [None, 37, 3])
 def test_attention_has_the_same_bits_in_any_company_and_chunking(dtype: torch.dtype, window: int | None) -> None:
-    case = Case(dtype, 6, 2, 64, 16, [(0, 300), (130, 1), (64, 7)])
+    case = Case(dtype, 6, 2, 64, 16, [(0, 300), (130, 1), (64, 7), (1019, 9)])
     together = case.attend(window, 0.125)
     first = 0
     for number, (start, count) in enumerate(case.lengths):
@@ -155,6 +155,23 @@ def test_attention_has_the_same_bits_in_any_company_and_chunking(dtype: torch.dt
             one.qkv = case.qkv[first + at : first + at + 1]
             assert torch.equal(one.attend(window, 0.125)[0], together[first + at])
         first += count
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("window", [None, 1500])
+@pytest.mark.parametrize("lengths", [[(3000, 1)], [(1022, 1), (1023, 1), (1024, 1), (2500, 3)], [(900, 300)]])
+def test_long_contexts_have_the_same_bits_on_any_number_of_threads(
+    dtype: torch.dtype, window: int | None, lengths: list[tuple[int, int]]
+) -> None:
+    case = Case(dtype, 4, 2, 32, 16, lengths)
+    alone = case.attend(window, 0.2)
+    assert_close(alone, case.exact(window, 0.2), ROUNDING[dtype])
+    kernels = native(dtype)
+    kernels.library.portico_set_threads(5)
+    try:
+        assert torch.equal(case.attend(window, 0.2), alone)
+    finally:
+        kernels.library.portico_set_threads(1)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

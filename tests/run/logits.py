@@ -21,7 +21,9 @@ TABLE = 8
 BLOCKS = 10 * TABLE
 
 
-def load(folder: Path, dtype: str = "float32", kernels: str = "auto", quantization: str = "none") -> TorchRunner:
+def load(
+    folder: Path, dtype: str = "float32", kernels: str = "auto", quantization: str = "none", kv: str = "auto"
+) -> TorchRunner:
     """A runner over a tiny model with small blocks and enough of them."""
     config = EngineConfig(
         model_path=str(folder),
@@ -32,6 +34,7 @@ def load(folder: Path, dtype: str = "float32", kernels: str = "auto", quantizati
         threads=1,
         kernels=kernels,  # type: ignore[arg-type]
         quantization=quantization,  # type: ignore[arg-type]
+        kv_cache_dtype=kv,  # type: ignore[arg-type]
     )
     return build_runner(config)[0]
 

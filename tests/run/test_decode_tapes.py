@@ -19,11 +19,14 @@ from tests.tiny_models import VOCAB, make_tiny_model
 PARAMS = TokenParams(max_tokens=9, seed=0)
 
 
-@pytest.fixture(scope="module", params=["none", "int4"])
+@pytest.fixture(scope="module", params=["none", "int4", "int8 keys"])
 def runner(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> TorchRunner:
     folder: Path = tmp_path_factory.mktemp(request.param)
     make_tiny_model("qwen3", folder, dtype=torch.bfloat16)
-    found = load(folder, dtype="bfloat16", quantization=request.param)
+    if request.param == "int8 keys":
+        found = load(folder, dtype="bfloat16", kv="int8")
+    else:
+        found = load(folder, dtype="bfloat16", quantization=request.param)
     if found.decoder.kernels.record is None:
         pytest.skip("nothing was built")
     return found

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from portico.config.engine import EngineConfig
+from portico.config.engine import EngineConfig, KVDtypeName
 from portico.engine.engine import Engine
 from portico.engine.plan import Row
 from portico.engine.scheduler import Limits
@@ -95,7 +95,7 @@ def test_bfloat16_is_within_the_oracles_own_rounding(model: Loaded) -> None:
 class Served:
     """A whole engine over a model; each call runs its requests to their ends, all at once."""
 
-    def __init__(self, folder: Path, *, num_blocks: int = 1200) -> None:
+    def __init__(self, folder: Path, *, num_blocks: int = 1200, kv: KVDtypeName = "auto") -> None:
         config = EngineConfig(
             model_path=str(folder),
             dtype="float32",
@@ -103,6 +103,7 @@ class Served:
             block_size=BLOCK,
             kv_cache_memory=2**26,
             threads=1,
+            kv_cache_dtype=kv,
         )
         runner, loaded = build_runner(config)
         self.engine = Engine(runner, Limits(loaded.max_model_len, 40, 64, 24), num_blocks=num_blocks, block_size=BLOCK)
@@ -150,6 +151,39 @@ def test_greedy_tokens_are_the_same_in_every_company(model: Loaded) -> None:
         assert_same_or_tie(oracle, ids, alone, other)
     if runner.decoder.kernels.paged:  # the native kernels know no ties: their bits are the same in every company
         assert alone == cached == crowd == squeezed
+
+
+def test_with_keys_of_eight_bits_a_request_says_the_same_in_every_company(tmp_path: Path) -> None:
+    make_tiny_model("qwen3", tmp_path)
+    ids = prompt(21, seed=5)
+    params = TokenParams(max_tokens=40, seed=0, temperature=1.0, logprobs=0)
+    mine = Add("me", ids, params)
+    strangers = [greedy(f"s{n}", prompt(3 + 2 * n, seed=n), 12) for n in range(32)]
+    served = Served(tmp_path, kv="int8")
+    if not load(tmp_path).decoder.kernels.paged:
+        pytest.skip("the native kernels were not built here")
+    alone, again = served(mine), served(mine)
+    assert served.engine.stats().cached_tokens == 16
+    crowd = Served(tmp_path, kv="int8")(*strangers[:16], mine, *strangers[16:])
+    tight = Served(tmp_path, num_blocks=8, kv="int8")
+    squeezed = tight(*(greedy(f"s{n}", prompt(7, seed=n), 60) for n in range(3)), mine)
+    assert tight.engine.stats().preemptions > 0
+    assert alone["me", 0] == again["me", 0] == crowd["me", 0] == squeezed["me", 0]
+    assert Served(tmp_path)(mine)["me", 0] != alone["me", 0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("kernels", ["auto", "torch"])
+def test_keys_of_eight_bits_move_logits_little(tmp_path: Path, dtype: str, kernels: str) -> None:
+    make_tiny_model("qwen3", tmp_path)
+    ids = prompt(60)
+    runner = load(tmp_path, dtype, kernels, kv="int8")
+    assert runner.cache.pools[0].dtype is torch.int8
+    got = prefill(runner, ids)
+    assert 1e-4 < relative(got, prefill(load(tmp_path, dtype, kernels), ids)) < 0.03
+    if runner.decoder.kernels.paged:
+        for number, cuts in enumerate([(1,), (7, 8, 30), tuple(range(1, 60))]):
+            assert torch.equal(prefill(runner, ids, cuts, number + 1), got)
 
 
 def test_a_seed_says_the_same_in_every_company(model: Loaded) -> None:

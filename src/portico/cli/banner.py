@@ -27,11 +27,13 @@ def banner(
     hint = (
         "" if chat else f"  no chat template: chat is refused; --chat-template {'|'.join(builtin_names())} or a file\n"
     )
-    cache = loaded.num_blocks * loaded.block_size
+    cache = f"{loaded.num_blocks * loaded.block_size} tokens"
+    if loaded.kv_cache_dtype not in ("", loaded.dtype):
+        cache += f" in {loaded.kv_cache_dtype}"
     return (
         f"Portico {__version__} serves {', '.join(names)} at {url}/v1\n"
         f"  {loaded.device}, {loaded.dtype}, {loaded.threads} threads, kernels {loaded.kernels}; context "
-        f"{loaded.max_model_len} tokens, KV cache {cache} tokens; model loaded in {loaded.load_seconds:.2f} s\n"
+        f"{loaded.max_model_len} tokens, KV cache {cache}; model loaded in {loaded.load_seconds:.2f} s\n"
         f"  weights {loaded.weights}\n"
         f"{hint}  try:  curl {url}/v1/{route} -H 'Content-Type: application/json'{key} -d {shlex.quote(body)}\n"
         f"  {f'docs: {url}/docs     ' if options.docs else ''}stop: Ctrl-C"

@@ -12,6 +12,7 @@ from portico.config.text import TokenizerMode
 LogprobsMode = Literal["raw_logprobs", "raw_logits", "processed_logprobs", "processed_logits"]
 QuantizationName = Literal["auto", "none", "int8", "int4"]
 DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
+KVDtypeName = Literal["auto", "bfloat16", "float16", "float32", "int8"]
 
 
 class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +45,8 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens that keys and values are kept of, at most."""
     one_context: bool = False
     """Whether one sequence of full length is the most that keys and values are kept of."""
+    kv_cache_dtype: KVDtypeName = "auto"
+    """What keys and values are kept in: auto, the dtype of the computation (by its name too), or int8."""
     block_size: int = 16
     """Tokens in a KV block."""
     reuse_prefixes: bool = True

@@ -10,7 +10,7 @@ from typing import Any, cast, get_type_hints
 
 from portico.config.cache import WEIGHTS_CACHE_BYTES, weights_cache_folder
 from portico.config.compat import is_there
-from portico.config.engine import DtypeName, EngineConfig, LogprobsMode, QuantizationName
+from portico.config.engine import DtypeName, EngineConfig, KVDtypeName, LogprobsMode, QuantizationName
 from portico.config.file import from_file
 from portico.config.given import Given, Source, from_environment, settle
 from portico.config.modes import MODES
@@ -70,6 +70,7 @@ class ServeOptions:
             max_num_seqs=compute.max_num_seqs or mode.max_num_seqs,
             max_num_batched_tokens=compute.max_num_batched_tokens,
             kv_cache_memory=compute.kv_cache_memory,
+            kv_cache_dtype=cast(KVDtypeName, compute.kv_cache_dtype),
             kv_cache_tokens=compute.kv_cache_tokens,
             kv_cache_share=compute.cache_max_entry_count,
             memory_share=compute.gpu_memory_utilization,

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from portico.kernels.context import Context, Gathered, Group
+from portico.kernels.int8_keys import widened
 
 Product = Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]
 Gather = Callable[[Tensor, Tensor, Tensor], None]
@@ -33,10 +34,10 @@ class GatheredAttention:
 
     def _attend(self, query: Tensor, pool: Tensor, group: Group, scale: float, out: Tensor) -> None:
         """query and out [sequences * tokens, heads, head_dim]; heads that share a key head become rows of it."""
-        kv_heads, width = pool.shape[2], pool.shape[4]
+        kv_heads, width = pool.shape[2], query.shape[2]
         by_key_head = (group.sequences, -1, kv_heads, query.shape[1] // kv_heads, width)
         query, out = query.view(by_key_head), out.view(by_key_head)
-        key, value = self._read(pool, group)
+        key, value = self._read(pool, group, width, query.dtype)
         for tile in group.tiles:
             rows = query[:, tile.queries].transpose(1, 2)
             shape = rows.shape
@@ -49,12 +50,14 @@ class GatheredAttention:
             )
             out[:, tile.queries] = result.view(shape).transpose(1, 2)
 
-    def _read(self, pool: Tensor, group: Group) -> tuple[Tensor, Tensor]:
+    def _read(self, pool: Tensor, group: Group, width: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Keys and values of a group, [sequences, kv_heads, tokens, head_dim] each."""
         rows = pool.view(-1, pool.shape[3] * pool.shape[4])
         out = rows.new_empty(len(group.read_index), rows.shape[1])
         self.gather(rows, group.read_index, out)
-        key, value = out.view(2, group.sequences, pool.shape[2], -1, pool.shape[4])
+        if pool.dtype is torch.int8:
+            out = widened(out.view(-1, pool.shape[4]), width, dtype)
+        key, value = out.view(2, group.sequences, pool.shape[2], -1, width)
         return key, value
 
 

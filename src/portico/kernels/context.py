@@ -1,6 +1,7 @@
 """What the attention of one step needs to know besides its queries: where each token's context lies in the pool.
 
-A pool holds one layer's keys and values, [blocks, 2, kv_heads, block_size, head_dim]: those of a block side by side.
+A pool holds one layer's keys and values, [blocks, 2, kv_heads, block_size, head_dim]: those of a block side by side. In
+eight bits the last dimension has room for a scale (`int8_keys`), so whatever copies a block copies its scales.
 The heads stand outside the tokens, so that for every head a block is one contiguous matrix. The native kernels lay that
 matrix out in their own way (`cpp/arguments.h`); so a pool belongs to the kernels that first write to it.
 """

@@ -87,11 +87,12 @@ class NativeKernels:
             query.stride(0),
             *context.tables.shape,
             heads,
-            *pool.shape[2:3],
-            pool.shape[4],
+            pool.shape[2],
+            width,
             pool.shape[3],
             window or 0,
             scale,
+            _key_format(pool),
         )
         self._call("attend", arguments)
         return out
@@ -116,6 +117,7 @@ class NativeKernels:
             width,
             block_size,
             0.0 if norm is None else norm.eps,
+            _key_format(pool),
         )
         self._call("prepare", arguments)
 
@@ -261,6 +263,10 @@ def _changes(changes: Changes) -> Structure:
     return _Changes(*(getattr(changes, name).data_ptr() for name in Changes.__slots__))
 
 
+def _key_format(pool: Tensor) -> int:
+    return int(pool.dtype is torch.int8)
+
+
 def _code(logits: Tensor) -> int:
     return _DTYPES[logits.dtype]
 
@@ -303,12 +309,12 @@ _Attend = _layout(
     query=c_void_p, out=c_void_p, pool=c_void_p, tables=c_void_p, starts=c_void_p, tokens=c_void_p,
     query_stride=c_int64,
     sequences=c_int, table_width=c_int, heads=c_int, kv_heads=c_int, head_dim=c_int, block_size=c_int,
-    window=c_int, scale=c_float,
+    window=c_int, scale=c_float, keys=c_int,
 )  # fmt: skip
 _Prepare = _layout(
     "PrepareArguments",
     qkv=c_void_p, pool=c_void_p, weight=c_void_p, cos=c_void_p, sin=c_void_p, slots=c_void_p,
-    tokens=c_int, heads=c_int, kv_heads=c_int, head_dim=c_int, block_size=c_int, eps=c_float,
+    tokens=c_int, heads=c_int, kv_heads=c_int, head_dim=c_int, block_size=c_int, eps=c_float, keys=c_int,
 )  # fmt: skip
 _Linear = _layout(
     "LinearArguments",

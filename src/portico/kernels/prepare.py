@@ -10,6 +10,7 @@ from torch import Tensor
 
 from portico.kernels.context import Context, Gathered
 from portico.kernels.elementwise import rms_norm
+from portico.kernels.int8_keys import quantize_rows
 
 Rotate = Callable[[Tensor, Tensor, Tensor], None]
 
@@ -34,13 +35,14 @@ class PrepareTorch:
     ) -> None:
         """qkv [tokens, heads + 2 * kv_heads, head_dim] is changed in place, pool written at the context's slots."""
         assert isinstance(context, Gathered)
-        kv_heads, width = pool.shape[2], pool.shape[4]
+        kv_heads, width = pool.shape[2], qkv.shape[2]
         turned = qkv[:, :-kv_heads]
         if norm is not None:
             turned.copy_(rms_norm(turned, norm.weight, norm.eps))
         self.rotate(turned, *angles)
         key_value = qkv[:, -2 * kv_heads :].reshape(-1, width)
-        pool.view(-1, width).index_copy_(0, context.write_index, key_value)
+        rows = quantize_rows(key_value) if pool.dtype is torch.int8 else key_value
+        pool.view(-1, pool.shape[4]).index_copy_(0, context.write_index, rows)
 
 
 def rotate_torch(x: Tensor, cos: Tensor, sin: Tensor) -> None:

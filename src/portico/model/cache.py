@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from portico.kernels.int8_keys import row_width
 from portico.model.config import ModelConfig
 
 
@@ -35,14 +36,15 @@ class KVCache:
 def make_cache(
     config: ModelConfig, num_blocks: int, block_size: int, dtype: torch.dtype, device: torch.device
 ) -> KVCache:
-    """An empty cache."""
-    shape = (num_blocks, 2, config.num_kv_heads, block_size, config.head_dim)
+    """An empty cache; with int8 each key and value has a scale."""
+    shape = (num_blocks, 2, config.num_kv_heads, block_size, row_width(config.head_dim, dtype))
     return KVCache(list(lazy_zeros((config.num_layers, *shape), dtype, device)))
 
 
 def bytes_per_block(config: ModelConfig, block_size: int, dtype: torch.dtype) -> int:
     """Bytes that one block takes over all layers."""
-    return 2 * config.num_layers * config.num_kv_heads * config.head_dim * block_size * dtype.itemsize
+    row = row_width(config.head_dim, dtype) * dtype.itemsize
+    return 2 * config.num_layers * config.num_kv_heads * block_size * row
 
 
 def lazy_zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:

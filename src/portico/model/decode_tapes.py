@@ -47,7 +47,7 @@ class DecodeTapes:
     def __init__(self, decoder: Decoder, cache: KVCache) -> None:
         assert decoder.kernels.record is not None
         self._decoder, self._cache, self._record = decoder, cache, decoder.kernels.record
-        config, dtype, blocks = decoder.config, cache.pools[0].dtype, len(cache.pools[0])
+        config, dtype, blocks = decoder.config, decoder.norm.weight.dtype, len(cache.pools[0])
         angles = (MOST_ROWS, 1, config.head_dim)
         self._inputs = _Inputs(
             torch.empty(MOST_ROWS, config.hidden_size, dtype=dtype),

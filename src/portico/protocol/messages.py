@@ -93,6 +93,8 @@ class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
     threads: int
     kernels: str
     load_seconds: float
+    kv_cache_dtype: str = ""
+    """What keys and values are kept in."""
     weights: str = ""
     """How the weights are kept, and why, for people."""
 

@@ -19,7 +19,13 @@ from portico.model.config import read_config
 from portico.model.load import load_decoder
 from portico.protocol.messages import Loaded
 from portico.protocol.sampling import TokenParams
-from portico.run.device import keep_freed_memory, no_threads_between_operations, resolve_device, resolve_dtype
+from portico.run.device import (
+    keep_freed_memory,
+    no_threads_between_operations,
+    resolve_device,
+    resolve_dtype,
+    resolve_kv_dtype,
+)
 from portico.run.limits import size_cache, wanted_model_len
 from portico.run.machine import usable_cores
 from portico.run.quantization import choose_quantization, packed_weights
@@ -42,6 +48,7 @@ def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
     model = read_config(folder)
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype, model.dtype, device)
+    kv_dtype = resolve_kv_dtype(config.kv_cache_dtype, dtype)
     threads = config.threads or usable_cores()
     no_threads_between_operations()
     keep_freed_memory()
@@ -61,8 +68,8 @@ def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
             model, checkpoint, packed, dtype=dtype, device=device, kernels=kernels, max_model_len=max_model_len
         )
         packed.keep()
-        size = size_cache(config, model, max_model_len, dtype, device, packed.mapped_bytes)
-        cache = make_cache(model, size.num_blocks + 1, config.block_size, dtype, device)
+        size = size_cache(config, model, max_model_len, kv_dtype, device, packed.mapped_bytes)
+        cache = make_cache(model, size.num_blocks + 1, config.block_size, kv_dtype, device)
     read = partial(read_tokenizer, Path(config.tokenizer_path or folder), config.tokenizer_mode)
     runner = TorchRunner(decoder, cache, Grammars(read, model.vocab_size), config.logprobs_mode)
     batched = config.max_num_batched_tokens or _BATCHED_TOKENS[device.type]
@@ -78,6 +85,7 @@ def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
         hidden_size=model.hidden_size,
         device=str(device),
         dtype=_name(dtype),
+        kv_cache_dtype=_name(kv_dtype),
         threads=threads,
         kernels=kernels.name,
         load_seconds=time.perf_counter() - began,

@@ -8,7 +8,7 @@ import sys
 
 import torch
 
-from portico.config.engine import DtypeName
+from portico.config.engine import DtypeName, KVDtypeName
 from portico.errors import ConfigError
 from portico.kernels.linear import cpu_has_bf16
 
@@ -61,6 +61,18 @@ def resolve_dtype(wanted: DtypeName, checkpoint: str, device: torch.device) -> t
     if native is torch.float32:
         log.warning("This CPU has no bfloat16 arithmetic; float32 is used instead.")
     return native
+
+
+def resolve_kv_dtype(wanted: KVDtypeName, dtype: torch.dtype) -> torch.dtype:
+    """What keys and values are kept in beside computations in `dtype`; raises ConfigError if there is no such way."""
+    if wanted == "int8":
+        return torch.int8
+    if wanted == "auto" or DTYPES.get(wanted) is dtype:
+        return dtype
+    raise ConfigError(
+        f"kv_cache_dtype is {wanted}; keys and values are kept in the dtype of the computation, here "
+        f"{_name(dtype)} (auto; dtype sets it), or in int8."
+    )
 
 
 def _name(dtype: torch.dtype) -> str:

@@ -68,15 +68,15 @@ def size_cache(
     config: EngineConfig,
     model: ModelConfig,
     max_model_len: int,
-    dtype: torch.dtype,
+    kv_dtype: torch.dtype,
     device: torch.device,
     mapped_bytes: int = 0,
 ) -> CacheSize:
-    """As many blocks as are of use and fit beside the weights, of which `mapped_bytes` are a file's.
+    """As many blocks in `kv_dtype` as are of use and fit beside the weights, of which `mapped_bytes` are a file's.
 
     Raises ConfigError if a length that was asked for does not fit once.
     """
-    per_block = bytes_per_block(model, config.block_size, dtype)
+    per_block = bytes_per_block(model, config.block_size, kv_dtype)
     budget = _asked_budget(config, device, mapped_bytes)
     fitting = budget // per_block - 1
     one_sequence = math.ceil(max_model_len / config.block_size)

@@ -83,9 +83,6 @@ LIMITED: tuple[Option, ...] = (
     _valued("prompt_adapters", (), _ADAPTERS, several=True),
     _always("enable_chunked_prefill", "prompts are computed in chunks, always; --max-num-batched-tokens says of what "
             "size"),
-    _valued("kv_cache_dtype", ("auto",), "keys and values in fewer bits are not there yet", "--quant-policy",
-            known=("fp8", "fp8_e4m3", "fp8_e5m2", "int8", "int4", "4", "8", "16", "17", "42", "turbo_quant"),
-            words={"0": "auto", "none": "auto"}),
     _valued("model_format", ("auto", "hf"), "checkpoints packed in that way cannot be read yet; give the unpacked one "
             "and --quantization", known=("awq", "gptq", "fp8", "mxfp4", "compressed-tensors", "llama")),
     _valued("load_format", ("auto", "safetensors"), "weights are read from safetensors",

@@ -9,8 +9,9 @@ namespace portico {
 struct AttendArguments {
     const void* query;         // [tokens, heads, head_dim], tokens `query_stride` elements apart
     void* out;                 // [tokens, heads, head_dim], contiguous
-    const void* pool;          // [blocks, 2, kv_heads, block_size * head_dim]; within, words of two bfloat16 or a float:
-                               // keys [head_dim in words][block_size], values [block_size in words][head_dim]
+    const void* pool;          // [blocks, 2, kv_heads, part]; a part is words of two bfloat16 or a float, of keys
+                               // [head_dim in words][block_size], of values [block_size in words][head_dim]; of eight
+                               // bits: scales [block_size], then words of four bytes, those of keys plus 128
     const int32_t* tables;     // [sequences, table_width]: the blocks of each sequence
     const int32_t* starts;     // [sequences]: position of the first query of each
     const int32_t* tokens;     // [sequences + 1]: its first query among the tokens
@@ -18,6 +19,7 @@ struct AttendArguments {
     int sequences, table_width, heads, kv_heads, head_dim, block_size;
     int window;                // keys that a query sees, itself included; 0: all before it
     float scale;
+    int keys;                  // a KeyFormat
 };
 
 // Between the product of q, k and v and attention: normalise and rotate queries and keys, store keys and values.
@@ -30,6 +32,7 @@ struct PrepareArguments {
     const int64_t* slots;      // [tokens]: block * block_size + offset
     int tokens, heads, kv_heads, head_dim, block_size;
     float eps;
+    int keys;                  // a KeyFormat
 };
 
 struct RmsNormArguments {
@@ -123,6 +126,7 @@ struct TopArguments {
 
 enum Dtype : int { FLOAT32 = 0, BFLOAT16 = 1 };
 enum WeightFormat : int { AS_IS = 0, INT8 = 1, INT4 = 2 };
+enum KeyFormat : int { KEYS_AS_IS = 0, KEYS_INT8 = 1 };  // of values too
 
 // A call of one of the kernels that a step of the model is made of.
 enum Kernel : int { ATTEND = 0, PREPARE = 1, LINEAR = 2, RMS_NORM = 3, SILU_MUL = 4 };

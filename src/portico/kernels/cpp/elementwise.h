@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "arguments.h"
-#include "simd.h"
+#include "keys_int8.h"
 #include "team.h"
 
 namespace portico::PORTICO_ISA {
@@ -89,11 +89,47 @@ inline void rotate(T* x, const T* cos, const T* sin, int width) {
     }
 }
 
-// DEPTH: how many dimensions of a key, and how many values, lie beside each other in the cache.
+// Store a key and a value x [width] of one head as they are, DEPTH dimensions of a key, or values, beside each other.
 template <class T, int DEPTH>
+struct StorePlain {
+    static void put(const PrepareArguments& a, int64_t part, int64_t offset, const T* key, const T* value) {
+        const int64_t size = (int64_t)a.block_size * a.head_dim;
+        T* keys = (T*)a.pool + part * size + offset * DEPTH;
+        T* values = (T*)a.pool + (part + a.kv_heads) * size + offset / DEPTH * DEPTH * a.head_dim + offset % DEPTH;
+        for (int d = 0; d < a.head_dim; d += DEPTH) std::copy_n(key + d, DEPTH, keys + (int64_t)d * a.block_size);
+        for (int d = 0; d < a.head_dim; d++) values[d * DEPTH] = value[d];
+    }
+};
+
+// The same in eight bits, with a scale each.
+template <class T>
+struct StoreInt8 {
+    static constexpr int STEP = 16 * KEY_DEPTH;  // dimensions
+
+    static void put(const PrepareArguments& a, int64_t part, int64_t offset, const T* key, const T* value) {
+        const Int8Part layout(a.block_size, a.head_dim);
+        char *keys = (char*)a.pool + part * layout.size, *values = keys + a.kv_heads * layout.size;
+        const float key_scale = int8_scale(key, a.head_dim), value_scale = int8_scale(value, a.head_dim);
+        ((float*)keys)[offset] = key_scale;
+        ((float*)values)[offset] = value_scale;
+        char* key_words = keys + layout.scales + offset * KEY_DEPTH;
+        char* value_bytes = values + layout.scales + offset / KEY_DEPTH * KEY_DEPTH * a.head_dim + offset % KEY_DEPTH;
+        for (int begin = 0; begin < a.head_dim; begin += STEP) {
+            const int count = std::min(STEP, a.head_dim - begin);
+            int8_t bytes[STEP] = {};
+            int8_values(key + begin, count, key_scale, bytes);
+            for (int8_t& byte : bytes) byte = (int8_t)(byte + KEY_OFFSET);
+            for (int d = 0; d < count; d += KEY_DEPTH)
+                std::memcpy(key_words + (int64_t)(begin + d) * a.block_size, bytes + d, KEY_DEPTH);
+            int8_values(value + begin, count, value_scale, bytes);
+            for (int d = 0; d < count; d++) value_bytes[(begin + d) * KEY_DEPTH] = bytes[d];
+        }
+    }
+};
+
+template <class T, class Store>
 void prepare(const PrepareArguments& a) {
     const int turned = a.heads + a.kv_heads, all = a.heads + 2 * a.kv_heads, width = a.head_dim;
-    const int64_t head_size = (int64_t)a.block_size * width, side = a.kv_heads * head_size;
     share_out(a.tokens, rows_worth_sharing((int64_t)all * width), [&](int64_t token) {
         T* row = (T*)a.qkv + token * all * width;
         const int64_t block = a.slots[token] / a.block_size, offset = a.slots[token] % a.block_size;
@@ -104,10 +140,7 @@ void prepare(const PrepareArguments& a) {
         }
         for (int head = 0; head < a.kv_heads; head++) {
             const T *key = row + (int64_t)(a.heads + head) * width, *value = key + (int64_t)a.kv_heads * width;
-            T* keys = (T*)a.pool + block * 2 * side + head * head_size + offset * DEPTH;
-            T* values = (T*)a.pool + (block * 2 + 1) * side + head * head_size + offset / DEPTH * DEPTH * width + offset % DEPTH;
-            for (int d = 0; d < width; d += DEPTH) std::copy_n(key + d, DEPTH, keys + (int64_t)d * a.block_size);
-            for (int d = 0; d < width; d++) values[d * DEPTH] = value[d];
+            Store::put(a, block * 2 * a.kv_heads + head, offset, key, value);
         }
     });
 }

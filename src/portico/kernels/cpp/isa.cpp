@@ -9,11 +9,20 @@
 namespace portico::PORTICO_ISA {
 namespace {
 
+template <class T, class Mul>
+void attend_as(const AttendArguments& a) {
+    a.keys == KEYS_INT8 ? attend<Int8Keys<T>>(a) : attend<PlainKeys<T, Mul>>(a);
+}
+template <class T, class Mul>
+void prepare_as(const PrepareArguments& a) {
+    a.keys == KEYS_INT8 ? prepare<T, StoreInt8<T>>(a) : prepare<T, StorePlain<T, Mul::DEPTH>>(a);
+}
+
 void attend_any(const AttendArguments& a, Dtype dtype) {
-    dtype == BFLOAT16 ? attend<Bf16, MulBf16>(a) : attend<float, MulFloat>(a);
+    dtype == BFLOAT16 ? attend_as<Bf16, MulBf16>(a) : attend_as<float, MulFloat>(a);
 }
 void prepare_any(const PrepareArguments& a, Dtype dtype) {
-    dtype == BFLOAT16 ? prepare<Bf16, MulBf16::DEPTH>(a) : prepare<float, MulFloat::DEPTH>(a);
+    dtype == BFLOAT16 ? prepare_as<Bf16, MulBf16>(a) : prepare_as<float, MulFloat>(a);
 }
 template <class T, class Product>
 void pack_linear_as(const LinearArguments& a) {
