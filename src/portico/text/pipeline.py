@@ -183,9 +183,7 @@ class _Answer:
         """What is left to tell of choices that are ended where they are."""
         events: list[GenerationEvent] = []
         for choice in sorted(self._running):
-            events += self._prepared.choices[choice].take(
-                TokenEvent(self._prepared.add.request_id, choice, [], "stop")
-            )
+            events += self._prepared.choices[choice].take(TokenEvent(self._prepared.add.request_id, choice, [], "stop"))
         self._running.clear()
         return [*events, self.usage()]
 

@@ -17,7 +17,7 @@ from portico.text.detokenizer import Detokenizer, Vocabulary
 from portico.weights.files import read_json
 from portico.weights.tokenizers.read import read_tokenizer
 
-_PROBE = "The quick brown fox, 1234567890 (naïve) été Ünïcode; 敏捷的棕色狐狸。Быстрая лиса\n\tdef f(x): return x ** 2  # 😀"
+_PROBE = "The quick brown fox, 12345 (naïve) été Ünïcode; 敏捷的棕色狐狸。Быстрая лиса\n\tdef f(x): return x ** 2  # 😀"
 SPECIAL_NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 

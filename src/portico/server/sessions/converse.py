@@ -1,0 +1,172 @@
+"""One turn of a conversation whose history the server keeps: the same for every door that has such."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from portico.errors import RequestError
+from portico.protocol.events import Failure, Finish, GenerationEvent, TextDelta, Usage
+from portico.protocol.messages import TokenEvent
+from portico.protocol.request import ChatPrompt, GenerationRequest
+from portico.protocol.sampling import SamplingParams
+from portico.server.disconnect import to_its_end
+from portico.server.sessions.history import History, Key
+from portico.server.sessions.sessions import Sessions
+from portico.text.pipeline import Pipeline, Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a client says, and what is asked of the answer."""
+
+    request_id: str
+    messages: list[dict[str, Any]]
+    """New ones only."""
+    sampling: SamplingParams
+    """One choice."""
+    key: Key | None
+    """None: a conversation of this one turn."""
+    goes_on: bool = True
+    """Whether the session is kept; else it ends with this turn, which still knows what came before."""
+    answers: bool = True
+    """Whether there is to be an answer; else the messages are only remembered."""
+    max_tokens_param: str = "max_tokens"
+    prompt_param: str = "prompt"
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The first event of a turn: it can be honoured."""
+
+    history_tokens: int
+    """Tokens of the conversation before it."""
+    input_tokens: int
+    """Tokens that it adds to them."""
+
+
+class SessionFullError(RequestError):
+    """History, new messages and the answer that is asked for do not fit the context."""
+
+    def __init__(self, error: RequestError, begun: Begun) -> None:
+        super().__init__(error.message, param=error.param, status=error.status, type=error.type, code=error.code)
+        self.begun = begun
+
+
+async def converse(pipeline: Pipeline, sessions: Sessions, turn: Turn) -> AsyncGenerator[Begun | GenerationEvent, None]:
+    """The events of a turn, first of all `Begun`; raises RequestError before it, SessionFullError among them.
+
+    Turns of one session run one after another. Whatever has been said when a turn is stopped or its client hangs up
+    is part of the history; a turn that brought nothing, or failed, is as if it had never been. The history is stored
+    before `Finish` is told.
+    """
+    async with _held(sessions, turn) as history:
+        vocabulary = pipeline.model.tokenizer.fingerprint
+        prompt = ChatPrompt([*history.messages, *turn.messages], known=history.known(vocabulary))
+        request = GenerationRequest(
+            turn.request_id,
+            prompt,
+            turn.sampling,
+            max_tokens_param=turn.max_tokens_param,
+            prompt_param=turn.prompt_param,
+        )
+        if not turn.answers:
+            begun = _begun(history, len(await pipeline.tokenize(request)))
+            yield begun
+            kept = history.after(turn.messages, prompt.known, vocabulary, begun.history_tokens + begun.input_tokens)
+            await _keep(sessions, turn, kept)
+            yield Finish(0, "length")
+            yield Usage(begun.history_tokens + begun.input_tokens, 0, 0)
+            return
+        try:
+            prepared = await pipeline.prepare(request)
+        except RequestError as error:
+            if error.code != "context_length_exceeded":
+                raise
+            await _keep(sessions, turn, None)
+            raise SessionFullError(error, _begun(history, len(await pipeline.tokenize(request)))) from error
+        yield _begun(history, len(prepared.add.prompt_ids))
+        async with aclosing(_answer(pipeline, sessions, turn, request, prepared, history)) as events:
+            async for event in events:
+                yield event
+
+
+async def _answer(
+    pipeline: Pipeline,
+    sessions: Sessions,
+    turn: Turn,
+    request: GenerationRequest,
+    prepared: Prepared,
+    history: History,
+) -> AsyncGenerator[GenerationEvent, None]:
+    said, ending, failed = "", list[GenerationEvent](), False
+    running = nullcontext() if turn.key is None else sessions.running(turn.key, lambda: pipeline.stop(prepared))
+    try:
+        with running:
+            async with aclosing(pipeline.run(prepared)) as events:
+                async for event in events:
+                    if isinstance(event, TextDelta):
+                        said += event.text
+                        yield event
+                    else:
+                        failed = failed or isinstance(event, Failure)
+                        ending.append(event)
+    finally:
+        said += _rest(prepared)
+        heard = None if failed else {"role": "assistant", "content": said}
+        await to_its_end(_conclude(pipeline, sessions, turn, request, prepared, history, heard))
+    for event in ending:
+        yield event
+
+
+async def _conclude(
+    pipeline: Pipeline,
+    sessions: Sessions,
+    turn: Turn,
+    request: GenerationRequest,
+    prepared: Prepared,
+    history: History,
+    answer: dict[str, Any] | None,
+) -> None:
+    kept, choice = None, prepared.choices[0]
+    if answer is not None and choice.token_ids and turn.goes_on and turn.key is not None:
+        known = await pipeline.remember(request, prepared)
+        tokens = len(prepared.add.prompt_ids) + choice.token_count
+        kept = history.after([*turn.messages, answer], known, pipeline.model.tokenizer.fingerprint, tokens)
+    await _keep(sessions, turn, kept)
+
+
+@asynccontextmanager
+async def _held(sessions: Sessions, turn: Turn) -> AsyncIterator[History]:
+    if turn.key is None:
+        yield History()
+        return
+    async with sessions.hold(turn.key) as history:
+        yield history or History()
+
+
+async def _keep(sessions: Sessions, turn: Turn, history: History | None) -> None:
+    """Store what the session knows after a turn, if that is new, or end it."""
+    if turn.key is None:
+        return
+    if not turn.goes_on:
+        await sessions.end(turn.key)
+    elif history is not None:
+        await sessions.save(turn.key, history)
+
+
+def _begun(history: History, prompt_tokens: int) -> Begun:
+    # A template may lay out old turns shorter than they were, as without what the model thought.
+    before = min(history.tokens, prompt_tokens)
+    return Begun(before, prompt_tokens - before)
+
+
+def _rest(prepared: Prepared) -> str:
+    """Text that an answer which was left unfinished still held back."""
+    choice = prepared.choices[0]
+    if choice.finished:
+        return ""
+    events = choice.take(TokenEvent(prepared.add.request_id, 0, [], "stop"))
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
