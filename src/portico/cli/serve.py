@@ -6,20 +6,28 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from portico import __version__
 from portico.cli.parser import LineParser, add_options, collect
 from portico.config.serve import ServeOptions
+from portico.config.sessions import default_session_store
 from portico.config.text import TextOptions
 from portico.demo import NAME as DEMO_NAME
 from portico.demo import demo_folder
 from portico.engine.client import AsyncEngineClient, EngineProcess
-from portico.errors import EngineError, PorticoError
+from portico.errors import ConfigError, EngineError, PorticoError
 from portico.protocol.messages import Loaded
 from portico.text.builtin import builtin_names, template_source
+
+if TYPE_CHECKING:
+    from portico.server.sessions.sessions import Sessions
+
+log = logging.getLogger(__name__)
 
 ENVIRONMENT_NOTE = (
     "Every option can also be given by the environment: --max-model-len as PORTICO_MAX_MODEL_LEN. "
@@ -83,12 +91,14 @@ async def _serve(
 
     listener = bind(options.host, options.port)
     client = AsyncEngineClient(process)
+    sessions: Sessions | None = None
     try:
+        sessions = await _open_sessions(options)
         settings = ServerSettings(
             model_names=tuple(names), api_keys=options.api_key, version=__version__, max_logprobs=options.max_logprobs
         )
         model = TextModel.load(folder, text)
-        app = create_app(client, model, settings)
+        app = create_app(client, model, settings, sessions)
         stop = asyncio.Event()
         server = asyncio.create_task(serve(app, listener, drain_seconds=options.drain_timeout, stop=stop))
         announcement = asyncio.create_task(
@@ -102,7 +112,25 @@ async def _serve(
         with contextlib.suppress(asyncio.CancelledError):
             await announcement
     finally:
+        if sessions is not None:
+            await sessions.close()
         await client.close()
+
+
+async def _open_sessions(options: ServeOptions) -> Sessions:
+    """The store that is asked for; the default one gives way to the memory where it cannot be had."""
+    from portico.server.sessions.sessions import Sessions
+    from portico.server.sessions.store import SessionLimits, open_store
+
+    limits = SessionLimits(options.max_sessions, options.session_idle)
+    if options.session_store != "auto":
+        return Sessions(await open_store(options.session_store, limits))
+    try:
+        store = await open_store(default_session_store(os.environ), limits)
+    except ConfigError as error:
+        log.warning("%s They end with this server.", error)
+        store = await open_store("memory:", limits)
+    return Sessions(store)
 
 
 async def _announce(

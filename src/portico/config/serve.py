@@ -44,6 +44,21 @@ class ServeOptions:
     max_logprobs: int = option(
         20, "likeliest tokens that 'logprobs' of a completion may ask for", group=SERVER, parse=parse_count, metavar="N"
     )
+    max_sessions: int = option(
+        1000, "conversations kept for each API key, for clients that send only what is new; with one more, that which "
+        "was used longest ago is forgotten",
+        group=SERVER, parse=parse_positive, metavar="N",
+    )  # fmt: skip
+    session_idle: float = option(
+        86400.0, "seconds without use after which a conversation is forgotten; 0: never",
+        group=SERVER, parse=parse_seconds, metavar="SECONDS",
+    )  # fmt: skip
+    session_store: str = option(
+        "auto", "where conversations are kept: sqlite:///PATH, memory:, redis://HOST:PORT/N, "
+        "postgresql://USER@HOST/DATABASE, or auto (a SQLite file in PORTICO_DATA_DIR, else in portico in the user's "
+        "data directory)",
+        group=SERVER, metavar="URL",
+    )  # fmt: skip
     log_level: str = option("info", "how much to log", group=SERVER, choices=LOG_LEVELS)
     logprobs_mode: str = option(
         "raw_logprobs", "what 'logprobs' reports: of the model's own distribution (raw), or of the one that is drawn "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,54 +88,53 @@ async def converse(pipeline: Pipeline, sessions: Sessions, turn: Turn) -> AsyncG
             await _keep(sessions, turn, None)
             raise SessionFullError(error, _begun(history, len(await pipeline.tokenize(request)))) from error
         yield _begun(history, len(prepared.add.prompt_ids))
-        async with aclosing(_answer(pipeline, sessions, turn, request, prepared, history)) as events:
+        run = _Run(pipeline, sessions, turn, request, prepared, history)
+        async with aclosing(run.events()) as events:
             async for event in events:
                 yield event
 
 
-async def _answer(
-    pipeline: Pipeline,
-    sessions: Sessions,
-    turn: Turn,
-    request: GenerationRequest,
-    prepared: Prepared,
-    history: History,
-) -> AsyncGenerator[GenerationEvent, None]:
-    said, ending, failed = "", list[GenerationEvent](), False
-    running = nullcontext() if turn.key is None else sessions.running(turn.key, lambda: pipeline.stop(prepared))
-    try:
-        with running:
-            async with aclosing(pipeline.run(prepared)) as events:
-                async for event in events:
-                    if isinstance(event, TextDelta):
-                        said += event.text
-                        yield event
-                    else:
-                        failed = failed or isinstance(event, Failure)
-                        ending.append(event)
-    finally:
-        said += _rest(prepared)
-        heard = None if failed else {"role": "assistant", "content": said}
-        await to_its_end(_conclude(pipeline, sessions, turn, request, prepared, history, heard))
-    for event in ending:
-        yield event
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A turn that is being answered."""
 
+    pipeline: Pipeline
+    sessions: Sessions
+    turn: Turn
+    request: GenerationRequest
+    prepared: Prepared
+    history: History
 
-async def _conclude(
-    pipeline: Pipeline,
-    sessions: Sessions,
-    turn: Turn,
-    request: GenerationRequest,
-    prepared: Prepared,
-    history: History,
-    answer: dict[str, Any] | None,
-) -> None:
-    kept, choice = None, prepared.choices[0]
-    if answer is not None and choice.token_ids and turn.goes_on and turn.key is not None:
-        known = await pipeline.remember(request, prepared)
-        tokens = len(prepared.add.prompt_ids) + choice.token_count
-        kept = history.after([*turn.messages, answer], known, pipeline.model.tokenizer.fingerprint, tokens)
-    await _keep(sessions, turn, kept)
+    async def events(self) -> AsyncGenerator[GenerationEvent, None]:
+        said, ending, failed = "", list[GenerationEvent](), False
+        try:
+            with self._stoppable():
+                async with aclosing(self.pipeline.run(self.prepared)) as events:
+                    async for event in events:
+                        if isinstance(event, TextDelta):
+                            said += event.text
+                            yield event
+                        else:
+                            failed = failed or isinstance(event, Failure)
+                            ending.append(event)
+        finally:
+            await to_its_end(self._conclude(None if failed else said + _rest(self.prepared)))
+        for event in ending:
+            yield event
+
+    def _stoppable(self) -> AbstractContextManager[None]:
+        key = self.turn.key
+        return nullcontext() if key is None else self.sessions.running(key, lambda: self.pipeline.stop(self.prepared))
+
+    async def _conclude(self, said: str | None) -> None:
+        """Keep what the session knows now; `said` is None for a turn that failed."""
+        kept, choice = None, self.prepared.choices[0]
+        if said is not None and choice.token_ids and self.turn.goes_on and self.turn.key is not None:
+            messages = [*self.turn.messages, {"role": "assistant", "content": said}]
+            known = await self.pipeline.remember(self.request, self.prepared)
+            tokens = len(self.prepared.add.prompt_ids) + choice.token_count
+            kept = self.history.after(messages, known, self.pipeline.model.tokenizer.fingerprint, tokens)
+        await _keep(self.sessions, self.turn, kept)
 
 
 @asynccontextmanager

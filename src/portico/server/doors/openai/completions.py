@@ -10,10 +10,10 @@ from starlette.responses import Response
 from portico.errors import RequestError
 from portico.protocol.request import GenerationRequest, TextPrompt, TokenPrompt
 from portico.server.body import read_body
+from portico.server.describe import describe
 from portico.server.doors.openai.answer import Call, answer
 from portico.server.doors.openai.answer_schema import Completion
 from portico.server.doors.openai.chunks import COMPLETION
-from portico.server.doors.openai.docs import describe
 from portico.server.doors.openai.logprobs import CompletionLogprobs, completion_count, prompt_count
 from portico.server.doors.openai.params import COMPLETION_ONLY, check_fields
 from portico.server.doors.openai.schema import CompletionRequest
