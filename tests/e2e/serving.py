@@ -34,7 +34,10 @@ class Server:
 def serving(*flags: str) -> Iterator[Server]:
     """A server on a free port, ready; ended with SIGTERM, and its exit status must be 0."""
     process = subprocess.Popen(
-        [*COMMAND, *flags, "--port", "0", "--threads", "1"], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
+        [*COMMAND, *flags, "--port", "0", "--threads", "1"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | ENVIRONMENT,
     )
     try:
         assert process.stdout is not None

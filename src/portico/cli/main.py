@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Sequence
 
@@ -9,7 +10,7 @@ from portico import __version__
 from portico.cli.parser import LineParser, fail
 from portico.errors import PorticoError
 
-VERBS = {"serve": "serve a model over HTTP"}
+VERBS = {"serve": "serve a model over HTTP", "client": "talk to a server from the terminal"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,9 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 2
     try:
-        from portico.cli import serve
-
-        return serve.run(arguments[1:])
+        status: int = importlib.import_module(f"portico.cli.{arguments[0]}").run(arguments[1:])
+        return status
     except PorticoError as error:
         fail(f"portico {arguments[0]}: {error}")
 

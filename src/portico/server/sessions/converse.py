@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,23 +108,24 @@ class _Run:
     async def events(self) -> AsyncGenerator[GenerationEvent, None]:
         said, ending, failed = "", list[GenerationEvent](), False
         try:
-            with self._stoppable():
-                async with aclosing(self.pipeline.run(self.prepared)) as events:
-                    async for event in events:
-                        if isinstance(event, TextDelta):
-                            said += event.text
-                            yield event
-                        else:
-                            failed = failed or isinstance(event, Failure)
-                            ending.append(event)
+            async with aclosing(self._running()) as events:
+                async for event in events:
+                    if isinstance(event, TextDelta):
+                        said += event.text
+                        yield event
+                    else:
+                        failed = failed or isinstance(event, Failure)
+                        ending.append(event)
         finally:
             await to_its_end(self._conclude(None if failed else said + _rest(self.prepared)))
         for event in ending:
             yield event
 
-    def _stoppable(self) -> AbstractContextManager[None]:
-        key = self.turn.key
-        return nullcontext() if key is None else self.sessions.running(key, lambda: self.pipeline.stop(self.prepared))
+    def _running(self) -> AsyncGenerator[GenerationEvent, None]:
+        events, key = self.pipeline.run(self.prepared), self.turn.key
+        if key is None:
+            return events
+        return self.sessions.stoppable(key, events, lambda: self.pipeline.stop(self.prepared))
 
     async def _conclude(self, said: str | None) -> None:
         """Keep what the session knows now; `said` is None for a turn that failed."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -74,6 +74,13 @@ class Sessions:
                 yield
             finally:
                 place.running.remove(stop)
+
+    async def stoppable(self, key: Key, events: AsyncGenerator[T, None], stop: Stop) -> AsyncGenerator[T, None]:
+        """The same events; while they come, `stop` ends what runs in the session."""
+        with self.running(key, stop):
+            async with aclosing(events):
+                async for event in events:
+                    yield event
 
     async def stop(self, key: Key) -> None:
         """End what runs in a session, if anything does; what waits for it goes on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractContextManager, aclosing, nullcontext
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from portico.errors import RequestError
-from portico.protocol.events import Failure, Finish, TextDelta, TokenInfo
+from portico.protocol.events import Failure, Finish, GenerationEvent, TextDelta, TokenInfo
 from portico.protocol.request import GenerationRequest, TextPrompt, TokenPrompt
 from portico.server.body import read_body
 from portico.server.describe import describe
@@ -89,17 +89,16 @@ class _Run:
     async def pieces(self) -> AsyncGenerator[dict[str, Any], None]:
         """What each event adds, the last piece with the reason; raises the error of a Failure."""
         told, answer = 0, self.prepared.choices[0]
-        with self._stoppable():
-            async with aclosing(self.service.pipeline.run(self.prepared)) as events:
-                async for event in events:
-                    match event:
-                        case TextDelta(text=text, tokens=tokens):
-                            yield self._piece(text, answer.token_ids[told:], tokens, None)
-                            told = answer.token_count
-                        case Finish(reason=reason):
-                            yield self._piece("", answer.token_ids[told:], (), reason)
-                        case Failure(error):
-                            raise error
+        async with aclosing(self._running()) as events:
+            async for event in events:
+                match event:
+                    case TextDelta(text=text, tokens=tokens):
+                        yield self._piece(text, answer.token_ids[told:], tokens, None)
+                        told = answer.token_count
+                    case Finish(reason=reason):
+                        yield self._piece("", answer.token_ids[told:], (), reason)
+                    case Failure(error):
+                        raise error
 
     async def fold(self) -> dict[str, Any]:
         text, infos, whole = "", list[list[Any]](), dict[str, Any]()
@@ -123,13 +122,12 @@ class _Run:
         }
         return {"text": text, "output_ids": token_ids, "meta_info": meta}
 
-    def _stoppable(self) -> AbstractContextManager[None]:
-        """While it runs, whoever cancels its session_id ends it."""
-        service = self.service
+    def _running(self) -> AsyncGenerator[GenerationEvent, None]:
+        service, events = self.service, self.service.pipeline.run(self.prepared)
         if self.body.session_id == NEW_SESSION:
-            return nullcontext()
+            return events
         key = service.session(self.key_digest, str(self.body.session_id))
-        return service.sessions.running(key, lambda: service.pipeline.stop(self.prepared))
+        return service.sessions.stoppable(key, events, lambda: service.pipeline.stop(self.prepared))
 
 
 async def _events(run: _Run) -> AsyncGenerator[bytes, None]:

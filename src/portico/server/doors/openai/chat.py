@@ -57,7 +57,16 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
     )
     told = None if logprobs is None else ChatLogprobs(bool(body.return_tokens_as_token_ids))
     return Call(
-        request_id, model, [request], bool(body.stream), body.include_usage, ignored, told, prompt_logprobs, body.kept
+        request_id,
+        model,
+        [request],
+        bool(body.stream),
+        body.include_usage,
+        ignored,
+        told,
+        prompt_logprobs,
+        body.kept,
+        body.session_id,
     )
 
 

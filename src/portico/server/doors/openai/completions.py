@@ -76,7 +76,16 @@ def _understand(body: CompletionRequest, request_id: str, service: Service) -> C
     ]
     told = None if logprobs is None else CompletionLogprobs(bool(body.return_tokens_as_token_ids), logprobs)
     return Call(
-        request_id, model, requests, bool(body.stream), body.include_usage, ignored, told, prompt_logprobs, body.kept
+        request_id,
+        model,
+        requests,
+        bool(body.stream),
+        body.include_usage,
+        ignored,
+        told,
+        prompt_logprobs,
+        body.kept,
+        body.session_id,
     )
 
 

@@ -49,7 +49,15 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "lora_path": (),
     "regex": (),
     "repeat_penalty": (1,),
-    "session_id": (-1,),
+    "image_data": ([],),
+    "input_ids": ([],),
+    "migration_request": (),
+    "preserve_cache": (False,),
+    "repetition_ngram_size": (0,),
+    "repetition_ngram_threshold": (0,),
+    "return_logprob": (False,),
+    "return_routed_experts": (False,),
+    "with_cache": (False,),
 }
 EMBEDDINGS: Mapping[str, tuple[Any, ...]] = {
     "add_generation_prompt": (True,),
