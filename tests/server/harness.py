@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from portico.server.app import create_app
 from portico.server.serve import bind, serve
+from portico.server.sessions.sessions import Sessions
 from portico.server.settings import ServerSettings
 from portico.text.model import TextModel
 from tests.server.fake_engine import FakeEngine
@@ -79,8 +80,13 @@ def running(app: ASGIApp, engine: FakeEngine, text: TextModel, *, drain_seconds:
 
 
 @contextmanager
-def portico(text: TextModel, settings: ServerSettings = SETTINGS, drain_seconds: float = 5.0) -> Iterator[LiveServer]:
+def portico(
+    text: TextModel,
+    settings: ServerSettings = SETTINGS,
+    drain_seconds: float = 5.0,
+    sessions: Sessions | None = None,
+) -> Iterator[LiveServer]:
     """A server over a fresh fake engine."""
     engine = FakeEngine()
-    with running(create_app(engine, text, settings), engine, text, drain_seconds=drain_seconds) as server:
+    with running(create_app(engine, text, settings, sessions), engine, text, drain_seconds=drain_seconds) as server:
         yield server
