@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import httpx
 
@@ -13,7 +14,6 @@ from portico.errors import PorticoError
 
 PROMPT = "\ndouble enter to end input >>> "
 DEFAULT_URL = "http://127.0.0.1:8000"
-MAX_ANSWER_TOKENS = 512
 
 Read = Callable[[], str]
 """Reads one line without its end; raises EOFError at the end of the input."""
@@ -40,10 +40,13 @@ def run(arguments: Sequence[str], prog: str = "portico client") -> int:
     url = parsed.url if "://" in parsed.url else f"http://{parsed.url}"
     client = APIClient(url, parsed.api_key)
     try:
+        if not client.available_models:
+            raise PorticoError(f"{url} does not tell its models; it may want another --api-key")
+        print(f"{', '.join(client.available_models)} at {url}; 'end' begins anew, 'exit' leaves")
         talk(client, parsed.session_id, input)
     except httpx.InvalidURL as error:
         raise PorticoError(f"{url} is no URL: {error}") from error
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, ValueError, KeyError) as error:
         raise PorticoError(f"there is no answer from {url}: {error}") from error
     finally:
         client.close()
@@ -82,10 +85,8 @@ def _typed(read: Read) -> str:
 
 
 def _answer(client: APIClient, session_id: int, said: str) -> None:
-    answer = client.chat_interactive_v1(
-        said, session_id=session_id, interactive_mode=True, stream=True, request_output_len=MAX_ANSWER_TOKENS
-    )
-    last = {}
+    answer = client.chat_interactive_v1(said, session_id=session_id, interactive_mode=True, stream=True)
+    last: dict[str, Any] = {}
     try:
         for last in answer:
             _check([last])

@@ -136,9 +136,13 @@ async def _events(run: _Run) -> AsyncGenerator[bytes, None]:
             async for piece in pieces:
                 yield b"data: " + msgspec.json.encode(piece) + b"\n\n"
         except RequestError as error:
-            yield b"data: " + error_body(error) + b"\n\n"
+            yield _error_event(error)
     yield DONE
 
 
 def _last_words(error: RequestError) -> bytes:
-    return b"data: " + error_body(error) + b"\n\n" + DONE
+    return _error_event(error) + DONE
+
+
+def _error_event(error: RequestError) -> bytes:
+    return b'data: {"error":' + error_body(error) + b"}\n\n"
