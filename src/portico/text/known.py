@@ -21,8 +21,12 @@ def encode_after(known: Known | None, text: str, tokenizer: Tokenizer, special: 
     return tokenizer.encode(text, add_special_tokens=special, param=param)
 
 
+def answer_text(said_ids: Sequence[int], tokenizer: Tokenizer, *, continues: bool = False) -> str:
+    """What was said as it stands in a conversation, special tokens included; or as it `continues` the prompt."""
+    detokenizer = tokenizer.detokenizer(skip_special_tokens=False, continues=continues)
+    return "".join(detokenizer.push(token_id) for token_id in said_ids)
+
+
 def known_after(text: str, prompt_ids: Sequence[int], said_ids: Sequence[int], tokenizer: Tokenizer) -> Known:
     """What is known once a prompt, laid out as `text`, was answered with `said_ids`, its end token not among them."""
-    detokenizer = tokenizer.detokenizer(skip_special_tokens=False, continues=True)
-    said = "".join(detokenizer.push(token_id) for token_id in said_ids)
-    return Known(text + said, [*prompt_ids, *said_ids])
+    return Known(text + answer_text(said_ids, tokenizer, continues=True), [*prompt_ids, *said_ids])

@@ -21,7 +21,7 @@ from portico.protocol.events import (
 from portico.protocol.messages import Add, TokenEvent
 from portico.protocol.request import ChatPrompt, GenerationRequest, Known, TextPrompt, TokenPrompt
 from portico.text.engine_client import EngineClient
-from portico.text.known import known_after
+from portico.text.known import answer_text, known_after
 from portico.text.model import TextModel
 from portico.text.reading import ChoiceReading
 
@@ -107,15 +107,19 @@ class Pipeline:
         prepared.stopped.set()
         await self.engine.cancel(prepared.add.request_id)
 
-    async def remember(self, request: GenerationRequest, prepared: Prepared) -> Known | None:
-        """What is known of a conversation, in tokens, after the first answer to it; None for another prompt."""
-        prompt = request.prompt
-        if not isinstance(prompt, ChatPrompt):
-            return None
+    async def remember(self, request: GenerationRequest, prepared: Prepared) -> tuple[str, Known] | None:
+        """The first answer to a conversation as its next turn is to have it, in text and, with all before, in tokens.
 
-        def work() -> Known:
-            text, said = self.model.laid_out(prompt), prepared.choices[0].said_ids
-            return known_after(text, prepared.add.prompt_ids, said, self.model.tokenizer)
+        None where its tokens are not its text, as where a stop string was cut off.
+        """
+        prompt, choice = request.prompt, prepared.choices[0]
+        if not isinstance(prompt, ChatPrompt) or choice.ended_by_text:
+            return None
+        tokenizer = self.model.tokenizer
+
+        def work() -> tuple[str, Known]:
+            known = known_after(self.model.laid_out(prompt), prepared.add.prompt_ids, choice.said_ids, tokenizer)
+            return answer_text(choice.said_ids, tokenizer), known
 
         return await _done(request, work)
 

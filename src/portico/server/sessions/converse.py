@@ -131,8 +131,8 @@ class _Run:
         """Keep what the session knows now; `said` is None for a turn that failed."""
         kept, choice = None, self.prepared.choices[0]
         if said is not None and choice.token_ids and self.turn.goes_on and self.turn.key is not None:
+            said, known = await self.pipeline.remember(self.request, self.prepared) or (said, None)
             messages = [*self.turn.messages, {"role": "assistant", "content": said}]
-            known = await self.pipeline.remember(self.request, self.prepared)
             tokens = len(self.prepared.add.prompt_ids) + choice.token_count
             kept = self.history.after(messages, known, self.pipeline.model.tokenizer.fingerprint, tokens)
         await _keep(self.sessions, self.turn, kept)

@@ -25,9 +25,20 @@ ZEROS = {"text": "", "tokens": 0, "input_tokens": 0, "history_tokens": 0, "finis
 
 
 def answering(server: LiveServer, text: str) -> list[int]:
+    """The engine says this and ends, as the real one does, with a token of its own."""
     ids = server.text.tokenizer.encode(text, add_special_tokens=False)
-    server.engine.script = say([*ids, EOS])
+    server.engine.script = lambda add: [*said(add, ids), ended(add)]
     return [*ids, EOS]
+
+
+def said(add: Add, token_ids: list[int]) -> list[list[TokenEvent]]:
+    """Tokens after which more may come."""
+    return [[TokenEvent(add.request_id, 0, [token_id])] for token_id in token_ids]
+
+
+def ended(add: Add) -> list[TokenEvent]:
+    """The end that the model draws."""
+    return [TokenEvent(add.request_id, 0, [EOS], "stop")]
 
 
 def turn(server: LiveServer, prompt: Any = "Hello", *, key: str | None = None, **fields: Any) -> dict[str, Any]:
@@ -71,6 +82,18 @@ def test_a_turn_sends_only_what_is_new(fresh: LiveServer) -> None:
         "<|im_start|>user\nWho are you?<|im_end|>\n<|im_start|>assistant\nI am tiny.<|im_end|>\n"
         "<|im_start|>user\nAnd now?<|im_end|>\n<|im_start|>assistant\n"
     )
+
+
+def test_tokens_are_kept_as_they_were_drawn(fresh: LiveServer) -> None:
+    """Among them some that the tokenizer would not choose, and special ones that the client is not shown."""
+    encode = fresh.text.tokenizer.encode
+    letters = [encode(letter, add_special_tokens=False)[0] for letter in "The capital"]
+    assert letters != encode("The capital", add_special_tokens=False)
+    fresh.engine.script = say([*letters, 1, *letters], "length")
+    assert turn(fresh)["text"] == "The capitalThe capital"
+    turn(fresh)
+    asked = fresh.engine.added[0].prompt_ids
+    assert fresh.engine.added[1].prompt_ids[: len(asked) + 23] == [*asked, *letters, 1, *letters]
 
 
 def test_a_stream_is_one_object_a_line(fresh: LiveServer) -> None:
@@ -208,11 +231,6 @@ def test_a_session_that_is_full_says_length(fresh: LiveServer) -> None:
     assert turn(fresh, "And?")["history_tokens"] == 0
 
 
-def said(add: Add, token_ids: list[int]) -> list[list[TokenEvent]]:
-    """Tokens after which more may come."""
-    return [[TokenEvent(add.request_id, 0, [token_id])] for token_id in token_ids]
-
-
 def held(server: LiveServer, gate: Gate, before: str, after: str) -> None:
     """The engine says `before`, waits, and says `after`."""
     encode = server.text.tokenizer.encode
@@ -220,7 +238,8 @@ def held(server: LiveServer, gate: Gate, before: str, after: str) -> None:
     def script(add: Add) -> Iterator[Any]:
         yield from said(add, encode(before, add_special_tokens=False))
         yield gate
-        yield from say([*encode(after, add_special_tokens=False), EOS])(add)
+        yield from said(add, encode(after, add_special_tokens=False))
+        yield ended(add)
 
     server.engine.script = script
 
@@ -251,7 +270,8 @@ def test_a_client_that_hangs_up_leaves_what_was_said(fresh: LiveServer) -> None:
     gate = Gate()
     held(fresh, gate, "one two", " three")
     with fresh.http() as http, http.stream("POST", PATH, json=_asked(stream=True)) as response:
-        next(response.iter_lines())
+        lines = response.iter_lines()  # dropping it would hang up
+        next(lines)
         assert gate.reached.wait(20)
     fresh.engine.wait_for(lambda: not fresh.engine.running)
     answering(fresh, "Yes.")
