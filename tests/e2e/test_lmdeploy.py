@@ -129,16 +129,23 @@ def test_a_turn_computes_what_is_new_and_no_more(demo: Server) -> None:
 
 
 def test_a_conversation_outlives_the_server(tmp_path: Path) -> None:
-    store = ("--session-store", f"sqlite:///{tmp_path}/s.sqlite3")
+    store = ("--session-store", f"sqlite:///{tmp_path}/s.sqlite3", "--drain-timeout", "0")
+    body = {"prompt": "Hello!", "session_id": 3, "interactive_mode": True, "stream": True, "ignore_eos": True}
+    http = httpx.Client(timeout=30)
     with serving(*SMALL, *store) as server:
+        unfinished = http.send(http.build_request("POST", f"{server.url}/v1/chat/interactive", json=body), stream=True)
+        assert json.loads(next(lines := unfinished.iter_lines()))["finish_reason"] is None
         assert "Marco" in say(server, "My name is Marco.")["text"]
         before = say(server, "What is the capital of France?")
         assert "Paris" in before["text"]
+    assert json.loads(list(lines)[-1])["message"] == "The server is shutting down."
+    http.close()
     with serving(*SMALL, *store) as server:
         answer = say(server, "What is my name?")
         assert "Marco" in answer["text"]
         assert answer["history_tokens"] == before["history_tokens"] + before["input_tokens"] + before["tokens"]
         assert say(server, "What is my name?", session_id=2)["history_tokens"] == 0
+        assert say(server, "Go on.", session_id=3)["history_tokens"] > 0
 
 
 def test_keys_limits_and_where_it_is_kept(tmp_path: Path) -> None:
