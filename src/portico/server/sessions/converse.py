@@ -10,7 +10,7 @@ from typing import Any
 from portico.errors import RequestError
 from portico.protocol.events import Failure, Finish, GenerationEvent, TextDelta, Usage
 from portico.protocol.messages import TokenEvent
-from portico.protocol.request import ChatPrompt, GenerationRequest
+from portico.protocol.request import ChatPrompt, GenerationRequest, Known
 from portico.protocol.sampling import SamplingParams
 from portico.server.disconnect import to_its_end
 from portico.server.sessions.history import History, Key
@@ -63,33 +63,25 @@ async def converse(pipeline: Pipeline, sessions: Sessions, turn: Turn) -> AsyncG
     before `Finish` is told.
     """
     async with _held(sessions, turn) as history:
-        vocabulary = pipeline.model.tokenizer.fingerprint
-        prompt = ChatPrompt([*history.messages, *turn.messages], known=history.known(vocabulary))
+        known = history.known(pipeline.model.tokenizer.fingerprint)
         request = GenerationRequest(
             turn.request_id,
-            prompt,
+            ChatPrompt([*history.messages, *turn.messages], known=known),
             turn.sampling,
             max_tokens_param=turn.max_tokens_param,
             prompt_param=turn.prompt_param,
         )
-        if not turn.answers:
-            begun = _begun(history, len(await pipeline.tokenize(request)))
-            yield begun
-            kept = history.after(turn.messages, prompt.known, vocabulary, begun.history_tokens + begun.input_tokens)
-            await _keep(sessions, turn, kept)
-            yield Finish(0, "length")
-            yield Usage(begun.history_tokens + begun.input_tokens, 0, 0)
-            return
         try:
             prepared = await pipeline.prepare(request)
         except RequestError as error:
             if error.code != "context_length_exceeded":
                 raise
-            await _keep(sessions, turn, None)
+            if not turn.goes_on:
+                await _end(sessions, turn, history)
             raise SessionFullError(error, _begun(history, len(await pipeline.tokenize(request)))) from error
         yield _begun(history, len(prepared.add.prompt_ids))
-        run = _Run(pipeline, sessions, turn, request, prepared, history)
-        async with aclosing(run.events()) as events:
+        run = _Run(pipeline, sessions, turn, request, prepared, history, known)
+        async with aclosing(run.answer() if turn.answers else run.remember()) as events:
             async for event in events:
                 yield event
 
@@ -104,8 +96,11 @@ class _Run:
     request: GenerationRequest
     prepared: Prepared
     history: History
+    known: Known | None
+    """What the history knows in this model's tokens."""
 
-    async def events(self) -> AsyncGenerator[GenerationEvent, None]:
+    async def answer(self) -> AsyncGenerator[GenerationEvent, None]:
+        """Its events, the last ones once the history is stored."""
         said, ending, failed = "", list[GenerationEvent](), False
         try:
             async with aclosing(self._running()) as events:
@@ -127,15 +122,27 @@ class _Run:
             return events
         return self.sessions.stoppable(key, events, lambda: self.pipeline.stop(self.prepared))
 
+    async def remember(self) -> AsyncGenerator[GenerationEvent, None]:
+        """The same without an answer."""
+        tokens = len(self.prepared.add.prompt_ids)
+        await self._keep(self.turn.messages, self.known, tokens)
+        yield Finish(0, "length")
+        yield Usage(tokens, 0, 0)
+
     async def _conclude(self, said: str | None) -> None:
         """Keep what the session knows now; `said` is None for a turn that failed."""
-        kept, choice = None, self.prepared.choices[0]
-        if said is not None and choice.token_ids and self.turn.goes_on and self.turn.key is not None:
+        choice = self.prepared.choices[0]
+        if not self.turn.goes_on:
+            await _end(self.sessions, self.turn, self.history)
+        elif said is not None and choice.token_ids and self.turn.key is not None:
             said, known = await self.pipeline.remember(self.request, self.prepared) or (said, None)
             messages = [*self.turn.messages, {"role": "assistant", "content": said}]
-            tokens = len(self.prepared.add.prompt_ids) + choice.token_count
-            kept = self.history.after(messages, known, self.pipeline.model.tokenizer.fingerprint, tokens)
-        await _keep(self.sessions, self.turn, kept)
+            await self._keep(messages, known, len(self.prepared.add.prompt_ids) + choice.token_count)
+
+    async def _keep(self, messages: list[dict[str, Any]], known: Known | None, tokens: int) -> None:
+        if self.turn.key is not None:
+            vocabulary = self.pipeline.model.tokenizer.fingerprint
+            await self.sessions.save(self.turn.key, self.history.after(messages, known, vocabulary, tokens))
 
 
 @asynccontextmanager
@@ -147,14 +154,10 @@ async def _held(sessions: Sessions, turn: Turn) -> AsyncIterator[History]:
         yield history or History()
 
 
-async def _keep(sessions: Sessions, turn: Turn, history: History | None) -> None:
-    """Store what the session knows after a turn, if that is new, or end it."""
-    if turn.key is None:
-        return
-    if not turn.goes_on:
+async def _end(sessions: Sessions, turn: Turn, history: History) -> None:
+    """Forget the session, if there is one."""
+    if turn.key is not None and history.messages:
         await sessions.end(turn.key)
-    elif history is not None:
-        await sessions.save(turn.key, history)
 
 
 def _begun(history: History, prompt_tokens: int) -> Begun:

@@ -141,6 +141,15 @@ def test_messages_and_a_replay_without_an_answer(fresh: LiveServer) -> None:
     )
 
 
+def test_a_replay_may_not_be_longer_than_the_context(fresh: LiveServer) -> None:
+    for _ in range(2):
+        full = turn(fresh, "a b c d " * 40, request_output_len=0)
+    assert (full["text"], full["finish_reason"]) == ("", "length")
+    assert full["history_tokens"] < 256 < full["history_tokens"] + full["input_tokens"]
+    answering(fresh, "Yes.")
+    assert turn(fresh, "And?")["history_tokens"] == full["history_tokens"]
+
+
 def test_every_parameter_reaches_the_engine(fresh: LiveServer) -> None:
     turn(
         fresh,
