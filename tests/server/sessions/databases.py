@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 import redis
+from fakeredis import TcpFakeServer
 
 PG_FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 
@@ -24,7 +26,16 @@ def program(name: str) -> str | None:
 
 @contextmanager
 def redis_server() -> Iterator[str]:
-    """A URL of an empty Redis."""
+    """A URL of an empty Redis; where there is none on the machine, of one that speaks its protocol."""
+    if program("redis-server") is None:
+        server = TcpFakeServer(("127.0.0.1", 0))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"redis://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            server.server_close()
+        return
     with tempfile.TemporaryDirectory() as folder:
         socket = f"{folder}/redis.sock"
         command = [program("redis-server") or "", "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder]

@@ -25,15 +25,14 @@ def needs(name: str, url: str) -> object:
     return pytest.param(url, marks=pytest.mark.skipif(program(name) is None, reason=f"there is no {name} here"))
 
 
-STORES = ["memory", "sqlite", needs("redis-server", "redis"), needs("initdb", "postgresql")]
+STORES = ["memory", "sqlite", "redis", needs("initdb", "postgresql")]
 
 
 @pytest.fixture(scope="module")
 def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     with ExitStack() as stack:
         known = {"memory": "memory:", "sqlite": f"sqlite:///{tmp_path_factory.mktemp('store')}/in/folders/s.sqlite3"}
-        if program("redis-server"):
-            known["redis"] = stack.enter_context(redis_server())
+        known["redis"] = stack.enter_context(redis_server())
         if program("initdb"):
             known["postgresql"] = stack.enter_context(postgresql_server())
         yield known
@@ -108,7 +107,7 @@ async def test_two_that_share_a_store_see_the_same(url: str, request: pytest.Fix
 
 
 async def test_what_is_idle_is_forgotten(store: SessionStore, url: str, request: pytest.FixtureRequest) -> None:
-    if url.startswith("unix:"):
+    if "redis" in url:
         pytest.skip("Redis has a clock of its own")
     await store.save(key(request), b"x", NOW)
     assert await store.load(key(request), NOW + 100) == b"x"
@@ -116,8 +115,6 @@ async def test_what_is_idle_is_forgotten(store: SessionStore, url: str, request:
 
 
 async def test_redis_is_told_when_to_forget(urls: dict[str, str], request: pytest.FixtureRequest) -> None:
-    if "redis" not in urls:
-        pytest.skip("there is no redis-server here")
     import redis
 
     brief = await open_store(urls["redis"], SessionLimits(idle_seconds=50.0))

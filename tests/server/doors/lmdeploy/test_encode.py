@@ -39,6 +39,13 @@ def test_with_and_without_what_begins_a_text(tmp_path: Path) -> None:
             assert whole == [1, *bare]
 
 
+def test_the_page_is_where_lmdeploy_has_it(server: LiveServer) -> None:
+    with server.http() as http:
+        assert "swagger" in http.get("/", follow_redirects=True).text.lower()
+        paths = http.get("/openapi.json").json()["paths"]
+    assert {"/v1/chat/interactive", "/generate", "/v1/encode"} <= set(paths)
+
+
 def test_what_is_no_text(server: LiveServer) -> None:
     error = encode(server, input=5)
     assert (error["code"], error["param"], error["object"]) == (400, "input", "error")

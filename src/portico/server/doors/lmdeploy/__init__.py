@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from portico.server.doors.lmdeploy import encode, generate, interactive
+from portico.server.doors.lmdeploy import encode, generate, interactive, page
 from portico.server.doors.lmdeploy.schema import EncodeRequest, GenerateRequest, InteractiveRequest
 from portico.server.service import Service
 
@@ -14,4 +14,4 @@ BODIES = (InteractiveRequest, GenerateRequest, EncodeRequest)
 
 def routers(service: Service) -> list[APIRouter]:
     """All routes of the door."""
-    return [room.router(service) for room in (interactive, generate, encode)]
+    return [room.router(service) for room in (interactive, generate, encode, page)]

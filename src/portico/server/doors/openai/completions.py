@@ -53,7 +53,7 @@ def _understand(body: CompletionRequest, request_id: str, service: Service) -> C
             code="invalid_value",
         )
     prompt_logprobs = prompt_count(body.prompt_logprobs, bool(body.stream), service.settings.max_logprobs)
-    max_tokens = DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens
+    max_tokens, max_tokens_param = _max_tokens(body)
     scored = [prompt_logprobs, logprobs if body.echo else None, 0 if body.echo and max_tokens == 0 else None]
     most_scored = max((count for count in scored if count is not None), default=None)
     sampling = body.sampling(max_tokens, logprobs, most_scored)
@@ -70,6 +70,7 @@ def _understand(body: CompletionRequest, request_id: str, service: Service) -> C
             prompt,
             sampling,
             echo=bool(body.echo),
+            max_tokens_param=max_tokens_param,
             prompt_param=param,
         )
         for index, (param, prompt) in enumerate(prompts)
@@ -87,6 +88,13 @@ def _understand(body: CompletionRequest, request_id: str, service: Service) -> C
         body.kept,
         body.session_id,
     )
+
+
+def _max_tokens(body: CompletionRequest) -> tuple[int, str]:
+    """The larger of the two, with its name."""
+    names = {"max_tokens": body.max_tokens, "max_completion_tokens": body.max_completion_tokens}
+    given = [(most, name) for name, most in names.items() if most is not None]
+    return max(given, key=lambda pair: pair[0], default=(DEFAULT_MAX_TOKENS, "max_tokens"))
 
 
 def read_prompts(raw: Any, param: str = "prompt", suffix: str = "") -> list[tuple[str, TextPrompt | TokenPrompt]]:
