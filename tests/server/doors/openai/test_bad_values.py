@@ -173,8 +173,8 @@ NO_RANGE = {
     "include_reasoning", "stream", "stream_options", "ignore_eos", "include_stop_str_in_output", "skip_special_tokens",
     "spaces_between_special_tokens",
     "add_special_tokens", "guided_decoding_backend", "return_tokens_as_token_ids", "echo", "user", "metadata",
-    "session_id", "logprobs", "use_beam_search", "add_generation_prompt", "continue_final_message", "documents", "tools",
-    "return_token_strs",
+    "logprobs", "use_beam_search", "add_generation_prompt", "continue_final_message", "documents", "tools",
+    "return_token_strs", "session_id",
 }  # fmt: skip
 """Fields of which every value of the right kind means something; completions' logprobs are checked below."""
 
