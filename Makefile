@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help serve install test test-extras lint types unit bench bench-chat bench-linear bench-long bench-quality bench-peers bench-text clients-test stress lm-eval reference eval-demo train-demo clean
+.PHONY: help serve install test test-extras lint types unit bench bench-chat bench-linear bench-long bench-quality bench-peers bench-sessions bench-text clients-test stress lm-eval reference eval-demo train-demo clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -69,6 +69,10 @@ bench-linear: test-extras
 ## bench-chat   milliseconds for chat template and tokenising of a conversation of 20 turns; ARGS="--model FOLDER"
 bench-chat: install
 	$(BIN)/python -m benchmarks.chat_cost $(ARGS)
+
+## bench-sessions what the turns of a kept conversation compute, and their times to first token
+bench-sessions: test-extras
+	$(BIN)/python -m benchmarks.sessions $(ARGS)
 
 ## bench-text   what reading tool calls and thinking out of answers costs, in microseconds a token
 bench-text: test-extras

@@ -10,7 +10,7 @@ import importlib, pkgutil, sys
 for name in ("torch", "transformers"):
     sys.modules[name] = None
 import portico
-for room in ("cli", "config", "engine", "protocol", "server", "text"):
+for room in ("cli", "client", "config", "engine", "protocol", "server", "text"):
     package = importlib.import_module(f"portico.{room}")
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)

@@ -25,7 +25,8 @@ def test_groups_by_meaning(monkeypatch: pytest.MonkeyPatch) -> None:
     text = make_parser().format_help()
     groups = re.findall(r"^(\S.*):$", text, re.MULTILINE)
     assert groups == [
-        "positional arguments", "options", "server", "pages of other origins (CORS)", "HTTPS", "logging", "model",
+        "positional arguments", "options", "server", "pages of other origins (CORS)", "HTTPS", "logging",
+        "conversations kept for clients that send only what is new", "model",
         "prompts and answers", "engine", "memory for keys and values", "only in part", "accepted, without effect here",
     ]  # fmt: skip
     assert "  --port, --server-port PORT\n" in text

@@ -14,7 +14,8 @@ from pathlib import Path
 PYTHON = os.environ.get("PORTICO_PYTHON", sys.executable)
 """The interpreter that Portico is installed for; another than that of the tests if these have their own environment."""
 COMMAND = [PYTHON, "-m", "portico.cli.main", "serve"]
-ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1"}
+ENVIRONMENT = {"PYTHONUNBUFFERED": "1"}
+"""Beside the variables of the tests themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def serving(
         [*command, *flags, "--port", "0", "--threads", "1"],
         stdout=subprocess.PIPE,
         text=True,
-        env=ENVIRONMENT | environment,
+        env=os.environ | ENVIRONMENT | environment,
         cwd=folder,
     )
     try:
@@ -63,5 +64,10 @@ def serving(
 def refused(*flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A server that must not start: its exit status and what it says."""
     return subprocess.run(
-        [*COMMAND, *flags], capture_output=True, text=True, timeout=60, env=ENVIRONMENT | environment, check=False
+        [*COMMAND, *flags],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | ENVIRONMENT | environment,
+        check=False,
     )

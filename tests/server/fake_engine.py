@@ -93,7 +93,8 @@ class FakeEngine:
                 elif isinstance(step, Exception):
                     raise step
                 else:
-                    alive -= {choice for request_id, choice in self.cancelled if request_id == add.request_id}
+                    dropped = {choice for request_id, choice in self.cancelled if request_id == add.request_id}
+                    alive = set() if None in dropped else alive - dropped
                     events = [event for event in step if event.choice in alive]
                     alive -= {event.choice for event in events if event.finish is not None}
                     if events:

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from portico.config.tls import TlsFiles
 from portico.server.app import create_app
 from portico.server.serve import bind, serve
+from portico.server.sessions.sessions import Sessions
 from portico.server.settings import ServerSettings
 from portico.text.model import TextModel
 from tests.server.fake_engine import FakeEngine
@@ -82,8 +83,13 @@ def running(
 
 
 @contextmanager
-def portico(text: TextModel, settings: ServerSettings = SETTINGS, drain_seconds: float = 5.0) -> Iterator[LiveServer]:
+def portico(
+    text: TextModel,
+    settings: ServerSettings = SETTINGS,
+    drain_seconds: float = 5.0,
+    sessions: Sessions | None = None,
+) -> Iterator[LiveServer]:
     """A server over a fresh fake engine."""
     engine = FakeEngine()
-    with running(create_app(engine, text, settings), engine, text, drain_seconds=drain_seconds) as server:
+    with running(create_app(engine, text, settings, sessions), engine, text, drain_seconds=drain_seconds) as server:
         yield server

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
@@ -9,7 +10,7 @@ from portico import __version__
 from portico.cli.parser import LineParser, fail
 from portico.errors import ConfigError, PorticoError
 
-VERBS = {"serve": "serve a model over HTTP"}
+VERBS = {"serve": "serve a model over HTTP", "client": "talk to a server from the terminal"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,13 +25,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.parse_args(arguments)
         parser.print_help()
         return 2
+    verb, *rest = arguments
 
-    def serve() -> int:
-        from portico.cli.serve import run
+    def run() -> int:
+        status: int = importlib.import_module(f"portico.cli.{verb}").run(rest)
+        return status
 
-        return run(arguments[1:])
-
-    return _ended(f"portico {arguments[0]}", serve)
+    return _ended(f"portico {verb}", run)
 
 
 def start(prog: str, defaults: Mapping[str, str]) -> int:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from portico import __version__
 from portico.cli.banner import banner
@@ -16,7 +17,9 @@ from portico.cli.parser import LineParser, add_options, given_flags
 from portico.config.compat import choose_compat
 from portico.config.given import Given
 from portico.config.option import variable
+from portico.config.options.sessions import SessionOptions
 from portico.config.serve import ServeOptions, Settled, serve_options, settle_serve
+from portico.config.sessions import default_session_store
 from portico.config.text import TextOptions
 from portico.config.tls import TlsFiles
 from portico.demo import NAME as DEMO_NAME
@@ -24,6 +27,9 @@ from portico.demo import demo_folder
 from portico.engine.client import AsyncEngineClient, EngineProcess
 from portico.errors import ConfigError, EngineError, PorticoError
 from portico.text.builtin import given_template
+
+if TYPE_CHECKING:
+    from portico.server.sessions.sessions import Sessions
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +52,6 @@ FORMS = {
 }
 """First words behind `serve` that are not a model."""
 NOT_YET = {
-    "api_client": "a client at the terminal",
     "gradio": "a page to chat in",
     "proxy": "a proxy that spreads requests over servers",
 }
@@ -91,6 +96,10 @@ def read_options(arguments: Sequence[str], form: Form = Form()) -> Settled:
 
 def run(arguments: Sequence[str], form: Form | None = None) -> int:
     """Serve until Ctrl-C or SIGTERM; returns the exit status, raises PorticoError if serving cannot begin."""
+    if form is None and arguments and arguments[0] == "api_client":
+        from portico.cli.client import run as talk
+
+        return talk(arguments[1:], "portico serve api_client")
     if form is None and arguments and arguments[0] in NOT_YET:
         make_parser().error(f"{arguments[0]}: {NOT_YET[arguments[0]]} is not there yet")
     if form is None and arguments and arguments[0] in FORMS:
@@ -151,7 +160,9 @@ async def _serve(
     http = options.http
     listener = bind(http.host, http.port)
     client = AsyncEngineClient(process)
+    sessions: Sessions | None = None
     try:
+        sessions = await _open_sessions(options.sessions)
         settings = ServerSettings(
             model_names=tuple(names),
             api_keys=http.api_key,
@@ -164,7 +175,7 @@ async def _serve(
             log_requests=http.log_requests,
         )
         model = TextModel.load(folder, text)
-        app = create_app(client, model, settings)
+        app = create_app(client, model, settings, sessions)
         stop = asyncio.Event()
         server = asyncio.create_task(serve(app, listener, drain_seconds=http.drain_timeout, stop=stop, tls=tls))
         announcement = asyncio.create_task(
@@ -178,7 +189,25 @@ async def _serve(
         with contextlib.suppress(asyncio.CancelledError):
             await announcement
     finally:
+        if sessions is not None:
+            await sessions.close()
         await client.close()
+
+
+async def _open_sessions(options: SessionOptions) -> Sessions:
+    """The store that is asked for; the default one gives way to the memory where it cannot be had."""
+    from portico.server.sessions.sessions import Sessions
+    from portico.server.sessions.store import SessionLimits, open_store
+
+    limits = SessionLimits(options.max_sessions, options.session_idle)
+    if options.session_store != "auto":
+        return Sessions(await open_store(options.session_store, limits))
+    try:
+        store = await open_store(default_session_store(os.environ), limits)
+    except ConfigError as error:
+        log.warning("%s They end with this server.", error)
+        store = await open_store("memory:", limits)
+    return Sessions(store)
 
 
 async def _announce(

@@ -20,6 +20,7 @@ from portico.config.options.http import HttpOptions
 from portico.config.options.idle import IDLE
 from portico.config.options.limited import LIMITED
 from portico.config.options.model import NO_DEFAULTS, ModelOptions
+from portico.config.options.sessions import SessionOptions
 from portico.config.overrides import expand
 from portico.config.text import TextOptions, TokenizerMode
 from portico.config.tls import TlsFiles, tls_files
@@ -34,6 +35,7 @@ class ServeOptions:
     """What a server runs, where it listens, and what the engine may use."""
 
     http: HttpOptions = HttpOptions()  # noqa: RUF009 - frozen
+    sessions: SessionOptions = SessionOptions()  # noqa: RUF009
     model: ModelOptions = ModelOptions()  # noqa: RUF009
     compute: ComputeOptions = ComputeOptions()  # noqa: RUF009
 

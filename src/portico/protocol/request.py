@@ -52,6 +52,16 @@ class ThinkWish:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """How the beginning of a conversation stands in tokens, from an earlier turn of it."""
+
+    text: str
+    """As the chat template lays it out, up to where the model's latest answer ends."""
+    token_ids: Sequence[int]
+    """What was read and drawn, which the tokenizer need not make of the text again."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChatPrompt:
     """Messages to be laid out by the model's chat template; each message is a mapping as OpenAI defines it."""
 
@@ -62,6 +72,8 @@ class ChatPrompt:
     """None: a call stays the text that the model writes."""
     thinking: ThinkWish | None = None
     """None: thinking stays the text that the model writes."""
+    known: Known | None = None
+    """Where the layout begins with this text, its tokens are taken as they are and only the rest is encoded."""
 
 
 @dataclass(frozen=True, slots=True)

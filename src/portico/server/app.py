@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,18 +13,29 @@ from starlette.middleware.cors import CORSMiddleware
 
 from portico.config.cors import CorsRules
 from portico.server import errors, health
-from portico.server.doors import openai
+from portico.server.doors import lmdeploy, openai
 from portico.server.middleware import BearerKeys, BodyLimit, RequestIds, ShownUnder
 from portico.server.service import Service
+from portico.server.sessions.memory import MemoryStore
+from portico.server.sessions.sessions import Sessions
+from portico.server.sessions.store import SessionLimits
 from portico.server.settings import ServerSettings
 from portico.text.engine_client import EngineClient
 from portico.text.model import TextModel
 from portico.text.pipeline import Pipeline
 
+DOORS = (openai, lmdeploy)
 
-def create_app(engine: EngineClient, model: TextModel, settings: ServerSettings) -> FastAPI:
-    """An ASGI application that serves `model` by `engine`; the engine may still be loading."""
-    service = Service(Pipeline(model, engine), settings, started=int(time.time()))
+
+def create_app(
+    engine: EngineClient, model: TextModel, settings: ServerSettings, sessions: Sessions | None = None
+) -> FastAPI:
+    """An ASGI application that serves `model` by `engine`; the engine may still be loading.
+
+    Without `sessions` of the caller's, which the caller closes, conversations are kept in memory.
+    """
+    sessions = sessions or Sessions(MemoryStore(SessionLimits()))
+    service = Service(Pipeline(model, engine), settings, sessions, started=int(time.time()))
     app = _bare(settings)
     if settings.root_path:
         app.add_middleware(ShownUnder, path=settings.root_path.rstrip("/"))
@@ -35,9 +47,10 @@ def create_app(engine: EngineClient, model: TextModel, settings: ServerSettings)
     if settings.cors is not None:  # added last, so it is the outermost: a browser asks without the key
         _let_pages_in(app, settings.cors)
     app.include_router(health.router(service))
-    for router in openai.routers(service):
-        app.include_router(router)
-    _describe(app, openai.BODIES)
+    for door in DOORS:
+        for router in door.routers(service):
+            app.include_router(router)
+    _describe(app, [body for door in DOORS for body in door.BODIES])
     return app
 
 
@@ -59,7 +72,7 @@ def _let_pages_in(app: FastAPI, rules: CorsRules) -> None:
     )
 
 
-def _describe(app: FastAPI, bodies: tuple[type[BaseModel], ...]) -> None:
+def _describe(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> None:
     """Add the bodies, which doors read themselves, to the OpenAPI document that FastAPI makes."""
     plain = app.openapi
 

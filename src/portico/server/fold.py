@@ -111,6 +111,12 @@ async def run_all(pipeline: Pipeline, prepared: Sequence[Prepared]) -> AsyncGene
     yield total
 
 
+async def stop_all(pipeline: Pipeline, prepared: Sequence[Prepared]) -> None:
+    """End several prompts where they are."""
+    for item in prepared:
+        await pipeline.stop(item)
+
+
 async def _interleave(
     streams: Sequence[AsyncGenerator[GenerationEvent, None]],
 ) -> AsyncGenerator[tuple[int, GenerationEvent], None]:

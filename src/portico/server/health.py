@@ -28,7 +28,15 @@ def router(service: Service) -> APIRouter:
             return JSONResponse({"status": "unavailable", "reason": reason}, status_code=503)
         state: dict[str, Any] = {"status": "ok", "max_model_len": loaded.max_model_len}
         if engine.stats is not None:
-            names = ("running", "waiting", "blocks_used", "blocks_total", "preemptions")
+            names = (
+                "running",
+                "waiting",
+                "blocks_used",
+                "blocks_total",
+                "preemptions",
+                "prompt_tokens",
+                "cached_tokens",
+            )
             state |= {name: getattr(engine.stats, name) for name in names}
         return JSONResponse(state)
 

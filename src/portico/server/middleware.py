@@ -32,6 +32,8 @@ class RequestContext:
     echo: str | None
     """The id that the client gave it, if it can be put into a header; never used as an id inside."""
     id: str = field(default_factory=lambda: f"req-{uuid.uuid4().hex}")
+    key_digest: str = ""
+    """Of the API key that it came with, where one is needed."""
 
     def rename(self, prefix: str) -> str:
         """Give the server's id the prefix of the kind of answer, as in chatcmpl-…, and return it."""
@@ -95,7 +97,7 @@ class BearerKeys:
         self._digests = [_digest(key.encode()) for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._allows(Headers(scope=scope)):
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._allows(scope):
             await self._app(scope, receive, send)
             return
         error = RequestError(
@@ -106,12 +108,14 @@ class BearerKeys:
         )
         await error_response(error, {"www-authenticate": "Bearer"})(scope, receive, send)
 
-    def _allows(self, headers: Headers) -> bool:
-        scheme, _, key = headers.get("authorization", "").partition(" ")
+    def _allows(self, scope: Scope) -> bool:
+        scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             return False
         digest = _digest(key.strip().encode("latin-1"))
         matches = [hmac.compare_digest(digest, known) for known in self._digests]
+        if any(matches):
+            context_of(scope).key_digest = digest.hex()
         return any(matches)
 
 

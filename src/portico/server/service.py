@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from portico.errors import RequestError
+from portico.server.sessions.history import Key, owner_of
+from portico.server.sessions.sessions import Sessions
 from portico.server.settings import ServerSettings
 from portico.text.pipeline import Pipeline
 
@@ -15,6 +17,8 @@ class Service:
 
     pipeline: Pipeline
     settings: ServerSettings
+    sessions: Sessions
+    """Conversations that are kept from request to request."""
     started: int
     """Unix time of the start, which is all that is known about when the model was created."""
     ignored_fields: set[str] = field(default_factory=set)
@@ -31,3 +35,7 @@ class Service:
             status=404,
             code="model_not_found",
         )
+
+    def session(self, key_digest: str, name: str) -> Key:
+        """Where the conversation of that name is kept for whoever has the API key."""
+        return Key(owner_of(key_digest, self.settings.model_names[0]), name)

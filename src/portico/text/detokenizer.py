@@ -35,6 +35,7 @@ class Vocabulary:
         self._added = frozenset(added)
         special = {token_id for token_id, token in added.items() if token.special}
         self._special = frozenset(special)
+        self.special_texts = tuple(added[token_id].content for token_id in special)
         self._hidden = self._special.union(hidden)
         decoder = json.loads(rust.to_str()).get("decoder")
         rule = _token_rule(decoder)

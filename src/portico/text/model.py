@@ -19,6 +19,7 @@ from portico.text.choice import ChoiceText
 from portico.text.defaults import SamplingDefaults, Seeds, resolve
 from portico.text.grammar import compile_grammar
 from portico.text.infill import Infill, no_infill
+from portico.text.known import encode_after
 from portico.text.messages import text_of
 from portico.text.pooling import PoolingDefaults
 from portico.text.reading import ChoiceEvents, ChoiceReading
@@ -200,14 +201,11 @@ class TextModel:
     def prompt_ids(self, request: GenerationRequest, vocab_size: int) -> list[int]:
         """The tokens of a prompt, whatever its length; RequestError if it cannot be laid out or encoded."""
         match request.prompt:
-            case ChatPrompt(messages, tools, layout, thinking=wish):
-                self.template.check_tools(messages, tools, layout)
-                effort = effort_variables(wish, self.template.variables(tools, layout), self.thinking_format)
-                told = replace(layout, variables={**effort, **layout.variables})
-                text = self.template.render(messages, tools, told)
+            case ChatPrompt() as prompt:
                 # The template writes BOS and the like itself.
                 special = bool(request.sampling.add_special_tokens)
-                return self.tokenizer.encode(text, add_special_tokens=special, param=request.prompt_param)
+                known = None if special else prompt.known
+                return encode_after(known, self.laid_out(prompt), self.tokenizer, special, request.prompt_param)
             case TextPrompt(text, suffix):
                 special = request.sampling.add_special_tokens is not False
                 if suffix:
@@ -216,6 +214,14 @@ class TextModel:
             case TokenPrompt(token_ids):
                 _check_range(token_ids, vocab_size, request.prompt_param)
                 return list(token_ids)
+
+    def laid_out(self, prompt: ChatPrompt) -> str:
+        """The text that a conversation becomes; RequestError if the template refuses it."""
+        self.template.check_tools(prompt.messages, prompt.tools, prompt.layout)
+        reads = self.template.variables(prompt.tools, prompt.layout)
+        effort = effort_variables(prompt.thinking, reads, self.thinking_format)
+        told = replace(prompt.layout, variables={**effort, **prompt.layout.variables})
+        return self.template.render(prompt.messages, prompt.tools, told)
 
     def _with_gap(self, prefix: str, suffix: str, special: bool, request: GenerationRequest) -> list[int]:
         if self.infill is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
 from portico.errors import EngineError, RequestError
@@ -19,8 +19,9 @@ from portico.protocol.events import (
     Usage,
 )
 from portico.protocol.messages import Add, TokenEvent
-from portico.protocol.request import ChatPrompt, GenerationRequest, TextPrompt, TokenPrompt
+from portico.protocol.request import ChatPrompt, GenerationRequest, Known, TextPrompt, TokenPrompt
 from portico.text.engine_client import EngineClient
+from portico.text.known import answer_text, known_after
 from portico.text.model import TextModel
 from portico.text.reading import ChoiceReading
 
@@ -38,6 +39,8 @@ class Prepared:
     choices: list[ChoiceReading]
     echo: str = ""
     """What every choice begins with."""
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the request is to end where it is."""
 
 
 class Pipeline:
@@ -72,6 +75,10 @@ class Pipeline:
         answer = _Answer(prepared, self.model)
         for event in answer.begin():
             yield event
+        if prepared.stopped.is_set():
+            for event in answer.end():
+                yield event
+            return
         # Engine clients are generators, whose closing is what cancels; the protocol promises only an iterator.
         source = cast("AsyncGenerator[list[TokenEvent], None]", self.engine.submit(prepared.add))
         async with aclosing(source):
@@ -87,10 +94,34 @@ class Pipeline:
             except RequestError as error:
                 yield Failure(error)
                 return
-        if not answer.done:
+        if not answer.done and prepared.stopped.is_set():
+            for event in answer.end():
+                yield event
+        elif not answer.done:
             yield Failure(EngineError("The engine ended the request before it was finished."))
         elif not answer.failed:
             yield answer.usage()
+
+    async def stop(self, prepared: Prepared) -> None:
+        """End a request where it is: what runs of it finishes as if the model had ended it."""
+        prepared.stopped.set()
+        await self.engine.cancel(prepared.add.request_id)
+
+    async def remember(self, request: GenerationRequest, prepared: Prepared) -> tuple[str, Known] | None:
+        """The first answer to a conversation as its next turn is to have it, in text and, with all before, in tokens.
+
+        None where its tokens are not its text, as where a stop string was cut off.
+        """
+        prompt, choice = request.prompt, prepared.choices[0]
+        if not isinstance(prompt, ChatPrompt) or choice.ended_by_text:
+            return None
+        tokenizer = self.model.tokenizer
+
+        def work() -> tuple[str, Known]:
+            known = known_after(self.model.laid_out(prompt), prepared.add.prompt_ids, choice.said_ids, tokenizer)
+            return answer_text(choice.said_ids, tokenizer), known
+
+        return await _done(request, work)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationEvent, None]:
         """`prepare` and `run` in one; raises RequestError before the first event."""
@@ -151,6 +182,14 @@ class _Answer:
         self._scored = True
         infos = self._model.prompt_infos(self._prepared.add.prompt_ids, event.prompt_logprobs or [])
         return [PromptScores(0, infos), *self._echo(infos)]
+
+    def end(self) -> list[GenerationEvent]:
+        """What is left to tell of choices that are ended where they are."""
+        events: list[GenerationEvent] = []
+        for choice in sorted(self._running):
+            events += self._prepared.choices[choice].take(TokenEvent(self._prepared.add.request_id, choice, [], "stop"))
+        self._running.clear()
+        return [*events, self.usage()]
 
     def usage(self) -> Usage:
         return Usage(

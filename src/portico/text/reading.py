@@ -121,14 +121,21 @@ class ChoiceReading:
         self._text = text
         self._events = events
         self._infos = infos
+        self.token_ids: list[int] = []
+        """The tokens that belong to the answer."""
         self.finished = False
         self.ended_by_text = False
         """Whether it ended by what its text says, so that the engine does not know of its end."""
 
     @property
     def token_count(self) -> int:
-        """Tokens that belong to the answer."""
-        return self._text.token_count
+        """How many they are."""
+        return len(self.token_ids)
+
+    @property
+    def said_ids(self) -> list[int]:
+        """Those that are part of the answer's text: a token that ended it is not."""
+        return self.token_ids[: self._text.said]
 
     @property
     def reasoning_tokens(self) -> int:
@@ -159,6 +166,7 @@ class ChoiceReading:
         assert event.finish != "error"
         text, finish = self._text.feed(event.token_ids, event.finish)
         new = self._text.token_count - before
+        self.token_ids += event.token_ids[:new]
         infos: Sequence[TokenInfo] = ()
         if event.logprobs is not None:
             infos = self._infos(event.token_ids[:new], event.logprobs[:new], self._text.said - said)

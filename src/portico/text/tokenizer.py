@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from portico.text.detokenizer import Detokenizer, Vocabulary
 from portico.weights.files import read_json
 from portico.weights.tokenizers.read import read_tokenizer
 
+_PROBE = "The quick brown fox, 12345 (naïve) été Ünïcode; 敏捷的棕色狐狸。Быстрая лиса\n\tdef f(x): return x ** 2  # 😀"
 SPECIAL_NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 
@@ -92,6 +95,16 @@ class Tokenizer:
     def id_of(self, token: str) -> int | None:
         """The id of a token by its exact text, None if the vocabulary lacks it."""
         return self._rust.token_to_id(token)
+
+    def begins_special(self, text: str) -> bool:
+        """Whether a text begins with a special token, before which it can be parted without changing any token."""
+        return text.startswith(self._vocabulary.special_texts)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells this vocabulary from others: a digest of how it encodes a few words of many kinds."""
+        ids = self._rust.encode(_PROBE).ids
+        return hashlib.sha256(json.dumps([self.vocab_size, ids]).encode()).hexdigest()[:32]
 
     @property
     def leading_ids(self) -> list[int]:

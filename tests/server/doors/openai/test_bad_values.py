@@ -85,6 +85,7 @@ KINDS: dict[str, set[str]] = {
     "thinking_token_budget": WHOLE,
     "reasoning_effort": set(),
     "top_logprobs": WHOLE,
+    "session_id": WHOLE,
     "user": TEXT,
     "metadata": {"object"},
     "add_generation_prompt": FLAG,
@@ -173,7 +174,7 @@ NO_RANGE = {
     "spaces_between_special_tokens",
     "add_special_tokens", "guided_decoding_backend", "return_tokens_as_token_ids", "echo", "user", "metadata",
     "logprobs", "use_beam_search", "add_generation_prompt", "continue_final_message", "documents", "tools",
-    "return_token_strs",
+    "return_token_strs", "session_id",
 }  # fmt: skip
 """Fields of which every value of the right kind means something; completions' logprobs are checked below."""
 

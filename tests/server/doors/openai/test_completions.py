@@ -13,6 +13,13 @@ from tests.server.fake_engine import say
 from tests.server.harness import MODEL, LiveServer
 
 
+def test_both_names_of_max_tokens(server: LiveServer) -> None:
+    """LMDeploy's client sends both, of which one is its default."""
+    for fields in ({"max_completion_tokens": 5}, {"max_tokens": 5, "max_completion_tokens": 3}):
+        server.http().post("/v1/completions", json={"prompt": "Hello", **fields})
+    assert [added.params.max_tokens for added in server.engine.added] == [5, 5]
+
+
 def test_a_text_is_continued(server: LiveServer) -> None:
     answer = server.openai().completions.create(model=MODEL, prompt="The capital 你好")
     ids = server.text.tokenizer.encode("The capital 你好", add_special_tokens=True)

@@ -13,12 +13,16 @@ import msgspec
 from fastapi import Request
 from starlette.responses import Response
 
+from portico.errors import RequestError
+from portico.protocol.events import GenerationEvent
 from portico.protocol.request import GenerationRequest
 from portico.server.disconnect import while_connected
 from portico.server.doors.openai.chunks import CHAT, DONE, ChunkWriter, Form, last_words, usage_fields
 from portico.server.doors.openai.logprobs import Logprobs, prompt_entries
-from portico.server.fold import Answer, fold, keep_best, run_all
+from portico.server.fold import Answer, fold, keep_best, run_all, stop_all
+from portico.server.middleware import context_of
 from portico.server.service import Service
+from portico.server.sessions.history import Key
 from portico.server.sse import EventStream
 from portico.text.pipeline import Pipeline, Prepared
 from portico.text.whole import WholeChoice
@@ -44,6 +48,8 @@ class Call:
     """How many of the likeliest tokens to show for each of the prompt's."""
     kept: int = 1
     """Choices of each prompt that the answer shows, the likeliest of those drawn."""
+    session_id: int | None = None
+    """By which another request may end it."""
 
     @property
     def choices(self) -> int:
@@ -52,7 +58,11 @@ class Call:
 
 async def answer(http: Request, call: Call, service: Service, *, form: Form, choice_body: ChoiceBody) -> Response:
     """Run a call to its end, or start its stream; whatever is wrong with it is raised before anything is sent."""
+    key = await _session(http, call, service)
     prepared = await while_connected(http.receive, prepare_all(service.pipeline, call.requests))
+    running = run_all(service.pipeline, prepared)
+    if key is not None:
+        running = service.sessions.stoppable(key, running, lambda: stop_all(service.pipeline, prepared))
     head: dict[str, object] = {
         "id": call.id,
         "created": int(time.time()),
@@ -61,9 +71,9 @@ async def answer(http: Request, call: Call, service: Service, *, form: Form, cho
     }
     if call.stream:
         writer = ChunkWriter(form, head, include_usage=call.include_usage, logprobs=call.logprobs)
-        events = _chunks(service.pipeline, prepared, writer, roles=call.choices if form is CHAT else 0)
+        events = _chunks(running, writer, roles=call.choices if form is CHAT else 0)
         return EventStream(events, on_crash=last_words, headers=call.headers)
-    whole = await while_connected(http.receive, fold(run_all(service.pipeline, prepared), call.choices))
+    whole = await while_connected(http.receive, fold(running, call.choices))
     drawn = call.requests[0].sampling.n
     if call.kept < drawn:
         whole = keep_best(whole, drawn, call.kept)
@@ -80,12 +90,23 @@ async def prepare_all(pipeline: Pipeline, requests: Sequence[GenerationRequest])
     return prepared
 
 
+async def _session(http: Request, call: Call, service: Service) -> Key | None:
+    if call.session_id in (None, -1):
+        return None
+    key = service.session(context_of(http.scope).key_digest, str(call.session_id))
+    if await service.sessions.read(key) is not None:
+        raise RequestError(
+            f"The session_id {call.session_id} is occupied.", param="session_id", code="session_occupied"
+        )
+    return key
+
+
 async def _chunks(
-    pipeline: Pipeline, prepared: Sequence[Prepared], writer: ChunkWriter, *, roles: int
+    running: AsyncGenerator[GenerationEvent, None], writer: ChunkWriter, *, roles: int
 ) -> AsyncGenerator[bytes, None]:
     for choice in range(roles):
         yield writer.role(choice)
-    async with aclosing(run_all(pipeline, prepared)) as events:
+    async with aclosing(running) as events:
         async for event in events:
             if chunk := writer.write(event):
                 yield chunk

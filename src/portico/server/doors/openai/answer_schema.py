@@ -165,8 +165,25 @@ class Completion(BaseModel):
     system_fingerprint: str
 
 
+class ModelPermission(BaseModel):
+    """What may be done with a model, in the form that OpenAI had once and LMDeploy and vLLM have still."""
+
+    id: str
+    object: Literal["model_permission"] = "model_permission"
+    created: int
+    allow_create_engine: bool = False
+    allow_sampling: bool = True
+    allow_logprobs: bool = True
+    allow_search_indices: bool = True
+    allow_view: bool = True
+    allow_fine_tuning: bool = False
+    organization: str = "*"
+    group: str | None = None
+    is_blocking: bool = False
+
+
 class Model(BaseModel):
-    """A model as GET /v1/models lists it, with vLLM's `root`, `parent` and `max_model_len`."""
+    """A model as GET /v1/models lists it, with `root`, `parent`, `permission` and vLLM's `max_model_len`."""
 
     id: str
     object: Literal["model"] = "model"
@@ -174,6 +191,7 @@ class Model(BaseModel):
     owned_by: str = "portico"
     root: str
     parent: None = None
+    permission: list[ModelPermission]
     max_model_len: int | None = Field(description="Tokens of prompt and answer together; null while loading.")
 
 

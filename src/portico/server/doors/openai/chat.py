@@ -12,10 +12,10 @@ from starlette.responses import Response
 from portico.errors import RequestError
 from portico.protocol.request import ChatPrompt, GenerationRequest
 from portico.server.body import read_body
+from portico.server.describe import describe
 from portico.server.doors.openai.answer import Call, answer
 from portico.server.doors.openai.answer_schema import ChatCompletion
 from portico.server.doors.openai.chunks import CHAT
-from portico.server.doors.openai.docs import describe
 from portico.server.doors.openai.layout import read_layout
 from portico.server.doors.openai.logprobs import ChatLogprobs, chat_count, prompt_count
 from portico.server.doors.openai.params import CHAT_ONLY, check_fields
@@ -57,7 +57,16 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
     )
     told = None if logprobs is None else ChatLogprobs(bool(body.return_tokens_as_token_ids))
     return Call(
-        request_id, model, [request], bool(body.stream), body.include_usage, ignored, told, prompt_logprobs, body.kept
+        request_id,
+        model,
+        [request],
+        bool(body.stream),
+        body.include_usage,
+        ignored,
+        told,
+        prompt_logprobs,
+        body.kept,
+        body.session_id,
     )
 
 

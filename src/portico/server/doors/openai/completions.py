@@ -10,10 +10,10 @@ from starlette.responses import Response
 from portico.errors import RequestError
 from portico.protocol.request import GenerationRequest, TextPrompt, TokenPrompt
 from portico.server.body import read_body
+from portico.server.describe import describe
 from portico.server.doors.openai.answer import Call, answer
 from portico.server.doors.openai.answer_schema import Completion
 from portico.server.doors.openai.chunks import COMPLETION
-from portico.server.doors.openai.docs import describe
 from portico.server.doors.openai.logprobs import CompletionLogprobs, completion_count, prompt_count
 from portico.server.doors.openai.params import COMPLETION_ONLY, check_fields
 from portico.server.doors.openai.schema import CompletionRequest
@@ -53,7 +53,7 @@ def _understand(body: CompletionRequest, request_id: str, service: Service) -> C
             code="invalid_value",
         )
     prompt_logprobs = prompt_count(body.prompt_logprobs, bool(body.stream), service.settings.max_logprobs)
-    max_tokens = DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens
+    max_tokens, max_tokens_param = _max_tokens(body)
     scored = [prompt_logprobs, logprobs if body.echo else None, 0 if body.echo and max_tokens == 0 else None]
     most_scored = max((count for count in scored if count is not None), default=None)
     sampling = body.sampling(max_tokens, logprobs, most_scored)
@@ -70,14 +70,31 @@ def _understand(body: CompletionRequest, request_id: str, service: Service) -> C
             prompt,
             sampling,
             echo=bool(body.echo),
+            max_tokens_param=max_tokens_param,
             prompt_param=param,
         )
         for index, (param, prompt) in enumerate(prompts)
     ]
     told = None if logprobs is None else CompletionLogprobs(bool(body.return_tokens_as_token_ids), logprobs)
     return Call(
-        request_id, model, requests, bool(body.stream), body.include_usage, ignored, told, prompt_logprobs, body.kept
+        request_id,
+        model,
+        requests,
+        bool(body.stream),
+        body.include_usage,
+        ignored,
+        told,
+        prompt_logprobs,
+        body.kept,
+        body.session_id,
     )
+
+
+def _max_tokens(body: CompletionRequest) -> tuple[int, str]:
+    """The larger of the two, with its name."""
+    names = {"max_tokens": body.max_tokens, "max_completion_tokens": body.max_completion_tokens}
+    given = [(most, name) for name, most in names.items() if most is not None]
+    return max(given, key=lambda pair: pair[0], default=(DEFAULT_MAX_TOKENS, "max_tokens"))
 
 
 def read_prompts(raw: Any, param: str = "prompt", suffix: str = "") -> list[tuple[str, TextPrompt | TokenPrompt]]:

@@ -13,13 +13,14 @@ from starlette.responses import Response
 from portico.protocol.request import Embed, GenerationRequest
 from portico.protocol.sampling import SamplingParams
 from portico.server.body import read_body
+from portico.server.describe import describe
 from portico.server.disconnect import while_connected
 from portico.server.doors.openai.answer import prepare_all
 from portico.server.doors.openai.answer_schema import EmbeddingList
 from portico.server.doors.openai.completions import read_prompts
-from portico.server.doors.openai.docs import describe
-from portico.server.doors.openai.params import EMBEDDINGS, check_extra
+from portico.server.doors.openai.params import EMBEDDINGS
 from portico.server.doors.openai.schema import EmbeddingRequest
+from portico.server.fields import check_extra
 from portico.server.fold import fold_embeddings, run_all
 from portico.server.middleware import context_of
 from portico.server.service import Service

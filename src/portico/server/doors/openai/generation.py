@@ -165,6 +165,11 @@ class GenerationBody(BaseModel):
     return_tokens_as_token_ids: bool | None = Field(
         None, description='With logprobs: tokens as "token_id:17", which are unique where texts are not.'
     )
+    session_id: int | None = Field(
+        None,
+        description="A name for the request, by which `cancel` of `/v1/chat/interactive` ends it; -1: none. That of a "
+        "conversation that the server keeps is a 400: it goes on at `/v1/chat/interactive` only.",
+    )
     user: str | None = Field(None, description="Accepted; has no effect.")
     metadata: dict[str, Any] | None = Field(None, description="Accepted; has no effect.")
 

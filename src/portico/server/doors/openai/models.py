@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from portico.errors import EngineError
-from portico.server.doors.openai.answer_schema import Model, ModelList
+from portico.server.doors.openai.answer_schema import Model, ModelList, ModelPermission
 from portico.server.service import Service
 
 
@@ -31,4 +31,10 @@ def _model(name: str, service: Service) -> Model:
         length = service.pipeline.engine.loaded.max_model_len
     except EngineError:
         length = None
-    return Model(id=name, created=service.started, root=service.settings.model_names[0], max_model_len=length)
+    return Model(
+        id=name,
+        created=service.started,
+        root=service.settings.model_names[0],
+        permission=[ModelPermission(id=f"modelperm-{name}", created=service.started)],
+        max_model_len=length,
+    )

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from portico.errors import RequestError
 from portico.server.doors.openai.generation import GenerationBody
+from portico.server.fields import check_extra, refuse_unless_neutral
 from portico.server.service import Service
-
-log = logging.getLogger(__name__)
-
-HARMLESS = frozenset({"safety_identifier", "prompt_cache_key", "prompt_cache_retention"})
-"""Accepted without effect, like the schema's `user` and `metadata`: they ask nothing of the answer."""
 
 # Each field with the values that ask for what happens anyway; null is always one of them.
 NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
@@ -55,7 +49,15 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "lora_path": (),
     "regex": (),
     "repeat_penalty": (1,),
-    "session_id": (-1,),
+    "image_data": ([],),
+    "input_ids": ([],),
+    "migration_request": (),
+    "preserve_cache": (False,),
+    "repetition_ngram_size": (0,),
+    "repetition_ngram_threshold": (0,),
+    "return_logprob": (False,),
+    "return_routed_experts": (False,),
+    "with_cache": (False,),
 }
 EMBEDDINGS: Mapping[str, tuple[Any, ...]] = {
     "add_generation_prompt": (True,),
@@ -91,27 +93,11 @@ TOKENS: Mapping[str, tuple[Any, ...]] = {"media_io_kwargs": ({},), "mm_processor
 """What vLLM's /tokenize knows and this does not honour."""
 STREAM_OPTIONS: Mapping[str, tuple[Any, ...]] = {"continuous_usage_stats": (False,), "include_obfuscation": (False,)}
 
-PRINTABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-NAMES_LOGGED = 256
-NAMES_IN_HEADER = 16
-
 
 def check_fields(body: GenerationBody, only_here: Mapping[str, tuple[Any, ...]], service: Service) -> dict[str, str]:
     """Refuse what is known and not honoured; return the header that names what nobody knows and is ignored."""
     _check_stream_options(body)
     return check_extra(body.model_extra or {}, {**NOT_HONOURED, **only_here}, service)
-
-
-def check_extra(extra: Mapping[str, Any], known: Mapping[str, tuple[Any, ...]], service: Service) -> dict[str, str]:
-    """The same for the fields that a schema does not have; `known` has those that are refused unless neutral."""
-    for name, value in extra.items():
-        if name in known:
-            _refuse_unless_neutral(name, value, known[name])
-    ignored = [name for name in extra if name not in known and name not in HARMLESS]
-    for name in ignored:
-        _log_once(name, service.ignored_fields)
-    named = [name for name in ignored if PRINTABLE_NAME.fullmatch(name)][:NAMES_IN_HEADER]
-    return {"x-portico-ignored": ", ".join(named)} if named else {}
 
 
 def _check_stream_options(body: GenerationBody) -> None:
@@ -122,19 +108,4 @@ def _check_stream_options(body: GenerationBody) -> None:
             "stream_options is only allowed when stream is true.", param="stream_options", code="invalid_value"
         )
     for name, value in (body.stream_options.model_extra or {}).items():
-        _refuse_unless_neutral(f"stream_options.{name}", value, STREAM_OPTIONS.get(name, (value,)))
-
-
-def _refuse_unless_neutral(name: str, value: Any, neutral: tuple[Any, ...]) -> None:
-    # True == 1 in Python, but a client that sends one for the other has made a mistake.
-    if value is None or any(value == same and isinstance(value, bool) == isinstance(same, bool) for same in neutral):
-        return
-    raise RequestError(
-        f"{name} is not supported by this server; leave it out.", param=name, code="unsupported_parameter"
-    )
-
-
-def _log_once(name: str, logged: set[str]) -> None:
-    if name not in logged and len(logged) < NAMES_LOGGED:
-        logged.add(name)
-        log.warning("requests have a field %.64r, which is not known here and is ignored", name)
+        refuse_unless_neutral(f"stream_options.{name}", value, STREAM_OPTIONS.get(name, (value,)))

@@ -92,6 +92,7 @@ KNOWN_FROM = {
     "input": _OPENAI,
     "dimensions": _OPENAI,
     "encoding_format": _OPENAI,
+    "session_id": "LMDeploy",
     "user": _OPENAI,
     "metadata": _OPENAI,
 }

@@ -110,6 +110,11 @@ class CompletionRequest(GenerationBody):
         description="0 to 20 (--max-logprobs): log-probabilities of the tokens and of so many of the likeliest, in the "
         "model's own distribution; text_offset counts characters of the answer.",
     )
+    max_completion_tokens: int | None = Field(
+        None,
+        ge=0,
+        description="The same as max_tokens; LMDeploy's client sends both, and the larger counts.",
+    )
     suffix: str | None = Field(
         None,
         description="What stands behind the gap that an answer fills; the prompt, which must be text, stands before "

@@ -10,13 +10,14 @@ from portico.errors import RequestError
 from portico.protocol.request import ChatPrompt, GenerationRequest, Prompt, TextPrompt, ThinkWish
 from portico.protocol.sampling import SamplingParams
 from portico.server.body import read_body
+from portico.server.describe import describe
 from portico.server.disconnect import while_connected
 from portico.server.doors.openai.answer_schema import Detokenization, Tokenization
 from portico.server.doors.openai.chat import plain_messages
-from portico.server.doors.openai.docs import describe
 from portico.server.doors.openai.layout import read_layout
-from portico.server.doors.openai.params import TOKENS, check_extra
+from portico.server.doors.openai.params import TOKENS
 from portico.server.doors.openai.schema import DetokenizeRequest, TokenizeRequest
+from portico.server.fields import check_extra
 from portico.server.middleware import context_of
 from portico.server.service import Service
 from portico.text.tools.wish import read_wish

@@ -1,4 +1,4 @@
-"""How a route of the door is described in the OpenAPI document."""
+"""How a route that reads its own body is described in the OpenAPI document."""
 
 from __future__ import annotations
 

@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from tests.server.conftest import server, shared_server, text_model
+
+__all__ = ["server", "shared_server", "text_model"]
