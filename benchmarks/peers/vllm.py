@@ -113,7 +113,7 @@ def load(job: dict[str, Any]) -> Callable[[Shape, int], Sample]:
 PEER = Peer(
     NAME,
     {"bf16": 16},
-    ({"batched": 4096}, {"batched": 2048}),
+    ({"batched": 4096},),
     "vLLM's API server answers /health",
     install,
     prepare,
