@@ -32,7 +32,7 @@ def quoted(text: str) -> str:
 
 def pattern(text: str) -> str:
     """A literal in a regular expression in Lark."""
-    return re.sub(r"[!-/:-@\[-`{-~]", r"\\\g<0>", text).replace("\n", r"\n")
+    return re.sub(r"[\\.+*?()|\[\]{}^$/]", r"\\\g<0>", text).replace("\n", r"\n")
 
 
 def split(text: str, marker: Marker) -> list[str]:
