@@ -232,3 +232,17 @@ def test_an_answer_of_a_form_or_a_call(client: OpenAI) -> None:
     called = ask(client, response_format=form, max_tokens=100).choices[0]
     assert called.finish_reason == "tool_calls"
     assert json.loads(called.message.tool_calls[0].function.arguments)["location"] == "Boston, MA"
+
+
+def test_the_old_form_of_tools(client: OpenAI) -> None:
+    """A call, its result, the answer from it, with functions in place of tools."""
+    asked: Any = {"model": "portico-demo", "functions": [WEATHER["function"]], "temperature": 0}
+    first = client.chat.completions.create(messages=QUESTION, **asked).choices[0]
+    assert first.finish_reason == "function_call"
+    call = first.message.function_call
+    assert call is not None
+    assert json.loads(call.arguments) == {"location": "Boston, MA"}
+    result = {"role": "function", "name": call.name, "content": '{"temperature": 22}'}
+    second = client.chat.completions.create(messages=[*QUESTION, first.message, result], **asked).choices[0]
+    assert "22" in (second.message.content or "")
+    assert second.finish_reason == "stop"

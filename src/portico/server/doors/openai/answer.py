@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from portico.protocol.request import GenerationRequest
 from portico.server.disconnect import while_connected
-from portico.server.doors.openai.chunks import CHAT, DONE, ChunkWriter, Form, last_words, usage_fields
+from portico.server.doors.openai.chunks import DONE, ChunkWriter, Form, last_words, usage_fields
 from portico.server.doors.openai.logprobs import Logprobs, prompt_entries
 from portico.server.fold import Answer, fold, keep_best, run_all
 from portico.server.service import Service
@@ -61,7 +61,7 @@ async def answer(http: Request, call: Call, service: Service, *, form: Form, cho
     }
     if call.stream:
         writer = ChunkWriter(form, head, include_usage=call.include_usage, logprobs=call.logprobs)
-        events = _chunks(service.pipeline, prepared, writer, roles=call.choices if form is CHAT else 0)
+        events = _chunks(service.pipeline, prepared, writer, roles=call.choices if form.is_chat else 0)
         return EventStream(events, on_crash=last_words, headers=call.headers)
     whole = await while_connected(http.receive, fold(run_all(service.pipeline, prepared), call.choices))
     drawn = call.requests[0].sampling.n
@@ -96,11 +96,11 @@ def _answer_fields(whole: Answer, choice_body: ChoiceBody, call: Call, form: For
     choices = []
     for index, given in enumerate(whole.choices):
         told = None if call.logprobs is None else call.logprobs.write(index, given.tokens)
-        choices.append({**choice_body(index, given), "logprobs": told, "finish_reason": given.reason})
+        choices.append({**choice_body(index, given), "logprobs": told, "finish_reason": form.reason(given.reason)})
     fields: dict[str, Any] = {"choices": choices, "usage": usage_fields(whole.usage)}
     if call.prompt_logprobs is not None:
         entries = {first: prompt_entries(infos, call.prompt_logprobs) for first, infos in whole.prompts.items()}
-        if form is CHAT:
+        if form.is_chat:
             fields["prompt_logprobs"] = entries[0]
         else:
             for index, choice in enumerate(choices):

@@ -16,6 +16,7 @@ from portico.server.doors.openai.answer import Call, answer
 from portico.server.doors.openai.answer_schema import ChatCompletion
 from portico.server.doors.openai.chunks import CHAT
 from portico.server.doors.openai.docs import describe
+from portico.server.doors.openai.functions import FUNCTION_CHAT, function_message, modern_messages, old_names, tools_of
 from portico.server.doors.openai.layout import read_layout
 from portico.server.doors.openai.logprobs import ChatLogprobs, chat_count, prompt_count
 from portico.server.doors.openai.params import CHAT_ONLY, check_fields
@@ -34,10 +35,25 @@ def router(service: Service) -> APIRouter:
     async def create_chat_completion(http: Request) -> Response:
         """Answer a conversation, laid out by the model's own chat template."""
         body = await read_body(http, ChatCompletionRequest)
-        call = _understand(body, context_of(http.scope).rename("chatcmpl"), service)
-        return await answer(http, call, service, form=CHAT, choice_body=_choice)
+        request_id = context_of(http.scope).rename("chatcmpl")
+        if body.functions is None and body.function_call is None:
+            call = _understand(body, request_id, service)
+            return await answer(http, call, service, form=CHAT, choice_body=_choice)
+        with old_names():
+            call = _understand(_with_tools(body), request_id, service)
+            return await answer(http, call, service, form=FUNCTION_CHAT, choice_body=_old_choice)
 
     return routes
+
+
+def _with_tools(body: ChatCompletionRequest) -> ChatCompletionRequest:
+    """A body in the old form in the new one; RequestError if it is in both."""
+    for name in ("tools", "tool_choice"):
+        if getattr(body, name) is not None:
+            old = "functions" if body.functions is not None else "function_call"
+            raise RequestError(f"{old} is the old form of tools; give one of them.", param=old, code="invalid_value")
+    tools, choice = tools_of(body.functions or [], body.function_call)
+    return body.model_copy(update={"tools": tools, "tool_choice": choice, "parallel_tool_calls": False})
 
 
 def _understand(body: ChatCompletionRequest, request_id: str, service: Service) -> Call:
@@ -63,7 +79,7 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
 
 def plain_messages(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
     """The messages for the chat template; RequestError for one that says nothing."""
-    return [_message(index, message) for index, message in enumerate(messages)]
+    return modern_messages([_message(index, message) for index, message in enumerate(messages)])
 
 
 def _message(index: int, message: ChatMessage) -> dict[str, Any]:
@@ -73,6 +89,8 @@ def _message(index: int, message: ChatMessage) -> dict[str, Any]:
         raise RequestError(f"{where} is missing.", param=where, code="missing_required_parameter")
     for place, call in enumerate(message.tool_calls or ()):
         _check_call(call, f"messages.{index}.tool_calls.{place}.function")
+    if message.function_call is not None:
+        _check_call({"function": message.function_call}, f"messages.{index}.function_call")
     return message.model_dump(exclude_unset=True)
 
 
@@ -106,3 +124,8 @@ def _choice(index: int, given: WholeChoice) -> dict[str, Any]:
             for call in given.calls
         ]
     return {"index": index, "message": message}
+
+
+def _old_choice(index: int, given: WholeChoice) -> dict[str, Any]:
+    choice = _choice(index, given)
+    return {**choice, "message": function_message(choice["message"])}

@@ -20,8 +20,6 @@ HARMLESS = frozenset({"safety_identifier", "prompt_cache_key", "prompt_cache_ret
 NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     # OpenAI
     "audio": (),
-    "function_call": ("none", "auto"),
-    "functions": ([],),
     "modalities": (["text"],),
     "moderation": (),
     "prediction": (),
@@ -79,6 +77,8 @@ COMPLETION_ONLY: Mapping[str, tuple[Any, ...]] = {
     "continue_final_message": (False,),
     "documents": ([],),
     "enable_thinking": (),
+    "function_call": ("none", "auto"),
+    "functions": ([],),
     "include_reasoning": (True,),
     "reasoning_effort": (),
     "parallel_tool_calls": (True, False),
