@@ -44,6 +44,8 @@ class Call:
     """How many of the likeliest tokens to show for each of the prompt's."""
     kept: int = 1
     """Choices of each prompt that the answer shows, the likeliest of those drawn."""
+    role: str = "assistant"
+    """Whose message a chat answers with: without the beginning of another turn, that of the last; as in vLLM."""
 
     @property
     def choices(self) -> int:
@@ -61,7 +63,7 @@ async def answer(http: Request, call: Call, service: Service, *, form: Form, cho
     }
     if call.stream:
         writer = ChunkWriter(form, head, include_usage=call.include_usage, logprobs=call.logprobs)
-        events = _chunks(service.pipeline, prepared, writer, roles=call.choices if form.is_chat else 0)
+        events = _chunks(service.pipeline, prepared, writer, roles=[call.role] * call.choices * form.is_chat)
         return EventStream(events, on_crash=last_words, headers=call.headers)
     whole = await while_connected(http.receive, fold(run_all(service.pipeline, prepared), call.choices))
     drawn = call.requests[0].sampling.n
@@ -81,10 +83,10 @@ async def prepare_all(pipeline: Pipeline, requests: Sequence[GenerationRequest])
 
 
 async def _chunks(
-    pipeline: Pipeline, prepared: Sequence[Prepared], writer: ChunkWriter, *, roles: int
+    pipeline: Pipeline, prepared: Sequence[Prepared], writer: ChunkWriter, *, roles: Sequence[str]
 ) -> AsyncGenerator[bytes, None]:
-    for choice in range(roles):
-        yield writer.role(choice)
+    for choice, role in enumerate(roles):
+        yield writer.role(choice, role)
     async with aclosing(run_all(pipeline, prepared)) as events:
         async for event in events:
             if chunk := writer.write(event):

@@ -113,7 +113,7 @@ class ToolCall(BaseModel):
 class AssistantMessage(BaseModel):
     """What the model said."""
 
-    role: Literal["assistant"] = "assistant"
+    role: str = Field("assistant", description="With add_generation_prompt false that of the last message.")
     content: str | None = Field(description="null where there are only calls.")
     reasoning_content: str | None = Field(None, description="What the model thought first; only where it did.")
     reasoning: str | None = Field(None, description="The same by its other name.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import UnionType
 from typing import Any
 
@@ -38,10 +39,10 @@ def router(service: Service) -> APIRouter:
         request_id = context_of(http.scope).rename("chatcmpl")
         if body.functions is None and body.function_call is None:
             call = _understand(body, request_id, service)
-            return await answer(http, call, service, form=CHAT, choice_body=_choice)
+            return await answer(http, call, service, form=CHAT, choice_body=partial(_choice, call.role))
         with old_names():
             call = _understand(_with_tools(body), request_id, service)
-            return await answer(http, call, service, form=FUNCTION_CHAT, choice_body=_old_choice)
+            return await answer(http, call, service, form=FUNCTION_CHAT, choice_body=partial(_old_choice, call.role))
 
     return routes
 
@@ -63,9 +64,10 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
     logprobs = chat_count(body.logprobs, body.top_logprobs)
     prompt_logprobs = prompt_count(body.prompt_logprobs, bool(body.stream), service.settings.max_logprobs)
     tools, calls = read_wish(body.tools or [], body.tool_choice, body.parallel_tool_calls is not False)
+    layout = read_layout(body)
     request = GenerationRequest(
         request_id,
-        ChatPrompt(plain_messages(body.messages), tools, read_layout(body), calls, body.thinking()),
+        ChatPrompt(plain_messages(body.messages), tools, layout, calls, body.thinking()),
         body.sampling(body.max_completion_tokens if newer else body.max_tokens, logprobs, prompt_logprobs),
         echo=bool(body.echo),
         max_tokens_param="max_completion_tokens" if newer else "max_tokens",
@@ -73,7 +75,16 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
     )
     told = None if logprobs is None else ChatLogprobs(bool(body.return_tokens_as_token_ids))
     return Call(
-        request_id, model, [request], bool(body.stream), body.include_usage, ignored, told, prompt_logprobs, body.kept
+        request_id,
+        model,
+        [request],
+        bool(body.stream),
+        body.include_usage,
+        ignored,
+        told,
+        prompt_logprobs,
+        body.kept,
+        role="assistant" if layout.add_generation_prompt else body.messages[-1].role,
     )
 
 
@@ -113,8 +124,8 @@ def _check_call(call: Mapping[str, Any], where: str) -> None:
             )
 
 
-def _choice(index: int, given: WholeChoice) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": "assistant", "content": given.text, "refusal": None}
+def _choice(role: str, index: int, given: WholeChoice) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": role, "content": given.text, "refusal": None}
     if given.reasoning:
         message["reasoning_content"] = message["reasoning"] = given.reasoning
     if given.calls:
@@ -126,6 +137,6 @@ def _choice(index: int, given: WholeChoice) -> dict[str, Any]:
     return {"index": index, "message": message}
 
 
-def _old_choice(index: int, given: WholeChoice) -> dict[str, Any]:
-    choice = _choice(index, given)
+def _old_choice(role: str, index: int, given: WholeChoice) -> dict[str, Any]:
+    choice = _choice(role, index, given)
     return {**choice, "message": function_message(choice["message"])}

@@ -83,9 +83,9 @@ class ChunkWriter:
         self._more = form.after + b',"logprobs":null' + self._end
         self._null_usage = null_usage
 
-    def role(self, choice: int) -> bytes:
+    def role(self, choice: int, role: str) -> bytes:
         """The first chunk of a chat choice."""
-        delta = b'"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]'
+        delta = b'"delta":{"role":%b,"content":""},"logprobs":null,"finish_reason":null}]' % _encode(role)
         return b'%b{"index":%d,%b%b}\n\n' % (self._open, choice, delta, self._null_usage)
 
     def _told(self, choice: int, tokens: Sequence[TokenInfo]) -> bytes:
