@@ -95,6 +95,7 @@ class Guide:
         tokenizer.save(str(folder / "tokenizer.json"))
         self.text = Tokenizer.load(folder)
         self.tokens = LLTokenizer(tokenizer.to_str())
+        self.ends = [self.ids(end) for end in ("\n</parameter>", "</parameter>", "\n</arg_value>", "</arg_value>")]
         self.closing = {token for sign in '"}])<\n' if (token := tokenizer.token_to_id(sign)) is not None}
 
     def refused(self, grammar: str, *parts: str | list[int]) -> str:
@@ -112,6 +113,11 @@ class Guide:
         matcher = LLMatcher(self.tokens, grammar)
         assert matcher.try_consume_tokens(tokens) == len(tokens), (begin, matcher.get_error())
         while not (matcher.is_accepting() and rng.random() < 0.5) and not matcher.is_stopped():
+            if rng.random() < 0.1:  # bare strings would hardly find their end by chance
+                for end in self.ends:
+                    if matcher.validate_tokens(end) == len(end):
+                        assert matcher.try_consume_tokens(end) == len(end)
+                        tokens += end
             bits = np.unpackbits(np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8), bitorder="little")
             allowed = [int(token) for token in np.flatnonzero(bits) if token != self.tokens.eos_token]
             assert allowed, matcher.get_error()
