@@ -219,6 +219,8 @@ def test_strict_tools_leave_text_as_it_is(form: ToolFormat, guides: dict[str, Gu
         "[1, 2] and [stop, pick]",
     ):
         assert guides[form.name].refused(grammar, text) == ""
+    for rival in form.rivals:
+        assert guides[form.name].refused(grammar, f"So:\n{rival}") != ""
 
 
 @each

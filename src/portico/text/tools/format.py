@@ -104,4 +104,8 @@ class ToolFormat:
     """What begins a call wherever it stands in a text; "" if nothing does."""
     opening: Opening | None = None
     """What begins one where there is no trigger."""
+    rivals: tuple[str, ...] = ()
+    """What begins a call besides, and is kept out of answers in which calls are held to schemas."""
+    loose: tuple[str, ...] = ()
+    """Markers that such answers may have anywhere, for alone they mean nothing."""
     new_id: Callable[[], str] = field(default=random_id)

@@ -36,9 +36,9 @@ def checked_calls(form: ToolFormat, toolbox: Toolbox, marker: Marker) -> str:
     RequestError if this form cannot be held to anything.
     """
     if form.spelling is not None and form.trigger:
-        rules = _marked_calls(form.spelling, form.trigger, form.markers, toolbox, marker)
+        rules = _marked_calls(form, form.spelling, toolbox, marker)
     elif form.spelling is not None and form.opening is not None:
-        rules = _bare_calls(form.spelling, form.opening, form.markers, toolbox, marker)
+        rules = _bare_calls(form, form.spelling, form.opening, toolbox, marker)
     else:
         raise RequestError(
             f"tools: calls in the form {form.name} can only be held to strict schemas with tool_choice required, or a "
@@ -49,20 +49,20 @@ def checked_calls(form: ToolFormat, toolbox: Toolbox, marker: Marker) -> str:
     return _checked("\n".join(rules))
 
 
-def _marked_calls(
-    spelling: Spelling, trigger: str, markers: Sequence[str], toolbox: Toolbox, marker: Marker
-) -> list[str]:
+def _marked_calls(form: ToolFormat, spelling: Spelling, toolbox: Toolbox, marker: Marker) -> list[str]:
     """From the trigger on a call of any of the tools."""
+    trigger = form.trigger
     head = lark_text(spelling.opening, marker, behind=trigger)
-    begins_list = bool(spelling.opening)
+    begins_list = trigger in spelling.opening
     rest = f"{head} call (between call)* closing" if begins_list else "call"
     is_token = all(marker(piece) is not None for piece in split(trigger, marker))
     start = f"TEXT {lark_text(trigger, marker)}" if is_token else "trigger"
-    other = _tokens(markers, marker, but=split(trigger, marker) if is_token else [])
+    parts = [f"{start} {rest}", *(f"TEXT {token}" for token in _tokens(form.loose, marker))]
+    but = f" & ~/{ANY}({'|'.join(map(pattern, form.rivals))}){ANY}/" if form.rivals else ""
     return [
-        f"start: ({start} {rest}{''.join(f' | TEXT {token}' for token in other)})* TEXT",
+        f"start: ({' | '.join(parts)})* TEXT",
         *([] if is_token else [f"trigger[lazy]: TEXT {quoted(trigger)}"]),
-        f"TEXT: /{ANY}/",
+        f"TEXT: /{ANY}/{but}",
         *([f"between: {lark_text(spelling.between, marker)}"] if begins_list else []),
         *([f"closing: {lark_text(spelling.closing, marker)}"] if begins_list else []),
         *_call_rules(
@@ -76,13 +76,11 @@ def _marked_calls(
     ]
 
 
-def _bare_calls(
-    spelling: Spelling, opening: Opening, markers: Sequence[str], toolbox: Toolbox, marker: Marker
-) -> list[str]:
+def _bare_calls(form: ToolFormat, spelling: Spelling, opening: Opening, toolbox: Toolbox, marker: Marker) -> list[str]:
     """Where it is clear that a strict tool is called, its arguments."""
     names = sorted(toolbox.strict)
     parts = [f"open_{number} call_{number}" for number in range(len(names))]
-    parts += [f"TEXT {token}" for token in _tokens(markers, marker)]
+    parts += [f"TEXT {token}" for token in _tokens(form.loose, marker)]
     never = opening.never.replace("NAME", f"({'|'.join(map(pattern, names))})")
     but = f" & ~/{ANY}{never}{ANY}/" if never else ""
     but_earlier = f" & ~/{ANY}{never}(.|\\n)+/" if never else ""
@@ -100,9 +98,9 @@ def _bare_calls(
     return rules
 
 
-def _tokens(markers: Sequence[str], marker: Marker, but: Sequence[str] = ()) -> list[str]:
-    """Tokens that text may have between its parts, though grammars know them by their ids alone."""
-    ids = (marker(text) for text in markers if text not in but)
+def _tokens(markers: Sequence[str], marker: Marker) -> list[str]:
+    """Those of the markers that grammars know by their ids alone."""
+    ids = map(marker, markers)
     return [f"<[{token_id}]>" for token_id in ids if token_id is not None]
 
 

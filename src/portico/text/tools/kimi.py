@@ -42,4 +42,5 @@ KIMI_K2 = ToolFormat(
     markers=(CALLS, CALLS_END, CALL, ARGUMENTS, CALL_END),
     spelling=Spelling(f"{CALL}functions.BARE:0{ARGUMENTS}", CALL_END, opening=CALLS, between="", closing=CALLS_END),
     trigger=CALLS,
+    rivals=(CALL,),
 )

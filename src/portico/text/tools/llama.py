@@ -38,4 +38,5 @@ LLAMA3_JSON = ToolFormat(
     markers=(TAG,),
     spelling=Spelling('{"name": NAME, "parameters": ', "}", between="; "),
     opening=json_opening("parameters"),
+    loose=(TAG,),
 )

@@ -72,5 +72,6 @@ MINIMAX_M2 = ToolFormat(
         closing=END,
         arguments=tagged('<parameter name="KEY">', "</parameter>\n"),
     ),
-    trigger=TAG,
+    trigger=CALL,
+    loose=(TAG, END),
 )

@@ -116,4 +116,5 @@ PYTHONIC = ToolFormat(
     markers=(START, END),
     spelling=Spelling("BARE(", ")", opening="[", between=", ", closing="]", arguments=pythonic()),
     opening=Opening(rf"{ANY}[\[,]{SPACE}NAME\(", end=r"\)"),
+    loose=(START, END),
 )

@@ -64,4 +64,5 @@ QWEN3_CODER = ToolFormat(
         arguments=tagged("<parameter=KEY>\n", "\n</parameter>\n"),
     ),
     trigger="<function=",
+    loose=("<tool_call>", "</tool_call>"),
 )
