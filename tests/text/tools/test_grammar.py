@@ -19,6 +19,7 @@ from portico.errors import RequestError
 from portico.text.tokenizer import Tokenizer
 from portico.text.tools.format import Toolbox, ToolFormat
 from portico.text.tools.grammar import check_schemas, checked_calls, forced_calls
+from portico.text.tools.marked import json_body, marked
 from portico.text.tools.reader import ToolReader
 from portico.text.tools.registry import FORMATS
 from tests.text.tools.written import Read, add_up
@@ -256,6 +257,13 @@ def test_a_call_that_is_cut_off_anywhere(form: ToolFormat, guides: dict[str, Gui
         told = guide.read(form, toolbox, tokens[:count], tuple(SCHEMAS))
         assert told.said == ""
         assert [name for name, _ in told.calls] == [name for name, _ in whole.calls][: len(told.calls)]
+
+
+def test_a_form_of_which_nothing_is_known_cannot_be_held() -> None:
+    mine = ToolFormat("mine", marked(("CALL:",), json_body()))
+    with pytest.raises(RequestError, match="mine") as raised:
+        checked_calls(mine, Toolbox(SCHEMAS, frozenset(SCHEMAS)), lambda text: None)
+    assert raised.value.param == "tools"
 
 
 @pytest.mark.parametrize(
