@@ -96,9 +96,10 @@ $(VENV)/.lm-eval: pyproject.toml $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --editable '.[lm-eval]'
 	@touch $@
 
-## reference    write docs/parameters.md from the schema
+## reference    write docs/parameters.md from the schema and docs/flags.md from the options
 reference: install
 	$(BIN)/python -m portico.server.doors.openai.reference > docs/parameters.md
+	$(BIN)/python -m portico.cli.reference > docs/flags.md
 
 ## eval-demo    ask the demo model held-out questions, by kind
 eval-demo: test-extras

@@ -1,12 +1,18 @@
-"""What this machine can do at most: bytes read and multiplications done in a second, measured now, on these threads."""
+"""What this machine can do at most in a second: bytes read, multiplications done, measured now on so many threads."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from ctypes import c_int64
 from dataclasses import dataclass
 
 import torch
+
+from portico.kernels.native import load_native
+
+AS_IS, INT8 = 0, 1
+"""Formats of weights, as `portico_peak` counts them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +22,9 @@ class Limits:
     read_bytes: float
     """Bytes a second."""
     bf16_flops: float
-    """Floating-point operations a second in large bf16 products."""
+    """Operations a second of the instructions that products of bfloat16 are made of, with all they need at hand."""
+    int8_ops: float
+    """The same for bytes."""
 
 
 def measure(threads: int) -> Limits:
@@ -25,10 +33,18 @@ def measure(threads: int) -> Limits:
     torch.set_num_threads(threads)
     data = torch.ones(64 * 2**20, dtype=torch.float32)
     read = data.nbytes / _best(lambda: data.sum(), 8)
-    a, b = torch.randn(1024, 4096).bfloat16(), torch.randn(4096, 4096).bfloat16()
-    flops = 2 * 1024 * 4096 * 4096 / _best(lambda: torch.nn.functional.linear(a, b), 8)
     torch.set_num_threads(before)
-    return Limits(read, flops)
+    return Limits(read, _peak(threads, AS_IS), _peak(threads, INT8))
+
+
+def _peak(threads: int, form: int) -> float:
+    native = load_native(torch.bfloat16)
+    assert native is not None, "the native kernels were not built"
+    native.library.portico_set_threads(threads)
+    peak = native.library.portico_peak
+    peak.restype = c_int64
+    operations = peak(form, native.dtype)
+    return operations / _best(lambda: peak(form, native.dtype), 20)
 
 
 def _best(run: Callable[[], object], times: int) -> float:

@@ -27,9 +27,15 @@ a while. The first touch of fresh memory can cost more than what is computed int
 
 Format = Literal["none", "int8", "int4"]
 FORMATS: tuple[Format, ...] = ("int8", "int4")
-HEAD = checkpoint.VOCABULARY * checkpoint.HIDDEN / checkpoint.weight_count()
-BYTES: dict[Format, float] = {"int8": 1 + 4 / 128, "int4": (0.5 + 2 / 32) * (1 - HEAD) + (1 + 4 / 128) * HEAD}
-"""A weight's share of what a step reads, scales included; the head has eight bits with int4 too."""
+HEAD = checkpoint.VOCABULARY * checkpoint.HIDDEN
+BYTES: dict[Format, tuple[float, float]] = {
+    "none": (2, 2),
+    "int8": (1 + 4 / 128, 1 + 4 / 128),
+    "int4": (0.5 + 2 / 32, 1 + 4 / 128),
+}
+"""Of a weight of the layers and of one of the head, scales included."""
+KV_BYTES = 2 * 2 * checkpoint.LAYERS * checkpoint.KV_HEADS * checkpoint.HEAD_DIM
+"""Of the keys and values of a token."""
 BATCHES = {"decode ×1": 1, "decode ×8": 8, "decode ×32": 32}
 
 
@@ -49,7 +55,7 @@ def main() -> None:
     console.print(engine.about)
     theirs = {} if arguments.no_baseline else _baseline_figures(folder, repeat, engine.threads)
     few_bits = {} if arguments.no_formats else {name: _few_bits_figures(folder, repeat, name) for name in FORMATS}
-    console.print(_table(engine, theirs, _ceilings(engine.ceiling)))
+    console.print(_table(engine, theirs))
     if few_bits:
         console.print(_formats_table(engine.speeds, few_bits, engine.ceiling))
     for line in engine.notes:
@@ -114,7 +120,8 @@ def _engine_figures(folder: Path, repeat: int, *, with_http: bool) -> EngineFigu
     http, seconds_to_ready = _http_figures(driver, folder, repeat) if with_http else ({}, 0.0)
     return EngineFigures(
         f"{loaded.device}, {loaded.dtype}, {loaded.threads} threads, kernels {loaded.kernels}; the machine reads "
-        f"{ceiling.read_bytes / 1e9:.1f} GB/s and multiplies {ceiling.bf16_flops / 1e9:.0f} GFLOP/s in bf16",
+        f"{ceiling.read_bytes / 1e9:.1f} GB/s and multiplies {ceiling.bf16_flops / 1e9:.0f} GFLOP/s in bf16, "
+        f"{ceiling.int8_ops / 1e9:.0f} GOP/s in int8",
         loaded.threads,
         ceiling,
         speeds,
@@ -174,40 +181,40 @@ def _median(repeat: int, run: Callable[[], float]) -> float:
     return statistics.median(run() for _ in range(repeat))
 
 
-def _ceilings(ceiling: limits.Limits) -> dict[str, float]:
-    """Tokens a second if nothing but reading the weights once a step, or multiplying, took time."""
-    weights = checkpoint.weight_count()
-    body = weights - checkpoint.VOCABULARY * checkpoint.HIDDEN
-    table = {"prefill 1024": ceiling.bf16_flops / (2 * body)}
-    for name, n in BATCHES.items():
-        seconds = max(2 * weights / ceiling.read_bytes, 2 * weights * n / ceiling.bf16_flops)
-        table[name] = n / seconds
-    return table
+def _limit(row: str, form: Format, ceiling: limits.Limits) -> float:
+    """Tokens a second if nothing took time but multiplying, or reading the weights and the past once a step."""
+    operations = ceiling.bf16_flops if form == "none" else ceiling.int8_ops
+    body = checkpoint.weight_count() - HEAD
+    if row not in BATCHES:
+        return operations / (2 * body)
+    sequences, (of_body, of_head) = BATCHES[row], BYTES[form]
+    past = engine_speed.PROMPT + engine_speed.DECODED / 2
+    read = body * of_body + HEAD * of_head + sequences * past * KV_BYTES
+    seconds = max(read / ceiling.read_bytes, 2 * checkpoint.weight_count() * sequences / operations)
+    return sequences / seconds
 
 
 def _formats_table(whole: dict[str, float], few: dict[Format, dict[str, float]], ceiling: limits.Limits) -> Table:
-    table = Table("tokens/s", "bfloat16", *(part for name in few for part in (name, "times", "of reading limit")))
+    table = Table("tokens/s", "bfloat16", *(part for name in few for part in (name, "times", "of limit")))
     for row, value in whole.items():
         cells = []
         for name, figures in few.items():
-            share = ""
-            if row in BATCHES:
-                seconds = checkpoint.weight_count() * BYTES[name] / ceiling.read_bytes
-                share = f"{figures[row] * seconds / BATCHES[row]:.0%}"
-            cells += [f"{figures[row]:.1f}", f"{figures[row] / value:.2f}", share]
+            speed = figures[row]
+            cells += [f"{speed:.1f}", f"{speed / value:.2f}", f"{speed / _limit(row, name, ceiling):.0%}"]
         table.add_row(row, f"{value:.1f}", *cells)
     return table
 
 
-def _table(engine: EngineFigures, theirs: dict[str, float], ceilings: dict[str, float]) -> Table:
+def _table(engine: EngineFigures, theirs: dict[str, float]) -> Table:
     table = Table("tokens/s", "engine", "of limit", "limit", "HTTP", "HTTP/engine", "transformers", "ratio")
     for name, value in engine.speeds.items():
         other, served = theirs.get(name), engine.http.get(name)
+        limit = _limit(name, "none", engine.ceiling)
         table.add_row(
             name,
             f"{value:.1f}",
-            f"{value / ceilings[name]:.0%}",
-            f"{ceilings[name]:.0f}",
+            f"{value / limit:.0%}",
+            f"{limit:.0f}",
             f"{served.speed:.1f}" if served else "",
             f"{served.share:.3f}" if served else "",
             f"{other:.1f}" if other else "",

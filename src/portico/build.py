@@ -31,7 +31,11 @@ def build_engine(config: EngineConfig) -> tuple[Engine, messages.Loaded]:
 
     runner, loaded = build_runner(config)
     limits = Limits(
-        loaded.max_model_len, loaded.max_num_seqs, loaded.max_num_batched_tokens, loaded.max_prefill_beside_decodes
+        loaded.max_model_len,
+        loaded.max_num_seqs,
+        loaded.max_num_batched_tokens,
+        loaded.max_prefill_beside_decodes,
+        config.reuse_prefixes,
     )
     engine = Engine(runner, limits, num_blocks=loaded.num_blocks, block_size=loaded.block_size)
     return engine, loaded

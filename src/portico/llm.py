@@ -29,10 +29,10 @@ from portico.protocol.request import (
     TokenPrompt,
 )
 from portico.protocol.sampling import SamplingParams
-from portico.text.builtin import template_source
+from portico.text.builtin import given_template
 from portico.text.model import TextModel
 from portico.text.tools.wish import read_wish
-from portico.weights.hub import resolve_model
+from portico.weights.places import resolve_model
 
 Message = Mapping[str, Any]
 
@@ -69,11 +69,12 @@ class LLM:
         """
         folder = _folder_of(model)
         beside = None if tokenizer is None else str(_folder_of(tokenizer, weights=False))
-        template = None if chat_template is None else template_source(chat_template)
+        template = None if chat_template is None else given_template(chat_template)
         options = TextOptions(
             tokenizer=beside,
             tokenizer_mode=tokenizer_mode,
-            chat_template=template,
+            chat_template=None if template is None else template.source,
+            stop_words=() if template is None else template.stop_words,
             tool_call_parser=tool_call_parser,
             reasoning_parser=reasoning_parser,
         )

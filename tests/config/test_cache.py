@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from portico.cli.parser import collect
-from portico.cli.serve import make_parser
+from portico.cli.serve import read_options
 from portico.config import cache
 from portico.config.engine import EngineConfig
-from portico.config.serve import ServeOptions
 
 
 @pytest.mark.parametrize(
@@ -39,8 +37,7 @@ def test_without_a_home_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def engine(*arguments: str) -> EngineConfig:
-    options: ServeOptions = collect(ServeOptions, make_parser().parse_args(list(arguments)))
-    return options.engine("model")
+    return read_options(arguments).options.engine("model")
 
 
 def test_the_flags_reach_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:

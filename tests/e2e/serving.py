@@ -6,9 +6,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 PYTHON = os.environ.get("PORTICO_PYTHON", sys.executable)
 """The interpreter that Portico is installed for; another than that of the tests if these have their own environment."""
@@ -22,30 +23,36 @@ class Server:
 
     process: subprocess.Popen[str]
     banner: str
-    port: int
+    url: str
 
     @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
 
 
 @contextmanager
-def serving(*flags: str) -> Iterator[Server]:
+def serving(
+    *flags: str, command: Sequence[str] = COMMAND, folder: Path | None = None, **environment: str
+) -> Iterator[Server]:
     """A server on a free port, ready; ended with SIGTERM, and its exit status must be 0."""
     process = subprocess.Popen(
-        [*COMMAND, *flags, "--port", "0", "--threads", "1"], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
+        [*command, *flags, "--port", "0", "--threads", "1"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT | environment,
+        cwd=folder,
     )
     try:
         assert process.stdout is not None
         lines = []
         for line in process.stdout:
             lines.append(line)
-            if "docs:" in line:
+            if "stop: Ctrl-C" in line:
                 break
         banner = "".join(lines)
-        found = re.search(r"http://127\.0\.0\.1:(\d+)", banner)
+        found = re.search(r"https?://[^/\s]+:\d+", banner)
         assert found, banner
-        yield Server(process, banner, int(found[1]))
+        yield Server(process, banner, found[0])
         process.terminate()
         assert process.wait(20) == 0
     finally:

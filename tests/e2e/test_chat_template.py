@@ -44,6 +44,6 @@ def test_a_model_without_a_template_says_so_at_the_start(tmp_path: Path) -> None
 
 def test_a_template_that_is_none_is_refused_at_once() -> None:
     said = refused("--chat-template", "no-such-name")
-    assert said.returncode == 1
+    assert said.returncode == 2
     assert "no-such-name" in said.stderr
     assert "chatml" in said.stderr

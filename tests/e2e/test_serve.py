@@ -31,7 +31,7 @@ def test_the_banner_says_what_and_where_and_its_curl_line_works(demo: Server) ->
     [
         (["--prot", "1"], "did you mean --port?"),
         (["--port", "http"], "must be a port"),
-        (["--dtype", "int3"], "'auto', 'float32', 'bfloat16', 'float16'"),
+        (["--dtype", "int3"], "one of auto, float32, bfloat16, float16"),
         (["--kv-cache-memory", "much"], "512MiB"),
         (["/no/such/folder"], "/no/such/folder"),
         (["--device", "cuda:99"], "cuda"),

@@ -101,9 +101,12 @@ class Harness:
         max_num_batched_tokens: int = 16,
         max_prefill_beside_decodes: int = 5,
         poison: int | None = None,
+        reuse_prefixes: bool = True,
     ) -> None:
         self.runner = MemoryRunner(num_blocks, block_size, poison)
-        self.limits = Limits(max_model_len, max_num_seqs, max_num_batched_tokens, max_prefill_beside_decodes)
+        self.limits = Limits(
+            max_model_len, max_num_seqs, max_num_batched_tokens, max_prefill_beside_decodes, reuse_prefixes
+        )
         self.engine = Engine(self.runner, self.limits, num_blocks=num_blocks, block_size=block_size)
         self.tokens: dict[tuple[str, int], list[int]] = {}
         self.endings: dict[tuple[str, int], str] = {}

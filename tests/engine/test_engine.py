@@ -116,6 +116,17 @@ def test_prefix_is_computed_once() -> None:
     assert harness.cached["second", 0] == 16
 
 
+def test_prefixes_are_computed_again_where_reuse_is_off() -> None:
+    harness = Harness(num_blocks=24, reuse_prefixes=False)
+    requests = [harness.add(name, range(18), n=2) for name in ("first", "second")]
+    harness.run()
+    requests.append(harness.add("third", range(18)))
+    harness.run()
+    for request in requests:
+        harness.assert_exact(request)
+    assert {harness.cached[name, 0] for name in ("first", "second", "third")} == {0}
+
+
 def test_an_identical_prompt_still_computes_its_last_token() -> None:
     harness = Harness()
     for name in ("a", "b"):

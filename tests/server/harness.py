@@ -12,6 +12,7 @@ import httpx
 from openai import AsyncOpenAI, OpenAI
 from starlette.types import ASGIApp
 
+from portico.config.tls import TlsFiles
 from portico.server.app import create_app
 from portico.server.serve import bind, serve
 from portico.server.settings import ServerSettings
@@ -52,7 +53,9 @@ class LiveServer:
 
 
 @contextmanager
-def running(app: ASGIApp, engine: FakeEngine, text: TextModel, *, drain_seconds: float = 5.0) -> Iterator[LiveServer]:
+def running(
+    app: ASGIApp, engine: FakeEngine, text: TextModel, *, drain_seconds: float = 5.0, tls: TlsFiles | None = None
+) -> Iterator[LiveServer]:
     """Serve `app` until the block ends."""
     listener = bind("127.0.0.1", 0)
     host, port = listener.getsockname()[:2]
@@ -62,7 +65,7 @@ def running(app: ASGIApp, engine: FakeEngine, text: TextModel, *, drain_seconds:
     async def main() -> None:
         stop = asyncio.Event()
         handles.append((asyncio.get_running_loop(), stop))
-        await serve(app, listener, drain_seconds=drain_seconds, stop=stop, on_ready=ready.set)
+        await serve(app, listener, drain_seconds=drain_seconds, stop=stop, on_ready=ready.set, tls=tls)
 
     thread = threading.Thread(target=lambda: asyncio.run(main()), name="server")
     thread.start()

@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 
-from portico.errors import CheckpointError, RequestError
+from portico.errors import CheckpointError, ConfigError, RequestError
 from portico.protocol.sampling import SamplingParams, TokenParams
-from portico.text.defaults import SamplingDefaults, resolve
+from portico.text.defaults import SamplingDefaults, Seeds, resolve
 from tests.text.folders import write_folder
 
 
 def resolved(sampling: SamplingParams, defaults: SamplingDefaults | None = None, **changes: Any) -> TokenParams:
-    given: dict[str, Any] = {"prompt_len": 10, "max_model_len": 100, "eos_token_ids": (2, 7), **changes}
+    given: dict[str, Any] = {"prompt_len": 10, "max_model_len": 100, "eos_token_ids": (2, 7), "seeds": Seeds(None)}
+    given |= changes
     return resolve(sampling, defaults or SamplingDefaults(), **given)
 
 
@@ -49,6 +50,27 @@ def test_seeds_are_64_bits_unsigned_and_fresh_when_missing() -> None:
     drawn = {resolved(SamplingParams()).seed for _ in range(8)}
     assert len(drawn) == 8
     assert all(0 <= seed < 2**64 for seed in drawn)
+
+
+def test_a_server_with_a_seed_draws_the_same_again_and_leaves_requests_theirs() -> None:
+    def drawn(seed: int) -> list[int]:
+        seeds = Seeds(seed)
+        wishes = [SamplingParams(), SamplingParams(seed=5), SamplingParams()]
+        return [resolved(wish, seeds=seeds).seed for wish in wishes]
+
+    assert drawn(7) == drawn(7)
+    assert drawn(7)[1] == 5
+    assert len({*drawn(7), *drawn(-7)}) == 5
+
+
+def test_where_the_defaults_come_from(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "model", generation={"temperature": 0.5})
+    other = write_folder(tmp_path / "other", generation={"temperature": 0.25})
+    assert SamplingDefaults.choose("auto", folder).temperature == 0.5
+    assert SamplingDefaults.choose(None, folder) == SamplingDefaults()
+    assert SamplingDefaults.choose(str(other), folder).temperature == 0.25
+    with pytest.raises(ConfigError, match=r"nowhere; there is no generation_config.json"):
+        SamplingDefaults.choose(str(tmp_path / "nowhere"), folder)
 
 
 def test_a_top_k_beyond_any_vocabulary_still_fits_a_message() -> None:

@@ -17,7 +17,7 @@ import pytest
 from tests.tiny_models import make_tiny_model
 
 COMMIT = "c" * 40
-CODE = "import sys; from portico.weights.hub import resolve_model; print(resolve_model(sys.argv[1]))"
+CODE = "import sys; from portico.weights.places import resolve_model; print(resolve_model(sys.argv[1]))"
 
 
 class Hub(ThreadingHTTPServer):
@@ -109,13 +109,20 @@ def test_a_model_is_fetched_once_without_pickles_and_found_offline(hub: Hub, tmp
     assert len(hub.served) == served
 
 
+@pytest.mark.parametrize("name", ["HF://org/tiny", "hf://org/tiny/", "https://huggingface.co/org/tiny"])
+def test_a_name_may_say_that_it_is_of_the_hub(hub: Hub, tmp_path: Path, name: str) -> None:
+    found = resolve(name, tmp_path / "cache", HF_ENDPOINT=hub.url)
+    assert (Path(found.stdout.strip()) / "config.json").exists(), found.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "offline", "words"),
     [
-        ("org/none", "0", "no such model"),
+        ("org/none", "0", "has no model org/none"),
         ("org/gated", "0", "gated"),
         ("org/tiny", "1", "HF_HUB_OFFLINE"),
         ("no such name", "0", "owner/name"),
+        ("HF://tiny", "0", "HF://owner/name"),
     ],
 )
 def test_each_failure_is_told_with_its_remedy(hub: Hub, tmp_path: Path, name: str, offline: str, words: str) -> None:

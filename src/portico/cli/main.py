@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from portico import __version__
 from portico.cli.parser import LineParser, fail
-from portico.errors import PorticoError
+from portico.errors import ConfigError, PorticoError
 
 VERBS = {"serve": "serve a model over HTTP"}
 
@@ -24,12 +24,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.parse_args(arguments)
         parser.print_help()
         return 2
-    try:
-        from portico.cli import serve
 
-        return serve.run(arguments[1:])
+    def serve() -> int:
+        from portico.cli.serve import run
+
+        return run(arguments[1:])
+
+    return _ended(f"portico {arguments[0]}", serve)
+
+
+def start(prog: str, defaults: Mapping[str, str]) -> int:
+    """Serve with the program's arguments, as another server's way of starting does; returns the exit status."""
+
+    def serve() -> int:
+        from portico.cli.serve import Form, run
+
+        return run(sys.argv[1:], Form(prog, defaults))
+
+    return _ended(prog, serve)
+
+
+def _ended(prog: str, run: Callable[[], int]) -> int:
+    try:
+        return run()
     except PorticoError as error:
-        fail(f"portico {arguments[0]}: {error}")
+        fail(f"{prog}: {error}", status=2 if isinstance(error, ConfigError) else 1)
 
 
 if __name__ == "__main__":

@@ -4,76 +4,143 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-import shlex
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from portico import __version__
-from portico.cli.parser import LineParser, add_options, collect
-from portico.config.serve import ServeOptions
+from portico.cli.banner import banner
+from portico.cli.parser import LineParser, add_options, given_flags
+from portico.config.compat import choose_compat
+from portico.config.given import Given
+from portico.config.option import variable
+from portico.config.serve import ServeOptions, Settled, serve_options, settle_serve
 from portico.config.text import TextOptions
+from portico.config.tls import TlsFiles
 from portico.demo import NAME as DEMO_NAME
 from portico.demo import demo_folder
 from portico.engine.client import AsyncEngineClient, EngineProcess
-from portico.errors import EngineError, PorticoError
-from portico.protocol.messages import Loaded
-from portico.text.builtin import builtin_names, template_source
+from portico.errors import ConfigError, EngineError, PorticoError
+from portico.text.builtin import given_template
 
-ENVIRONMENT_NOTE = (
-    "Every option can also be given by the environment: --max-model-len as PORTICO_MAX_MODEL_LEN. "
-    "The command line comes first."
+log = logging.getLogger(__name__)
+
+NOTE = (
+    "Every option can also be given by the environment, --max-model-len as PORTICO_MAX_MODEL_LEN, and in the file of "
+    "--config; the command line comes first, then the environment, then the file."
 )
 
 
-def make_parser() -> LineParser:
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A way of starting the server, with what the server that has it does unless told otherwise."""
+
+    prog: str = "portico serve"
+    defaults: Mapping[str, str] = field(default_factory=dict)
+
+
+FORMS = {
+    "api_server": Form("portico serve api_server", {"host": "0.0.0.0", "port": "23333", "compat": "lmdeploy"}),
+}
+"""First words behind `serve` that are not a model."""
+NOT_YET = {
+    "api_client": "a client at the terminal",
+    "gradio": "a page to chat in",
+    "proxy": "a proxy that spreads requests over servers",
+}
+
+
+def make_parser(prog: str = Form().prog) -> LineParser:
     """The verb's command line."""
     parser = LineParser(
-        prog="portico serve",
+        prog=prog,
+        usage=f"{prog} [MODEL] [options]",
         description="Serve a model over HTTP, behind the OpenAI API.",
-        epilog=ENVIRONMENT_NOTE,
+        epilog=NOTE,
     )
     parser.add_argument(
-        "model",
+        "position",
         nargs="?",
         metavar="MODEL",
-        help=f"a folder with config.json and safetensors, or a hub id (default: the bundled {DEMO_NAME})",
+        help="a folder with config.json and safetensors, a name under dist/ or --models-dir, HF://owner/name or a hub "
+        f"id (default: the bundled {DEMO_NAME})",
     )
-    add_options(parser, ServeOptions)
+    parser.add_argument(
+        "--config", metavar="FILE", help="options from a YAML file, by their names: max_model_len: 4096"
+    )
+    add_options(parser, serve_options())
     return parser
 
 
-def run(arguments: Sequence[str]) -> int:
+def read_options(arguments: Sequence[str], form: Form = Form()) -> Settled:
+    """What the command line, the environment and a file come to; ends the program with status 2 if they cannot be."""
+    parser = make_parser(form.prog)
+    parsed = parser.parse_args(list(arguments))
+    flags = given_flags(parsed, serve_options())
+    try:
+        if parsed.position is not None:
+            if "model" in flags and flags["model"].texts[-1] != parsed.position:
+                raise ConfigError(f"the model is {parsed.position} and {flags['model'].where} says another")
+            flags["model"] = Given("MODEL", (parsed.position,))
+        return settle_serve(flags, os.environ, parsed.config or os.environ.get(variable("config")), form.defaults)
+    except ConfigError as error:
+        parser.error(str(error))
+
+
+def run(arguments: Sequence[str], form: Form | None = None) -> int:
     """Serve until Ctrl-C or SIGTERM; returns the exit status, raises PorticoError if serving cannot begin."""
-    parsed = make_parser().parse_args(list(arguments))
-    options: ServeOptions = collect(ServeOptions, parsed)
-    logging.basicConfig(level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # the banner says when and where
-    template = None if options.chat_template is None else template_source(options.chat_template)
-    folder, names = locate(parsed.model, options.served_model_name)
-    tokenizer = None if options.tokenizer is None else locate(options.tokenizer, (), weights=False)[0]
-    text = options.text(None if tokenizer is None else str(tokenizer), template)
+    if form is None and arguments and arguments[0] in NOT_YET:
+        make_parser().error(f"{arguments[0]}: {NOT_YET[arguments[0]]} is not there yet")
+    if form is None and arguments and arguments[0] in FORMS:
+        form, arguments = FORMS[arguments[0]], arguments[1:]
+    settled = read_options(arguments, form or Form())
+    options = settled.options
+    logging.basicConfig(level=options.http.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("uvicorn").setLevel(options.http.uvicorn_log_level.upper())  # the banner says when and where
+    for sentence in settled.without_effect:
+        log.info("%s", sentence)
+    return _run(options)
+
+
+def _run(options: ServeOptions) -> int:
+    model = options.model
+    tls = options.tls(os.environ)
+    template = None if model.chat_template is None else given_template(model.chat_template)
+    folder, names = locate(options, model.model), model.served_model_name or (model.model or DEMO_NAME,)
+    tokenizer = None if model.tokenizer is None else locate(options, model.tokenizer, weights=False)
+    beside = None if tokenizer is None else str(tokenizer)
+    text = options.text(beside) if template is None else options.text(beside, template.source, template.stop_words)
     # The engine loads torch and weights while this process imports the web server.
     process = EngineProcess(options.engine(str(folder), text.tokenizer))
     try:
-        asyncio.run(_serve(process, folder, text, names, options))
+        asyncio.run(_serve(process, folder, text, names, options, tls))
     finally:
         process.close()
     return 0
 
 
-def locate(model: str | None, served_names: Sequence[str], *, weights: bool = True) -> tuple[Path, tuple[str, ...]]:
-    """The checkpoint's folder (fetched from the hub if need be) and the names that clients may use."""
+def locate(options: ServeOptions, model: str | None, *, weights: bool = True) -> Path:
+    """The folder of a model, or of a tokenizer (without weights), fetched from the hub if need be."""
     if model is None or model == DEMO_NAME:
-        return demo_folder(), tuple(served_names) or (DEMO_NAME,)
-    from portico.weights.hub import resolve_model
+        return demo_folder()
+    from portico.weights.hub import Hub
+    from portico.weights.places import resolve_model
 
-    return resolve_model(model, weights=weights), tuple(served_names) or (model,)
+    asked = options.model
+    revision = asked.revision if weights else asked.tokenizer_revision or asked.revision
+    hub = Hub(revision, asked.download_dir, asked.hf_token)
+    return resolve_model(model, weights=weights, hub=hub, models_dir=asked.models_dir)
 
 
 async def _serve(
-    process: EngineProcess, folder: Path, text: TextOptions, names: Sequence[str], options: ServeOptions
+    process: EngineProcess,
+    folder: Path,
+    text: TextOptions,
+    names: Sequence[str],
+    options: ServeOptions,
+    tls: TlsFiles | None,
 ) -> None:
     # Imported only now: the engine process is already starting beside us.
     from portico.server.app import create_app
@@ -81,18 +148,27 @@ async def _serve(
     from portico.server.settings import ServerSettings
     from portico.text.model import TextModel
 
-    listener = bind(options.host, options.port)
+    http = options.http
+    listener = bind(http.host, http.port)
     client = AsyncEngineClient(process)
     try:
         settings = ServerSettings(
-            model_names=tuple(names), api_keys=options.api_key, version=__version__, max_logprobs=options.max_logprobs
+            model_names=tuple(names),
+            api_keys=http.api_key,
+            version=__version__,
+            max_logprobs=http.max_logprobs,
+            compat=choose_compat(http.compat, names),
+            cors=http.cors(),
+            root_path=http.root_path,
+            docs=http.docs,
+            log_requests=http.log_requests,
         )
         model = TextModel.load(folder, text)
         app = create_app(client, model, settings)
         stop = asyncio.Event()
-        server = asyncio.create_task(serve(app, listener, drain_seconds=options.drain_timeout, stop=stop))
+        server = asyncio.create_task(serve(app, listener, drain_seconds=http.drain_timeout, stop=stop, tls=tls))
         announcement = asyncio.create_task(
-            _announce(client, names, listener.getsockname()[1], model.template.available, options)
+            _announce(client, names, listener.getsockname()[1], model.template.available, options, tls)
         )
         await asyncio.wait({server, announcement}, return_when=asyncio.FIRST_COMPLETED)
         if announcement.done() and announcement.exception() is not None:
@@ -106,34 +182,10 @@ async def _serve(
 
 
 async def _announce(
-    client: AsyncEngineClient, names: Sequence[str], port: int, chat: bool, options: ServeOptions
+    client: AsyncEngineClient, names: Sequence[str], port: int, chat: bool, options: ServeOptions, tls: TlsFiles | None
 ) -> None:
     try:
         loaded = await client.wait_loaded()
     except EngineError:
         raise PorticoError(client.failure() or "the engine did not start") from None
-    print(banner(loaded, names, port, options, chat=chat), flush=True)
-
-
-def banner(loaded: Loaded, names: Sequence[str], port: int, options: ServeOptions, *, chat: bool = True) -> str:
-    """What is served, where, and a line to try; `chat`: whether the model has a chat template."""
-    host = f"[{options.host}]" if ":" in options.host else options.host
-    url = f"http://{host}:{port}"
-    key = ' -H "Authorization: Bearer $KEY"' if options.api_key else ""
-    asked = (
-        {"messages": [{"role": "user", "content": "Hello! Who are you?"}]} if chat else {"prompt": "Once upon a time"}
-    )
-    body = json.dumps({"model": names[0], **asked})
-    route = "chat/completions" if chat else "completions"
-    hint = (
-        "" if chat else f"  no chat template: chat is refused; --chat-template {'|'.join(builtin_names())} or a file\n"
-    )
-    cache = loaded.num_blocks * loaded.block_size
-    return (
-        f"Portico {__version__} serves {', '.join(names)} at {url}/v1\n"
-        f"  {loaded.device}, {loaded.dtype}, {loaded.threads} threads, kernels {loaded.kernels}; context "
-        f"{loaded.max_model_len} tokens, KV cache {cache} tokens; model loaded in {loaded.load_seconds:.2f} s\n"
-        f"  weights {loaded.weights}\n"
-        f"{hint}  try:  curl {url}/v1/{route} -H 'Content-Type: application/json'{key} -d {shlex.quote(body)}\n"
-        f"  docs: {url}/docs     stop: Ctrl-C"
-    )
+    print(banner(loaded, names, port, options.http, chat=chat, secure=tls is not None), flush=True)

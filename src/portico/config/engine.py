@@ -25,17 +25,29 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     """slow prefers tokenizer.model to tokenizer.json."""
     dtype: DtypeName = "auto"
     device: str = "auto"
-    """auto, cpu, cuda, cuda:i or mps."""
+    """auto, cpu, cuda, cuda:i or mps (AMD's GPUs are cuda to torch)."""
     max_model_len: int | None = None
     """Tokens of prompt and answer together; None: what the model's config.json says, less if memory is short."""
+    longest_context: int | None = None
+    """Tokens that max_model_len is at most if nobody says what it is to be."""
     max_num_seqs: int = 128
     """Sequences that run at the same time."""
     max_num_batched_tokens: int | None = None
     """Tokens computed in one step at most: decodes first, the rest for chunks of prompts."""
     kv_cache_memory: int | None = None
     """Bytes for keys and values."""
+    kv_cache_share: float | None = None
+    """In its place: the share of the memory that is free once the weights are loaded."""
+    memory_share: float | None = None
+    """In its place: the share of the device's whole memory that all that is on it may fill."""
+    kv_cache_tokens: int | None = None
+    """Tokens that keys and values are kept of, at most."""
+    one_context: bool = False
+    """Whether one sequence of full length is the most that keys and values are kept of."""
     block_size: int = 16
     """Tokens in a KV block."""
+    reuse_prefixes: bool = True
+    """Whether what is computed of a prompt is kept for others that begin alike."""
     threads: int | None = None
     """CPU threads of the engine; None: the physical cores this process may use."""
     kernels: str = "auto"

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, field, fields
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, get_type_hints
 
-from portico.errors import ConfigError
-
-UNITS = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
+from portico.config.values import parse_switch
 
 
 @dataclass(frozen=True, slots=True)
 class OptionSpec:
-    """What a field's declaration says besides its name, type and default."""
+    """What an option's declaration says besides its name and default."""
 
     help: str
     group: str
@@ -23,29 +20,75 @@ class OptionSpec:
     choices: tuple[str, ...] | None = None
     aliases: tuple[str, ...] = ()
     """Other spellings of the flag, with their dashes."""
+    off: tuple[str, ...] = ()
+    """Of a switch: flags that turn it off, besides --no-NAME."""
+    valued: tuple[tuple[str, str], ...] = ()
+    """Of a switch: flags that say by a value whether it is on, and what that value may be."""
+    words: tuple[tuple[str, str], ...] = ()
+    """Flags without a value that stand for one: ("--only-cpu", "cpu")."""
     repeated: bool = False
     """The flag may come several times, or with several values; the field is a tuple."""
+    single: tuple[str, ...] = ()
+    """Of a repeated one: flags that take one value at a time, so that MODEL may stand behind it."""
+    split: Callable[[str], Sequence[str]] | None = None
+    """Of a repeated one: how a text holds several values; None: by white space in the environment, else it is one."""
+    idle: str | None = None
+    """Why it has no effect here and does no harm; None for those that have one."""
+    limited: bool = False
+    """Other servers have more of it than is there."""
 
 
-def option(
-    default: Any,
-    help: str,
-    *,
-    group: str,
-    parse: Callable[[str], Any] = str,
-    metavar: str | None = None,
-    choices: tuple[str, ...] | None = None,
-    aliases: tuple[str, ...] = (),
-    repeated: bool = False,
-) -> Any:
-    """Declare a dataclass field as an option."""
-    spec = OptionSpec(help, group, parse, metavar, choices, aliases, repeated)
-    return field(default=default, metadata={"option": spec})
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option: the field that holds it, what it is when nobody says, and its declaration."""
+
+    name: str
+    default: Any
+    spec: OptionSpec
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether its flag takes no value."""
+        return isinstance(self.default, bool)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The flags that set it, or turn it on; the first has its name."""
+        return (flag(self.name), *self.spec.aliases)
+
+    @property
+    def off_flags(self) -> tuple[str, ...]:
+        """The flags that turn it off."""
+        return (f"--no-{flag(self.name)[2:]}", *self.spec.off) if self.is_switch else ()
+
+    def read(self, texts: Sequence[str]) -> Any:
+        """The value that texts stand for, the last of them unless it is repeated; ValueError says what is right."""
+        if self.spec.repeated:
+            return tuple(self._one(part) for text in texts for part in (self.spec.split or _whole)(text))
+        return self._one(texts[-1])
+
+    def _one(self, text: str) -> Any:
+        value = self.spec.parse(text)
+        if self.spec.choices is not None and value not in self.spec.choices:
+            raise ValueError(f"it must be one of {', '.join(self.spec.choices)}")
+        return value
 
 
-def declared(cls: type[Any]) -> list[tuple[Field[Any], OptionSpec]]:
-    """The options of a dataclass, in order of declaration."""
-    return [(f, f.metadata["option"]) for f in fields(cls) if "option" in f.metadata]
+def option(default: Any, help: str, *, group: str, **details: Any) -> Any:
+    """Declare a dataclass field as an option; the details are the fields of `OptionSpec`."""
+    if isinstance(default, bool):
+        details.setdefault("parse", parse_switch)
+    return field(default=default, metadata={"option": OptionSpec(help, group, **details)})
+
+
+def declared(cls: type[Any]) -> Iterator[Option]:
+    """The options of a dataclass and of the dataclasses it is made of, in order of declaration."""
+    types = get_type_hints(cls)
+    for f in fields(cls):
+        if "option" in f.metadata:
+            yield Option(f.name, f.default, f.metadata["option"])
+        else:
+            yield from declared(types[f.name])
 
 
 def flag(name: str) -> str:
@@ -58,66 +101,5 @@ def variable(name: str) -> str:
     return "PORTICO_" + name.upper()
 
 
-def from_environment(cls: type[Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    """Values that the environment sets; raises ConfigError naming a variable with a bad value."""
-    values: dict[str, Any] = {}
-    for f, spec in declared(cls):
-        text = environ.get(variable(f.name))
-        if text is None:
-            continue
-        try:
-            value = tuple(spec.parse(part) for part in text.split()) if spec.repeated else spec.parse(text)
-        except ValueError as error:
-            raise ConfigError(f"{variable(f.name)} is {text!r}: {error}") from None
-        if spec.choices is not None and value not in spec.choices:
-            raise ConfigError(f"{variable(f.name)} is {text!r}: it must be one of {', '.join(spec.choices)}")
-        values[f.name] = value
-    return values
-
-
-def parse_size(text: str) -> int:
-    """A number of bytes: 1073741824, 512MiB, 4G; units are powers of 1024."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?\s*", text.lower())
-    if match is None:
-        raise ValueError("it must be a number of bytes such as 512MiB or 4GiB")
-    return int(float(match[1]) * UNITS[match[2]])
-
-
-def parse_positive(text: str) -> int:
-    """A whole number of at least 1."""
-    if not re.fullmatch(r"\d+", text.strip()) or int(text) < 1:
-        raise ValueError("it must be a whole number of at least 1")
-    return int(text)
-
-
-def parse_count(text: str) -> int:
-    """A whole number, 0 included."""
-    if not re.fullmatch(r"\d+", text.strip()):
-        raise ValueError("it must be a whole number of at least 0")
-    return int(text)
-
-
-def parse_switch(text: str) -> bool:
-    """On or off."""
-    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-    if text.strip().lower() not in words:
-        raise ValueError("it must be true or false")
-    return words[text.strip().lower()]
-
-
-def parse_port(text: str) -> int:
-    """A TCP port; 0 lets the system choose."""
-    if not re.fullmatch(r"\d+", text.strip()) or int(text) > 65535:
-        raise ValueError("it must be a port from 0 to 65535")
-    return int(text)
-
-
-def parse_seconds(text: str) -> float:
-    """A duration of at least 0 seconds."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise ValueError("it must be a number of seconds, 0 or more")
-    return value
+def _whole(text: str) -> list[str]:
+    return [text]

@@ -1,159 +1,170 @@
-"""The options of `portico serve`."""
+"""The options of `portico serve`: all of them, and what becomes of them."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any, cast, get_type_hints
 
 from portico.config.cache import WEIGHTS_CACHE_BYTES, weights_cache_folder
+from portico.config.compat import is_there
 from portico.config.engine import DtypeName, EngineConfig, LogprobsMode, QuantizationName
-from portico.config.option import (
-    option,
-    parse_count,
-    parse_port,
-    parse_positive,
-    parse_seconds,
-    parse_size,
-    parse_switch,
-)
+from portico.config.file import from_file
+from portico.config.given import Given, Source, from_environment, settle
+from portico.config.modes import MODES
+from portico.config.option import Option, declared
+from portico.config.options.compute import ComputeOptions
+from portico.config.options.http import HttpOptions
+from portico.config.options.idle import IDLE
+from portico.config.options.limited import LIMITED
+from portico.config.options.model import NO_DEFAULTS, ModelOptions
+from portico.config.overrides import expand
 from portico.config.text import TextOptions, TokenizerMode
+from portico.config.tls import TlsFiles, tls_files
+from portico.errors import ConfigError
 
-SERVER = "server"
-MODEL = "model"
-ENGINE = "engine"
-DTYPES = ("auto", "float32", "bfloat16", "float16")
-LOGPROBS_MODES = ("raw_logprobs", "raw_logits", "processed_logprobs", "processed_logits")
-LOG_LEVELS = ("debug", "info", "warning", "error")
+MEASURES = ("kv_cache_memory", "cache_max_entry_count", "gpu_memory_utilization")
+"""Options of which one at most decides on the memory for keys and values."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
     """What a server runs, where it listens, and what the engine may use."""
 
-    host: str = option("127.0.0.1", "address to listen at", group=SERVER)
-    port: int = option(8000, "port to listen at; 0 takes a free one", group=SERVER, parse=parse_port)
-    api_key: tuple[str, ...] = option(
-        (), "key that clients must send as 'Authorization: Bearer KEY'; may be given several times",
-        group=SERVER, repeated=True, metavar="KEY",
-    )  # fmt: skip
-    drain_timeout: float = option(
-        5.0, "seconds that running requests get to finish at Ctrl-C or SIGTERM",
-        group=SERVER, parse=parse_seconds, metavar="SECONDS",
-    )  # fmt: skip
-    max_logprobs: int = option(
-        20, "likeliest tokens that 'logprobs' of a completion may ask for", group=SERVER, parse=parse_count, metavar="N"
-    )
-    log_level: str = option("info", "how much to log", group=SERVER, choices=LOG_LEVELS)
-    logprobs_mode: str = option(
-        "raw_logprobs", "what 'logprobs' reports: of the model's own distribution (raw), or of the one that is drawn "
-        "from (processed: after penalties, temperature and filters); log-probabilities, or logits in their place",
-        group=ENGINE, choices=LOGPROBS_MODES,
-    )  # fmt: skip
-    quantization: str = option(
-        "auto", "keep weights in 8 or 4 bits: less memory, faster decoding, slightly different answers; auto is none "
-        "unless the memory cannot hold that, then int8, then int4",
-        group=MODEL, choices=("auto", "none", "int8", "int4"),
-    )  # fmt: skip
-    weights_cache: str = option(
-        "auto", "where quantised weights are kept for a quick next start: a folder, auto (PORTICO_CACHE_DIR, else "
-        "portico in the user's cache directory), or off",
-        group=MODEL, metavar="DIR",
-    )  # fmt: skip
-    weights_cache_size: int | None = option(
-        None, "how much they may take there, as 512MiB or 4GiB; what was used longest ago is removed (default: 20GiB)",
-        group=MODEL, parse=parse_size, metavar="SIZE",
-    )  # fmt: skip
-    served_model_name: tuple[str, ...] = option(
-        (), "name under which clients ask for the model; several make aliases (default: MODEL as given)",
-        group=MODEL, repeated=True, metavar="NAME",
-    )  # fmt: skip
-    tokenizer: str | None = option(
-        None, "folder or hub id of the tokenizer and chat template (default: the model's)", group=MODEL, metavar="WHERE"
-    )
-    tokenizer_mode: str = option(
-        "auto", "auto: tokenizer.json, else what there is; slow: rather tokenizer.model or *.tiktoken",
-        group=MODEL, choices=("auto", "slow"),
-    )  # fmt: skip
-    chat_template: str | None = option(
-        None, "chat template in place of the model's: a file, Jinja itself, or a built-in name (alpaca, chatml, "
-        "deepseek, gemma, llama-2, llama-3, mistral, phi-3, vicuna, zephyr)",
-        group=MODEL, metavar="TEMPLATE",
-    )  # fmt: skip
-    trust_request_chat_template: bool = option(
-        False, "let requests bring their own chat_template, a program that runs in a sandbox", group=SERVER,
-        parse=parse_switch,
-    )  # fmt: skip
-    tool_call_parser: str = option(
-        "auto", "how the model writes tool calls: a name (hermes, llama3_json, mistral, …), auto (as its chat template "
-        "says), none, or an own parser as module:ATTRIBUTE or FILE.py:ATTRIBUTE",
-        group=MODEL, metavar="NAME",
-    )  # fmt: skip
-    reasoning_parser: str = option(
-        "auto", "how the model marks its thinking: a name (qwen3, deepseek_r1, granite, …), auto (as its chat template "
-        "says), none, or an own parser as module:ATTRIBUTE or FILE.py:ATTRIBUTE",
-        group=MODEL, metavar="NAME",
-    )  # fmt: skip
-    max_model_len: int | None = option(
-        None, "tokens of prompt and answer together (default: as the model's config.json says)",
-        group=MODEL, parse=parse_positive, metavar="TOKENS",
-    )  # fmt: skip
-    dtype: str = option(
-        "auto", "number format to compute in; auto is the checkpoint's own", group=MODEL, choices=DTYPES
-    )
-    device: str = option("auto", "where to compute: auto, cpu, cuda, cuda:1, mps", group=ENGINE)
-    max_num_seqs: int = option(
-        128, "sequences that run at the same time", group=ENGINE, parse=parse_positive, metavar="N"
-    )
-    max_num_batched_tokens: int | None = option(
-        None, "tokens computed in one step: decoding streams first, the rest for chunks of prompts",
-        group=ENGINE, parse=parse_positive, metavar="TOKENS",
-    )  # fmt: skip
-    kv_cache_memory: int | None = option(
-        None, "memory for keys and values, as 512MiB or 4GiB (default: from what is free)",
-        group=ENGINE, parse=parse_size, metavar="SIZE",
-    )  # fmt: skip
-    block_size: int = option(
-        16, "tokens in a block of the KV cache", group=ENGINE, parse=parse_positive, metavar="TOKENS"
-    )
-    threads: int | None = option(
-        None, "CPU threads of the engine (default: the physical cores it may use)",
-        group=ENGINE, parse=parse_positive, metavar="N",
-    )  # fmt: skip
-    kernels: str = option(
-        "auto", "torch: only the plain-torch twins of the fast paths; or the native ones for one instruction set",
-        group=ENGINE, choices=("auto", "torch", "amx", "avx512-bf16", "avx2", "baseline"),
-    )  # fmt: skip
+    http: HttpOptions = HttpOptions()  # noqa: RUF009 - frozen
+    model: ModelOptions = ModelOptions()  # noqa: RUF009
+    compute: ComputeOptions = ComputeOptions()  # noqa: RUF009
 
-    def text(self, tokenizer: str | None = None, chat_template: str | None = None) -> TextOptions:
-        """What the text side is to be told; the tokenizer's folder and the template's source as they were found."""
+    def text(
+        self, tokenizer: str | None = None, chat_template: str | None = None, stop_words: tuple[str, ...] = ()
+    ) -> TextOptions:
+        """What the text side is to be told; the tokenizer's folder and the template as they were found."""
+        model = self.model
         return TextOptions(
             tokenizer=tokenizer,
-            tokenizer_mode=cast(TokenizerMode, self.tokenizer_mode),
+            tokenizer_mode=cast(TokenizerMode, model.tokenizer_mode),
             chat_template=chat_template,
-            trust_request_templates=self.trust_request_chat_template,
-            tool_call_parser=self.tool_call_parser,
-            reasoning_parser=self.reasoning_parser,
+            stop_words=stop_words,
+            trust_request_templates=self.http.trust_request_chat_template,
+            tool_call_parser=model.tool_call_parser,
+            reasoning_parser=model.reasoning_parser,
+            generation_config=None if model.generation_config.lower() in NO_DEFAULTS else model.generation_config,
+            seed=model.seed,
         )
 
     def engine(self, model_path: str, tokenizer_path: str | None = None) -> EngineConfig:
         """What the engine process is to be told."""
+        model, compute = self.model, self.compute
+        mode = MODES[compute.mode or "server"]
         return EngineConfig(
             model_path=model_path,
             tokenizer_path=tokenizer_path,
-            tokenizer_mode=cast(TokenizerMode, self.tokenizer_mode),
-            dtype=cast(DtypeName, self.dtype),
-            device=self.device,
-            max_model_len=self.max_model_len,
-            max_num_seqs=self.max_num_seqs,
-            max_num_batched_tokens=self.max_num_batched_tokens,
-            kv_cache_memory=self.kv_cache_memory,
-            block_size=self.block_size,
-            threads=self.threads,
-            kernels=self.kernels,
-            logprobs_mode=cast(LogprobsMode, self.logprobs_mode),
-            quantization=cast(QuantizationName, self.quantization),
-            weights_cache=weights_cache_folder(self.weights_cache, os.environ),
-            weights_cache_size=(WEIGHTS_CACHE_BYTES if self.weights_cache_size is None else self.weights_cache_size),
-            log_level=self.log_level,
+            tokenizer_mode=cast(TokenizerMode, model.tokenizer_mode),
+            dtype=cast(DtypeName, model.dtype),
+            device=compute.device,
+            max_model_len=model.max_model_len,
+            longest_context=mode.longest_context,
+            one_context=mode.one_context,
+            max_num_seqs=compute.max_num_seqs or mode.max_num_seqs,
+            max_num_batched_tokens=compute.max_num_batched_tokens,
+            kv_cache_memory=compute.kv_cache_memory,
+            kv_cache_tokens=compute.kv_cache_tokens,
+            kv_cache_share=compute.cache_max_entry_count,
+            memory_share=compute.gpu_memory_utilization,
+            block_size=compute.block_size,
+            reuse_prefixes=compute.enable_prefix_caching,
+            threads=compute.threads,
+            kernels=compute.kernels,
+            logprobs_mode=cast(LogprobsMode, compute.logprobs_mode),
+            quantization=cast(QuantizationName, model.quantization),
+            weights_cache=weights_cache_folder(model.weights_cache, os.environ),
+            weights_cache_size=(WEIGHTS_CACHE_BYTES if model.weights_cache_size is None else model.weights_cache_size),
+            log_level=self.http.log_level,
         )
+
+    def tls(self, environ: Mapping[str, str]) -> TlsFiles | None:
+        """What to speak HTTPS with, if it is to be; ConfigError if a file is missing."""
+        http = self.http
+        return tls_files(
+            http.ssl_keyfile,
+            http.ssl_certfile,
+            environ,
+            wanted=http.ssl,
+            password=http.ssl_keyfile_password,
+            ca_certs=http.ssl_ca_certs,
+            cert_reqs=http.ssl_cert_reqs,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What flags, environment and file come to."""
+
+    options: ServeOptions
+    without_effect: tuple[str, ...]
+    """A sentence for each option that was given and can do nothing here."""
+
+
+@cache
+def serve_options() -> tuple[Option, ...]:
+    """Every option, those of other servers that do nothing or little here at the end."""
+    return (*declared(ServeOptions), *LIMITED, *IDLE)
+
+
+def settle_serve(
+    flags: Source,
+    environ: Mapping[str, str],
+    config_file: str | None = None,
+    defaults: Mapping[str, str] | None = None,
+) -> Settled:
+    """The options as the flags, then the environment, then the file, then the way of starting has them.
+
+    Raises ConfigError naming the place and what would be right.
+    """
+    options = serve_options()
+    sources = [flags, from_environment(options, environ)]
+    if config_file is not None:
+        sources.append(from_file(options, config_file))
+    sources = [expand(source) for source in sources]
+    sources.append({name: Given(name, (text,)) for name, text in _honoured(defaults or {}).items()})
+    sources = _one_measure(sources)
+    values = settle(options, sources)
+    idle = [option for option in options if option.spec.idle is not None and option.name in values]
+    return Settled(_built(ServeOptions, values), tuple(_excuse(option, sources) for option in idle))
+
+
+def _one_measure(sources: Sequence[Source]) -> list[Source]:
+    """The sources without measures of the memory for keys and values that an earlier source has its own for."""
+    measured = next((source for source in sources if any(name in source for name in MEASURES)), None)
+    if measured is None:
+        return list(sources)
+    given = [measured[name].where for name in MEASURES if name in measured]
+    if len(given) > 1:
+        raise ConfigError(f"{given[0]} and {given[1]} measure the same memory; give one of them.")
+    return [
+        source if source is measured else {name: given for name, given in source.items() if name not in MEASURES}
+        for source in sources
+    ]
+
+
+def _honoured(defaults: Mapping[str, str]) -> dict[str, str]:
+    """The defaults of a way of starting, without habits that no door has yet."""
+    return {name: text for name, text in defaults.items() if name != "compat" or is_there(text)}
+
+
+def _built(cls: type[Any], values: Mapping[str, Any]) -> Any:
+    types = get_type_hints(cls)
+    return cls(
+        **{
+            f.name: values[f.name] if "option" in f.metadata else _built(types[f.name], values)
+            for f in fields(cls)
+            if f.name in values or "option" not in f.metadata
+        }
+    )
+
+
+def _excuse(option: Option, sources: Sequence[Source]) -> str:
+    where = next(source[option.name].where for source in sources if option.name in source)
+    return f"{where} has no effect here: {option.spec.idle}."

@@ -18,9 +18,15 @@ class TextOptions:
     """auto: tokenizer.json, else what there is; slow: rather tokenizer.model or a tiktoken file."""
     chat_template: str | None = None
     """A text of Jinja in place of the folder's templates."""
+    stop_words: tuple[str, ...] = ()
+    """Tokens that end an answer besides the model's own, as they are written."""
     trust_request_templates: bool = False
     """Whether requests may bring templates of their own."""
     tool_call_parser: str = "auto"
     """A name of `text/tools/registry.py`, auto (what the chat template speaks of), none, or a plug-in."""
     reasoning_parser: str = "auto"
     """The same for what the model thinks before it answers: a name of `text/thinking.py`, auto or none."""
+    generation_config: str | None = "auto"
+    """Where defaults of sampling come from: the model's folder (auto), another folder, or nowhere (None)."""
+    seed: int | None = None
+    """From which requests without a seed get theirs, in turn; None: from the system's entropy."""

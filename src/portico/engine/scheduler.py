@@ -26,6 +26,8 @@ class Limits:
     max_num_batched_tokens: int
     max_prefill_beside_decodes: int
     """Tokens of prompts in a step that also decodes."""
+    reuse_prefixes: bool = True
+    """Whether what is computed of one prompt serves others that begin alike."""
 
 
 class Scheduler:
@@ -208,7 +210,9 @@ class Scheduler:
         return sum(s.request.width for s in self.running if not s.request.search or s is s.request.sequences[0])
 
     def _match(self, sequence: Sequence) -> list[int]:
-        return [] if sequence.reads_all else self.pool.match(sequence.tokens(0, sequence.length - 1))
+        if sequence.reads_all or not self.limits.reuse_prefixes:
+            return []
+        return self.pool.match(sequence.tokens(0, sequence.length - 1))
 
     def _start(self, sequence: Sequence) -> None:
         matched = self._match(sequence)

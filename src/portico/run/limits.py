@@ -12,7 +12,7 @@ from portico.config.engine import EngineConfig
 from portico.errors import ConfigError
 from portico.model.cache import bytes_per_block
 from portico.model.config import ModelConfig
-from portico.run.machine import available_memory
+from portico.run.machine import available_memory, total_memory
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +33,23 @@ class CacheSize:
 
 
 def wanted_model_len(config: EngineConfig, model: ModelConfig) -> int:
-    """The length asked for, or the model's; raises ConfigError if the model is not made for it."""
+    """The length asked for, or the model's, if all keys and values may be so many; ConfigError beyond the model's."""
+    length = _model_len(config, model)
+    if config.kv_cache_tokens is not None and config.kv_cache_tokens < length:
+        log.warning("kv_cache_tokens is %d, so max_model_len is that instead of %d.", config.kv_cache_tokens, length)
+        return config.kv_cache_tokens
+    return length
+
+
+def _model_len(config: EngineConfig, model: ModelConfig) -> int:
     if config.max_model_len is None:
+        if config.longest_context is not None and config.longest_context < model.default_model_len:
+            log.info(
+                "max_model_len is %d, as the mode has it; ask for up to %d.",
+                config.longest_context,
+                model.max_model_len,
+            )
+            return config.longest_context
         if model.default_model_len < model.max_model_len:
             log.info(
                 "The model is trained for %d tokens; max_model_len up to %d stretches it by dynamic NTK scaling.",
@@ -62,13 +77,32 @@ def size_cache(
     Raises ConfigError if a length that was asked for does not fit once.
     """
     per_block = bytes_per_block(model, config.block_size, dtype)
-    budget = cache_budget(device, mapped_bytes) if config.kv_cache_memory is None else config.kv_cache_memory
+    budget = _asked_budget(config, device, mapped_bytes)
     fitting = budget // per_block - 1
     one_sequence = math.ceil(max_model_len / config.block_size)
     if fitting < one_sequence:
         return _too_small(config, max_model_len, fitting, one_sequence, per_block, budget)
-    useful = config.max_num_seqs * one_sequence
+    useful = one_sequence if config.one_context else config.max_num_seqs * one_sequence
+    if config.kv_cache_tokens is not None:
+        useful = math.ceil(config.kv_cache_tokens / config.block_size)
     return CacheSize(max_model_len, min(fitting, useful))
+
+
+def _asked_budget(config: EngineConfig, device: torch.device, mapped_bytes: int) -> int:
+    """Bytes for keys and values, by the measure that was given; once the weights are loaded."""
+    if config.kv_cache_memory is not None:
+        return config.kv_cache_memory
+    if config.kv_cache_share is None and config.memory_share is None:
+        return cache_budget(device, mapped_bytes)
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        reserve = _CUDA_HEADROOM
+    else:
+        free, total, reserve = available_memory() - mapped_bytes, total_memory(), 0
+    if config.kv_cache_share is not None:
+        return max(0, int(free * config.kv_cache_share))
+    assert config.memory_share is not None
+    return max(0, int(total * config.memory_share) - (total - free) - reserve)
 
 
 def _too_small(
@@ -78,12 +112,20 @@ def _too_small(
     if config.max_model_len is not None or fitting < 1:
         raise ConfigError(
             f"max_model_len {max_model_len} needs {(one_sequence + 1) * per_block} bytes for keys and values and there "
-            f"are {budget}, enough for {max(fits, 0)} tokens: lower max_model_len or raise kv_cache_memory."
+            f"are {budget}, enough for {max(fits, 0)} tokens: lower max_model_len or raise {_measure(config)}."
         )
     log.warning(
         "Memory for keys and values holds %d tokens; max_model_len is %d instead of %d.", fits, fits, max_model_len
     )
     return CacheSize(fits, fitting)
+
+
+def _measure(config: EngineConfig) -> str:
+    if config.kv_cache_memory is None and config.kv_cache_share is not None:
+        return "cache_max_entry_count"
+    if config.kv_cache_memory is None and config.memory_share is not None:
+        return "gpu_memory_utilization"
+    return "kv_cache_memory"
 
 
 def cache_budget(device: torch.device, mapped_bytes: int = 0) -> int:

@@ -49,6 +49,13 @@ def available_memory() -> int:
     return max(0, min(amounts))
 
 
+def total_memory() -> int:
+    """Bytes that this process may use at most, were nothing else there."""
+    amounts = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    amounts += [int(limit) for folder in _own_cgroups() if (limit := _read(folder / "memory.max")).isdecimal()]
+    return min(amounts)
+
+
 def _system_memory() -> int:
     for line in _read(Path("/proc/meminfo")).splitlines():
         if line.startswith("MemAvailable:"):

@@ -8,10 +8,12 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
+from starlette.middleware.cors import CORSMiddleware
 
+from portico.config.cors import CorsRules
 from portico.server import errors, health
 from portico.server.doors import openai
-from portico.server.middleware import BearerKeys, BodyLimit, RequestIds
+from portico.server.middleware import BearerKeys, BodyLimit, RequestIds, ShownUnder
 from portico.server.service import Service
 from portico.server.settings import ServerSettings
 from portico.text.engine_client import EngineClient
@@ -22,18 +24,39 @@ from portico.text.pipeline import Pipeline
 def create_app(engine: EngineClient, model: TextModel, settings: ServerSettings) -> FastAPI:
     """An ASGI application that serves `model` by `engine`; the engine may still be loading."""
     service = Service(Pipeline(model, engine), settings, started=int(time.time()))
-    # Its page at /docs carries its scripts with it: a server without a way out shows it too.
-    app = FastAPIOffline(title="Portico", version=settings.version, redoc_url=None)
+    app = _bare(settings)
+    if settings.root_path:
+        app.add_middleware(ShownUnder, path=settings.root_path.rstrip("/"))
     errors.install(app)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     if settings.api_keys:
         app.add_middleware(BearerKeys, keys=settings.api_keys)
-    app.add_middleware(RequestIds)  # added last, so it is the outermost
+    app.add_middleware(RequestIds, log_each=settings.log_requests)
+    if settings.cors is not None:  # added last, so it is the outermost: a browser asks without the key
+        _let_pages_in(app, settings.cors)
     app.include_router(health.router(service))
     for router in openai.routers(service):
         app.include_router(router)
     _describe(app, openai.BODIES)
     return app
+
+
+def _bare(settings: ServerSettings) -> FastAPI:
+    if not settings.docs:
+        return FastAPI(title="Portico", version=settings.version, docs_url=None, redoc_url=None, openapi_url=None)
+    # Its page at /docs carries its scripts with it: a server without a way out shows it too.
+    return FastAPIOffline(title="Portico", version=settings.version, redoc_url=None)
+
+
+def _let_pages_in(app: FastAPI, rules: CorsRules) -> None:
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=rules.origins,
+        allow_methods=rules.methods,
+        allow_headers=rules.headers,
+        allow_credentials=rules.credentials,
+        expose_headers=["x-request-id"],
+    )
 
 
 def _describe(app: FastAPI, bodies: tuple[type[BaseModel], ...]) -> None:

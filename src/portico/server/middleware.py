@@ -49,8 +49,9 @@ def context_of(scope: Scope) -> RequestContext:
 class RequestIds:
     """Gives every request its context and its answer an x-request-id; a crash or shutdown becomes an error object."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, log_each: bool = True) -> None:
         self._app = app
+        self._level = logging.INFO if log_each else logging.DEBUG
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -80,7 +81,7 @@ class RequestIds:
             await error_response(internal_error())(scope, receive, send_with_id)
         finally:
             # Probes come every few seconds and say nothing new.
-            level = logging.DEBUG if scope["path"] in OPEN_PATHS else logging.INFO
+            level = logging.DEBUG if scope["path"] in OPEN_PATHS else self._level
             took = time.monotonic() - begun
             log.log(level, "%s: %s %r %d in %.3f s", context.id, scope["method"], scope["path"], status, took)
 
@@ -112,6 +113,17 @@ class BearerKeys:
         digest = _digest(key.strip().encode("latin-1"))
         matches = [hmac.compare_digest(digest, known) for known in self._digests]
         return any(matches)
+
+
+class ShownUnder:
+    """Tells the application the path under which a proxy shows it, which then stands in its documents."""
+
+    def __init__(self, app: ASGIApp, path: str) -> None:
+        self._app = app
+        self._path = path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app({**scope, "root_path": self._path}, receive, send)
 
 
 class BodyLimit:

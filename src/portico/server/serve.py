@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from portico.config.tls import TlsFiles
 from portico.errors import ConfigError
 
 BACKLOG = 2048
@@ -44,12 +47,14 @@ async def serve(
     drain_seconds: float = 5.0,
     stop: asyncio.Event | None = None,
     on_ready: Callable[[], None] | None = None,
+    tls: TlsFiles | None = None,
 ) -> None:
     """Serve until SIGINT, SIGTERM or `stop`; then take no more requests, let those that run end, and return.
 
     Requests that still run after `drain_seconds`, or at a second signal, are cancelled, and their clean-up is waited
     for. Signals are taken only when this is the main thread's event loop; they are not raised again, so that the
-    caller can close what else there is. `on_ready` is called once connections are accepted.
+    caller can close what else there is. `on_ready` is called once connections are accepted. ConfigError if the files of
+    `tls` are not what they should be.
     """
     config = uvicorn.Config(
         app,
@@ -64,7 +69,12 @@ async def serve(
         lifespan="off",
         # uvicorn takes whole seconds only by its annotation; asyncio.wait_for is what reads it.
         timeout_graceful_shutdown=drain_seconds,  # type: ignore[arg-type]
+        **_tls_arguments(tls),
     )
+    try:
+        config.load()
+    except (ssl.SSLError, OSError) as error:
+        raise ConfigError(f"HTTPS: the key and the certificate cannot be used: {error}.") from error
     server = _Server(config)
     loop = asyncio.get_running_loop()
     tasks = [loop.create_task(_when_started(server, on_ready))]
@@ -81,6 +91,18 @@ async def serve(
             if not request.cancelling():  # at a second signal uvicorn leaves them
                 request.cancel()
         await asyncio.gather(*tasks, *running, return_exceptions=True)
+
+
+def _tls_arguments(tls: TlsFiles | None) -> dict[str, Any]:
+    if tls is None:
+        return {}
+    return {
+        "ssl_keyfile": tls.keyfile,
+        "ssl_certfile": tls.certfile,
+        "ssl_keyfile_password": tls.password,
+        "ssl_ca_certs": tls.ca_certs,
+        "ssl_cert_reqs": tls.cert_reqs,
+    }
 
 
 class _Server(uvicorn.Server):

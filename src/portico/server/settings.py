@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from portico.config.compat import CompatName
+from portico.config.cors import CorsRules
+
 MIB = 2**20
 
 
@@ -19,3 +22,13 @@ class ServerSettings:
     max_logprobs: int = 20
     """Likeliest tokens that a completion may ask to see."""
     max_body_bytes: int = 32 * MIB
+    compat: CompatName = "none"
+    """Whose habits the doors take on where they contradict OpenAI's."""
+    cors: CorsRules | None = None
+    """What pages of other origins may do; None: nothing that a browser keeps from them."""
+    root_path: str = ""
+    """Path under which a proxy shows the server."""
+    docs: bool = True
+    """Whether there are /docs and /openapi.json."""
+    log_requests: bool = True
+    """Whether each request is a line in the log."""

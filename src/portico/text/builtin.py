@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from portico.errors import ConfigError
+from portico.text.lmdeploy_template import read_template
 
 _SUFFIX = ".jinja"
 
@@ -14,6 +16,23 @@ _SUFFIX = ".jinja"
 def builtin_names() -> list[str]:
     """The names of the templates that come with Portico."""
     return sorted(entry.name.removesuffix(_SUFFIX) for entry in _folder().iterdir() if entry.name.endswith(_SUFFIX))
+
+
+@dataclass(frozen=True, slots=True)
+class GivenTemplate:
+    """A chat template in Jinja, and the words that end an answer besides the model's own."""
+
+    source: str
+    stop_words: tuple[str, ...] = ()
+
+
+def given_template(given: str) -> GivenTemplate:
+    """What --chat-template stands for, LMDeploy's JSON files too; ConfigError if it is nothing of the kind."""
+    path = Path(given).expanduser()
+    if path.suffix.lower() != ".json" or not path.is_file():
+        return GivenTemplate(template_source(given))
+    source, name, stop_words = read_template(path)
+    return GivenTemplate(template_source(name or "") if source is None else source, stop_words)
 
 
 def template_source(given: str) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from portico.errors import CheckpointError, RequestError
+from portico.errors import CheckpointError, ConfigError, RequestError
 from portico.protocol.sampling import Beams, Grammar, SamplingParams, ThinkingLimit, TokenParams
 from portico.weights.files import read_json
 
@@ -30,6 +32,19 @@ class SamplingDefaults:
     repetition_penalty: float = 1.0
 
     @classmethod
+    def choose(cls, choice: str | None, folder: str | Path) -> SamplingDefaults:
+        """As `TextOptions.generation_config` says for the model in `folder`; ConfigError for a folder without any."""
+        if choice is None:
+            return cls()
+        if choice == "auto":
+            return cls.load(folder)
+        if not (Path(choice) / "generation_config.json").is_file():
+            raise ConfigError(
+                f"generation_config is {choice}; there is no generation_config.json. Give auto, none, or its folder."
+            )
+        return cls.load(choice)
+
+    @classmethod
     def load(cls, folder: str | Path) -> SamplingDefaults:
         """Read the numeric fields of generation_config.json; `do_sample` decides nothing, as in vLLM."""
         path = Path(folder) / "generation_config.json"
@@ -44,10 +59,26 @@ class SamplingDefaults:
         return cls(**given)
 
 
+class Seeds:
+    """Seeds for requests that bring none: the digests of a number and of how many came before; or chance."""
+
+    def __init__(self, seed: int | None) -> None:
+        self._seed = seed
+        self._drawn = itertools.count()
+
+    def draw(self) -> int:
+        """The next one, of 64 bits; may be called from several threads."""
+        if self._seed is None:
+            return int.from_bytes(os.urandom(8))
+        told = f"{self._seed}/{next(self._drawn)}".encode()
+        return int.from_bytes(hashlib.blake2b(told, digest_size=8).digest())
+
+
 def resolve(
     sampling: SamplingParams,
     defaults: SamplingDefaults,
     *,
+    seeds: Seeds,
     prompt_len: int,
     max_model_len: int,
     bad_words: Sequence[Sequence[int]] = (),
@@ -82,7 +113,7 @@ def resolve(
         beams = Beams(sampling.num_beams, sampling.length_penalty, sampling.early_stopping)
     return TokenParams(
         max_tokens=_either(sampling.max_tokens, room),
-        seed=_seed(sampling.seed),
+        seed=seeds.draw() if sampling.seed is None else sampling.seed % 2**64,  # negative ones wrap
         temperature=_either(sampling.temperature, defaults.temperature),
         top_p=_either(sampling.top_p, defaults.top_p),
         top_k=min(max(_either(sampling.top_k, defaults.top_k), 0), MAX_TOP_K),
@@ -108,8 +139,3 @@ def resolve(
 
 def _either(asked: T | None, default: T) -> T:
     return default if asked is None else asked
-
-
-def _seed(seed: int | None) -> int:
-    """64 bits, unsigned: negative seeds wrap, a missing one is drawn from the system's entropy."""
-    return int.from_bytes(os.urandom(8)) if seed is None else seed % 2**64

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from portico.config.text import TextOptions
@@ -15,7 +16,7 @@ from portico.protocol.sampling import Pooling, SamplingParams, TokenParams
 from portico.text import thinking
 from portico.text.calling import Calling
 from portico.text.choice import ChoiceText
-from portico.text.defaults import SamplingDefaults, resolve
+from portico.text.defaults import SamplingDefaults, Seeds, resolve
 from portico.text.grammar import compile_grammar
 from portico.text.infill import Infill, no_infill
 from portico.text.messages import text_of
@@ -27,6 +28,8 @@ from portico.text.thinking import ThinkingFormat
 from portico.text.tokenizer import Tokenizer
 from portico.text.tools import registry
 from portico.text.tools.format import ToolFormat
+
+log = logging.getLogger(__name__)
 
 LONGEST_MARKER = 32
 """Tokens at a prompt's end that are looked at to see whether it leaves the thinking open."""
@@ -45,6 +48,10 @@ class TextModel:
     """How the model writes tool calls, if that is known."""
     thinking_format: ThinkingFormat | None
     """How it marks what it thinks before it answers, if that is known."""
+    stop_ids: tuple[int, ...] = ()
+    """Tokens that end an answer besides the model's own."""
+    seeds: Seeds = field(default_factory=lambda: Seeds(None))
+    """For requests without a seed."""
 
     @classmethod
     def load(cls, folder: str | Path, options: TextOptions = TextOptions()) -> TextModel:  # noqa: B008 - frozen
@@ -57,11 +64,13 @@ class TextModel:
         return cls(
             tokenizer,
             template,
-            SamplingDefaults.load(folder),
+            SamplingDefaults.choose(options.generation_config, folder),
             PoolingDefaults.load(folder),
             Infill.find(tokenizer),
             registry.choose(options.tool_call_parser, template.sources),
             thinking.choose(options.reasoning_parser, template.sources),
+            _stop_ids(tokenizer, options.stop_words),
+            Seeds(options.seed),
         )
 
     def prepare(self, request: GenerationRequest, limits: Loaded) -> Add:
@@ -80,6 +89,7 @@ class TextModel:
         params = resolve(
             sampling,
             self.defaults,
+            seeds=self.seeds,
             prompt_len=len(prompt_ids),
             max_model_len=limits.max_model_len,
             bad_words=[ids for word in sampling.bad_words for ids in self._spellings(word)],
@@ -229,10 +239,17 @@ class TextModel:
         return grammar if grammar is None or reasoning is None else reasoning.before(grammar, self.tokenizer)
 
     def _end_ids(self, request: GenerationRequest) -> tuple[int, ...]:
-        own = self.tokenizer.eos_token_ids
+        own = tuple(dict.fromkeys((*self.tokenizer.eos_token_ids, *self.stop_ids)))
         if isinstance(request.prompt, TextPrompt) and request.prompt.suffix and self.infill is not None:
             return tuple(dict.fromkeys((*own, *self.infill.end_ids)))
         return own
+
+
+def _stop_ids(tokenizer: Tokenizer, words: Sequence[str]) -> tuple[int, ...]:
+    ids = {word: tokenizer.id_of(word) for word in words}
+    for word in (word for word, token_id in ids.items() if token_id is None):
+        log.warning("The stop word %r of the chat template is not one token of this model and ends nothing.", word)
+    return tuple(token_id for token_id in ids.values() if token_id is not None)
 
 
 def _events(choice: int, calling: Calling | None, reasoning: Reasoning | None) -> ChoiceEvents:

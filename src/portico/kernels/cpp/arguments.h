@@ -143,6 +143,7 @@ struct Kernels {
     void (*top)(const TopArguments&, Dtype);
     void (*describe)(const DescribeArguments&, Dtype);
     void (*change)(const ChangeArguments&, Dtype);
+    int64_t (*peak)(int format, Dtype);
 };
 
 }  // namespace portico

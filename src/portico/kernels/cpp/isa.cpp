@@ -2,6 +2,7 @@
 #include "attention.h"
 #include "elementwise.h"
 #include "linear.h"
+#include "peak.h"
 #include "quantized.h"
 #include "sampling.h"
 
@@ -51,11 +52,12 @@ void describe_any(const DescribeArguments& a, Dtype dtype) {
     dtype == BFLOAT16 ? describe<Bf16>(a) : describe<float>(a);
 }
 void change_any(const ChangeArguments& a, Dtype dtype) { dtype == BFLOAT16 ? change<Bf16>(a) : change<float>(a); }
+int64_t peak_any(int format, Dtype dtype) { return dtype == BFLOAT16 ? peak<MulBf16>(format) : peak<MulFloat>(format); }
 
 }  // namespace
 
 extern const Kernels kernels;
-const Kernels kernels = {attend_any, prepare_any, pack_linear_any, linear_any, rms_norm_any, silu_mul_any, draw_any, top_any, describe_any,
-                         change_any};
+const Kernels kernels = {attend_any,   prepare_any, pack_linear_any, linear_any, rms_norm_any, silu_mul_any,
+                         draw_any,     top_any,     describe_any,    change_any, peak_any};
 
 }  // namespace portico::PORTICO_ISA

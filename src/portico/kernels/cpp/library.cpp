@@ -17,8 +17,10 @@ PORTICO_DECLARE(baseline)
 #if defined(PORTICO_X86)
 PORTICO_DECLARE(avx2)
 PORTICO_DECLARE(avx512bf16)
-namespace amx { void linear_any(const LinearArguments&, Dtype); }
-namespace amx_emulated { void linear_any(const LinearArguments&, Dtype); }
+#define PORTICO_DECLARE_TILED(name) \
+    namespace name { void linear_any(const LinearArguments&, Dtype); int64_t peak_any(int, Dtype); }
+PORTICO_DECLARE_TILED(amx)
+PORTICO_DECLARE_TILED(amx_emulated)
 #endif
 
 namespace {
@@ -42,8 +44,9 @@ bool may_use_tiles() {
     return (a & STATE) == STATE && syscall(SYS_arch_prctl, ASK, TILE_DATA) == 0;
 }
 
-Kernels with_linear(Kernels kernels, void (*linear)(const LinearArguments&, Dtype)) {
+Kernels on(Kernels kernels, void (*linear)(const LinearArguments&, Dtype), int64_t (*peak)(int, Dtype)) {
     kernels.linear = linear;
+    kernels.peak = peak;
     return kernels;
 }
 #endif
@@ -56,8 +59,8 @@ const Choice* choose(const char* name) {
                                __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bf16") &&
                                __builtin_cpu_supports("avx512vnni");
     static const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    static const Kernels on_tiles = with_linear(avx512bf16::kernels, amx::linear_any);
-    static const Kernels on_emulated_tiles = with_linear(avx512bf16::kernels, amx_emulated::linear_any);
+    static const Kernels on_tiles = on(avx512bf16::kernels, amx::linear_any, amx::peak_any);
+    static const Kernels on_emulated_tiles = on(avx512bf16::kernels, amx_emulated::linear_any, amx_emulated::peak_any);
     static const Choice known[] = {
         {"amx", &on_tiles, avx512 && may_use_tiles()},
         {"avx512-bf16", &avx512bf16::kernels, avx512},
@@ -108,6 +111,10 @@ void portico_replay(const portico::Call* calls, int64_t count) {
         }
     }
 }
+
+// Multiply and add on all threads with all they need at hand, in the way of products with weights of a format; returns
+// the operations done, for who measures the time.
+int64_t portico_peak(int format, int dtype) { return portico::chosen.kernels->peak(format, portico::Dtype(dtype)); }
 
 void portico_attend(const portico::AttendArguments* a, int dtype) {
     portico::chosen.kernels->attend(*a, portico::Dtype(dtype));

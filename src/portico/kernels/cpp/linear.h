@@ -55,6 +55,7 @@ void multiply(const LinearArguments& a, const Shape<Product>& shape, int64_t pan
     const T* x[ROWS];
     for (int r = 0; r < ROWS; r++) x[r] = (const T*)a.x + (row + r) * a.x_stride;
     const T* weight = (const T*)a.packed + panel * shape.panel_elements();
+    fetch_outputs<T, ROWS>(a, panel, row);
     Floats sums[ROWS][2] = {};
     const int64_t whole = a.inputs / Product::DEPTH;
     for (int64_t step = 0; step < whole; step++, weight += PANEL * Product::DEPTH) {

@@ -45,6 +45,14 @@ inline void store_panel_half(const LinearArguments& a, int64_t channel, int64_t 
     store_first((T*)a.out + row * a.outputs + channel, sum, count);
 }
 
+// Have the lines of a panel's outputs at hand when they are written: they lie a row apart, and each would be waited for.
+template <class T, int ROWS>
+inline void fetch_outputs(const LinearArguments& a, int64_t panel, int64_t row) {
+    const char* to = (const char*)((const T*)a.out + row * a.outputs + panel * PANEL);
+    for (int r = 0; r < ROWS; r++, to += a.outputs * sizeof(T))
+        for (int64_t byte = 0; byte < PANEL * (int64_t)sizeof(T); byte += LINE) __builtin_prefetch(to + byte, 1);
+}
+
 // Rows that a product is divided into, counted as Kernel::block does: one by one, or in tiles.
 struct Rows {
     int64_t count;

@@ -191,6 +191,7 @@ struct MultiplyQuantized {
     template <int ROWS>
     void block(int64_t panel_number, int64_t row, Ahead ahead) const {
         const auto* weight = (const uint8_t*)panel(panel_number);
+        fetch_outputs<T, ROWS>(a, panel_number, row);
         Floats sums[ROWS][2] = {};
         for (int64_t block = 0; block < layout.blocks; block++) {
             Floats parts[ROWS][2] = {};

@@ -1,0 +1,16 @@
+"""What pages of other origins may do with a server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CorsRules:
+    """The lists of Cross-Origin Resource Sharing; "*" stands for any."""
+
+    origins: tuple[str, ...] = ("*",)
+    methods: tuple[str, ...] = ("*",)
+    headers: tuple[str, ...] = ("*",)
+    credentials: bool = False
+    """Whether such a page may send cookies along."""

@@ -1,0 +1,1 @@
+"""The options of `portico serve`, a file for each side of it."""

@@ -1,0 +1,91 @@
+"""What the engine may use of the machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from portico.config.modes import MODES
+from portico.config.option import option
+from portico.config.values import (
+    one_of,
+    parse_device,
+    parse_positive,
+    parse_share,
+    parse_size,
+    parse_switch,
+    translated,
+)
+
+ENGINE = "engine"
+MEMORY = "memory for keys and values"
+LOGPROBS_MODES = ("raw_logprobs", "raw_logits", "processed_logprobs", "processed_logits")
+_PREFIX_WORDS = {"radix": "true", "disable": "false"}
+
+
+@dataclass(frozen=True, slots=True)
+class ComputeOptions:
+    """Device, memory and how many sequences share them."""
+
+    device: str = option(
+        "auto", "where to compute: auto, cpu, cuda, rocm or metal, cuda and rocm with an id as cuda:1",
+        group=ENGINE, parse=parse_device, metavar="NAME[:ID]", words=(("--only-cpu", "cpu"),),
+    )  # fmt: skip
+    mode: str | None = option(
+        None, "local: 4 sequences at a time, one context (at most 8192 tokens) in memory; interactive: 1 sequence, one "
+        "context; server: as many as there is room for (default: server); other options win over it",
+        group=ENGINE, parse=one_of(*MODES), metavar="{local,interactive,server}",
+    )  # fmt: skip
+    overrides: str | None = option(
+        None,
+        'options by MLC LLM\'s names, as "max_num_sequence=32;prefill_chunk_size=512"',
+        group=ENGINE,
+        metavar="K=V;…",
+    )
+    max_num_seqs: int | None = option(
+        None, "sequences that run at the same time (default: 128, or as --mode says)",
+        group=ENGINE, parse=parse_positive, metavar="N", aliases=("--max-batch-size", "--max-num-sequence"),
+    )  # fmt: skip
+    max_num_batched_tokens: int | None = option(
+        None, "tokens computed in one step: decoding streams first, the rest for chunks of prompts",
+        group=ENGINE, parse=parse_positive, metavar="TOKENS",
+        aliases=("--max-prefill-token-num", "--prefill-chunk-size"),
+    )  # fmt: skip
+    threads: int | None = option(
+        None, "CPU threads of the engine (default: the physical cores it may use)",
+        group=ENGINE, parse=parse_positive, metavar="N",
+    )  # fmt: skip
+    kernels: str = option(
+        "auto", "torch: only the plain-torch twins of the fast paths; or the native ones for one instruction set",
+        group=ENGINE, choices=("auto", "torch", "amx", "avx512-bf16", "avx2", "baseline"),
+    )  # fmt: skip
+    logprobs_mode: str = option(
+        "raw_logprobs", "what 'logprobs' reports: of the model's own distribution (raw), or of the one that is drawn "
+        "from (processed: after penalties, temperature and filters); log-probabilities, or logits in their place",
+        group=ENGINE, choices=LOGPROBS_MODES,
+    )  # fmt: skip
+    kv_cache_memory: int | None = option(
+        None, "as 512MiB or 4GiB (default: from what is free)",
+        group=MEMORY, parse=parse_size, metavar="SIZE", aliases=("--kv-cache-memory-bytes",),
+    )  # fmt: skip
+    kv_cache_tokens: int | None = option(
+        None, "tokens that it holds at most (default: what --max-num-seqs sequences can need, and fits)",
+        group=MEMORY, parse=parse_positive, metavar="TOKENS", aliases=("--max-total-seq-length",),
+    )  # fmt: skip
+    cache_max_entry_count: float | None = option(
+        None, "share of the memory that is free once the weights are loaded, as LMDeploy counts",
+        group=MEMORY, parse=parse_share, metavar="SHARE",
+    )  # fmt: skip
+    gpu_memory_utilization: float | None = option(
+        None, "share of the device's whole memory that weights, keys and values and all else on it may fill, as vLLM "
+        "and MLC LLM count; on a CPU, of the machine's",
+        group=MEMORY, parse=parse_share, metavar="SHARE",
+    )  # fmt: skip
+    block_size: int = option(
+        16, "tokens in a block of the KV cache",
+        group=MEMORY, parse=parse_positive, metavar="TOKENS", aliases=("--cache-block-seq-len", "--kv-cache-page-size"),
+    )  # fmt: skip
+    enable_prefix_caching: bool = option(
+        True, "keep what is computed of a prompt for others that begin alike",
+        group=MEMORY, parse=translated(_PREFIX_WORDS, parse_switch),
+        valued=(("--prefix-cache-mode", "{radix,disable}"),),
+    )  # fmt: skip

@@ -1,0 +1,101 @@
+"""Where the server listens, whom it lets in, and what it says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from portico.config.compat import parse_compat
+from portico.config.cors import CorsRules
+from portico.config.option import option
+from portico.config.tls import parse_cert_requirement
+from portico.config.values import parse_count, parse_level, parse_list, parse_port, parse_seconds
+
+SERVER = "server"
+CORS = "pages of other origins (CORS)"
+TLS = "HTTPS"
+LOGS = "logging"
+LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOptions:
+    """The HTTP side."""
+
+    host: str = option("127.0.0.1", "address to listen at", group=SERVER, aliases=("--server-name",))
+    port: int = option(
+        8000, "port to listen at; 0 takes a free one", group=SERVER, parse=parse_port, aliases=("--server-port",)
+    )
+    api_key: tuple[str, ...] = option(
+        (), "key that clients must send as 'Authorization: Bearer KEY'; may be given several times",
+        group=SERVER, repeated=True, metavar="KEY", aliases=("--api-keys",), single=("--api-key",),
+    )  # fmt: skip
+    compat: str = option(
+        "auto", "whose habits to take on where they contradict OpenAI's: none, mlc, mlc-chat, alpaca, lmdeploy, vllm; "
+        "auto is alpaca where the served name says so, else none",
+        group=SERVER, parse=parse_compat, metavar="NAME",
+    )  # fmt: skip
+    root_path: str = option(
+        "", "path under which a proxy shows the server to others, as /llm", group=SERVER, metavar="PATH"
+    )
+    docs: bool = option(
+        True, "serve the page /docs and the document /openapi.json", group=SERVER, off=("--disable-fastapi-docs",)
+    )
+    drain_timeout: float = option(
+        5.0, "seconds that running requests get to finish at Ctrl-C or SIGTERM",
+        group=SERVER, parse=parse_seconds, metavar="SECONDS",
+    )  # fmt: skip
+    max_logprobs: int = option(
+        20, "likeliest tokens that 'logprobs' of a completion may ask for", group=SERVER, parse=parse_count, metavar="N"
+    )
+    trust_request_chat_template: bool = option(
+        False, "let requests bring their own chat_template, a program that runs in a sandbox", group=SERVER
+    )
+    allow_credentials: bool = option(False, "let pages of other origins send cookies", group=CORS)
+    allowed_origins: tuple[str, ...] = option(
+        (), "origins whose pages may read answers, as a JSON list, a,b or several values; * is any "
+        "(default: none, or * where another option of this group is given)",
+        group=CORS, repeated=True, split=parse_list, metavar="ORIGIN", aliases=("--allow-origins",),
+        single=("--allowed-origins",),
+    )  # fmt: skip
+    allowed_methods: tuple[str, ...] = option(
+        (), "methods that they may use, in the same way (default: *)",
+        group=CORS, repeated=True, split=parse_list, metavar="METHOD", aliases=("--allow-methods",),
+        single=("--allowed-methods",),
+    )  # fmt: skip
+    allowed_headers: tuple[str, ...] = option(
+        (), "headers that they may send, in the same way (default: *)",
+        group=CORS, repeated=True, split=parse_list, metavar="HEADER", aliases=("--allow-headers",),
+        single=("--allowed-headers",),
+    )  # fmt: skip
+    ssl: bool = option(
+        False, "speak HTTPS with the files that SSL_KEYFILE and SSL_CERTFILE of the environment name", group=TLS
+    )
+    ssl_keyfile: str | None = option(None, "private key, in PEM", group=TLS, metavar="FILE")
+    ssl_certfile: str | None = option(None, "certificate, in PEM", group=TLS, metavar="FILE")
+    ssl_keyfile_password: str | None = option(None, "password of the private key", group=TLS, metavar="TEXT")
+    ssl_ca_certs: str | None = option(
+        None, "authorities that clients' certificates may be from", group=TLS, metavar="FILE"
+    )
+    ssl_cert_reqs: int = option(
+        0, "whether clients must show a certificate: 0 no, 1 if they have one, 2 yes",
+        group=TLS, parse=parse_cert_requirement, metavar="N",
+    )  # fmt: skip
+    log_level: str = option("info", "how much to log", group=LOGS, parse=parse_level, choices=LEVELS)
+    uvicorn_log_level: str = option(
+        "warning", "how much the HTTP library logs", group=LOGS, parse=parse_level, choices=LEVELS
+    )
+    log_requests: bool = option(
+        True, "log a line for each request", group=LOGS, aliases=("--enable-log-requests",),
+        off=("--disable-log-requests", "--disable-uvicorn-access-log"),
+    )  # fmt: skip
+
+    def cors(self) -> CorsRules | None:
+        """What pages of other origins may do; None without an option about it."""
+        if not (self.allow_credentials or self.allowed_origins or self.allowed_methods or self.allowed_headers):
+            return None
+        return CorsRules(
+            origins=self.allowed_origins or ("*",),
+            methods=self.allowed_methods or ("*",),
+            headers=self.allowed_headers or ("*",),
+            credentials=self.allow_credentials,
+        )

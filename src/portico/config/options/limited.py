@@ -1,0 +1,136 @@
+"""Options of the other servers of which Portico has a part: other values are refused in a sentence, not passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from portico.config.option import Option, OptionSpec
+from portico.config.values import only, parse_switch, translated
+
+GROUP = "only in part"
+
+
+def _switch(name: str, refusal: str, *aliases: str) -> Option:
+    """A switch that cannot be turned on."""
+
+    def parse(text: str) -> bool:
+        if parse_switch(text):
+            raise ValueError(refusal)
+        return False
+
+    return Option(name, False, OptionSpec(refusal, GROUP, parse, aliases=aliases, limited=True))
+
+
+def _always(name: str, refusal: str, *aliases: str) -> Option:
+    """A switch that cannot be turned off."""
+
+    def parse(text: str) -> bool:
+        if not parse_switch(text):
+            raise ValueError(refusal)
+        return True
+
+    return Option(name, True, OptionSpec(refusal, GROUP, parse, aliases=aliases, limited=True))
+
+
+def _valued(
+    name: str,
+    there: Sequence[str],
+    refusal: str,
+    *aliases: str,
+    known: Sequence[str] = (),
+    words: dict[str, str] | None = None,
+    several: bool = False,
+) -> Option:
+    """An option that takes the values that are `there`; of several ones none is."""
+    parse = translated(words or {}, only(there, refusal, known))
+    metavar = f"{{{','.join(there)}}}" if there else "VALUE"
+    return Option(
+        name, None, OptionSpec(refusal, GROUP, parse, metavar, aliases=aliases, repeated=several, limited=True)
+    )
+
+
+_PARALLEL = "a model runs on one device; more than 1 is not there yet"
+_ADAPTERS = "adapters (LoRA) are not there yet; merge them into the checkpoint"
+_SPECULATION = "speculative decoding is not there yet"
+_WINDOW = "the model's own attention window is used; changing it is not there yet"
+_ROPE = "the rotary scaling of the model's config.json is used; write it there, or raise --max-model-len"
+_SPECULATIVE = ("small_draft", "eagle", "medusa")
+
+LIMITED: tuple[Option, ...] = (
+    _valued("tensor_parallel_size", ("1",), _PARALLEL, "--tp", "-tp", "--tensor-parallel-shards"),
+    _valued("pipeline_parallel_size", ("1",), _PARALLEL, "-pp", "--pp"),
+    _valued("data_parallel_size", ("1",), _PARALLEL, "-dp", "--dp"),
+    _valued("context_parallel_size", ("1",), _PARALLEL, "--cp"),
+    _valued("expert_parallel_size", ("1",), _PARALLEL, "--ep"),
+    _valued("nnodes", ("1",), _PARALLEL),
+    _valued("node_rank", ("0",), _PARALLEL),
+    _switch("enable_expert_parallel", _PARALLEL),
+    _valued("additional_models", (), "several models, and drafts for speculative decoding, are not there yet",
+            several=True),
+    _valued("embedding_model", (), "a second model is not there yet; /v1/embeddings asks the served one"),
+    _valued("speculative_mode", ("disable",), _SPECULATION, known=_SPECULATIVE),
+    _valued("speculative_model", (), _SPECULATION, "--speculative-draft-model"),
+    _valued("speculative_algorithm", (), _SPECULATION),
+    _valued("speculative_config", (), _SPECULATION),
+    _valued("num_speculative_tokens", ("0",), _SPECULATION, "--speculative-num-draft-tokens"),
+    _valued("spec_draft_length", ("0",), _SPECULATION),
+    _valued("spec_tree_width", ("1",), _SPECULATION),
+    _switch("enable_tracing", "recording the events of requests is not there yet"),
+    _switch("enable_debug", "endpoints for debugging are not there yet"),
+    _switch("enable_lora", _ADAPTERS),
+    _valued("lora_modules", (), _ADAPTERS, "--adapters", "--lora-model", several=True),
+    _switch("enable_prompt_adapter", _ADAPTERS),
+    _valued("prompt_adapters", (), _ADAPTERS, several=True),
+    _always("enable_chunked_prefill", "prompts are computed in chunks, always; --max-num-batched-tokens says of what "
+            "size"),
+    _valued("kv_cache_dtype", ("auto",), "keys and values in fewer bits are not there yet", "--quant-policy",
+            known=("fp8", "fp8_e4m3", "fp8_e5m2", "int8", "int4", "4", "8", "16", "17", "42", "turbo_quant"),
+            words={"0": "auto", "none": "auto"}),
+    _valued("model_format", ("auto", "hf"), "checkpoints packed in that way cannot be read yet; give the unpacked one "
+            "and --quantization", known=("awq", "gptq", "fp8", "mxfp4", "compressed-tensors", "llama")),
+    _valued("load_format", ("auto", "safetensors"), "weights are read from safetensors",
+            known=("pt", "npcache", "dummy", "tensorizer", "sharded_state", "gguf", "bitsandbytes", "mistral",
+                   "runai_streamer", "fastsafetensors")),
+    _valued("config_format", ("auto", "hf"), "the configuration is read from config.json", known=("mistral",)),
+    _valued("response_role", ("assistant",), "answers have the role assistant"),
+    _valued("sliding_window_size", ("-1",), _WINDOW),
+    _valued("attention_sink_size", ("-1", "0"), _WINDOW),
+    _switch("disable_sliding_window", _WINDOW),
+    _valued("rope_scaling", (), _ROPE),
+    _valued("rope_theta", (), _ROPE),
+    _valued("rope_scaling_factor", ("0", "0.0"), _ROPE),
+    _valued("hf_overrides", (), "config.json is taken as it is; edit a copy of it"),
+    _valued("override_generation_config", (), "write the defaults into a generation_config.json and name its folder by "
+            "--generation-config"),
+    _valued("task", ("auto", "generate"), "a model that generates is served, and answers /v1/embeddings too",
+            known=("embed", "embedding", "classify", "score", "reward", "transcription", "draft")),
+    _valued("runner", ("auto", "generate"), "a model that generates is served, and answers /v1/embeddings too",
+            known=("pooling", "draft")),
+    _valued("scheduling_policy", ("fcfs",), "requests run in the order they come; priorities are not there yet",
+            known=("priority",)),
+    _valued("cpu_offload_gb", ("0", "0.0"), "all weights are on the device; --quantization makes them smaller"),
+    _valued("max_concurrent_requests", (), "requests are never refused for their number, and --max-num-seqs says how "
+            "many run; another limit is not there yet"),
+    _valued("num_gpu_blocks_override", (), "give --kv-cache-tokens, blocks times --block-size"),
+    _valued("num_tokens_per_iter", ("0",), "give --max-num-batched-tokens"),
+    _valued("proxy_url", (), "a proxy that spreads requests over servers is not there yet"),
+    _valued("role", ("hybrid",), "prompts and answers are computed in one place", known=("prefill", "decode")),
+    _switch("allow_terminate_by_client", "stopping the server by a request is not there yet"),
+    _switch("enable_abort_handling", "leaving the connection ends a request; an endpoint for it is not there yet"),
+    _switch("enable_sleep_mode", "putting the engine to sleep is not there yet"),
+    _switch("skip_tokenizer_init", "the tokenizer is needed for all that the server does"),
+    _switch("return_tokens_as_token_ids", "a request may ask for it; for all of them it is not there yet"),
+    _valued("middleware", (), "own middleware is not there yet", several=True),
+    _valued("tool_parser_plugin", (), "give --tool-call-parser FILE.py:ATTRIBUTE"),
+    _valued("chat_template_content_format", ("auto",), "it is found out from the template", known=("string", "openai")),
+    _valued("otlp_traces_endpoint", (), "traces are not there yet"),
+    _valued("kv_transfer_config", (), "keys and values stay in one engine"),
+    _valued("uds", (), "the server listens at a TCP port; a socket file is not there yet"),
+    _valued("gpus", ("0",), "give --device cuda:N"),
+    _valued("api_server_count", ("1",), "one process answers; more are not there yet"),
+    _switch("headless", "the server and its engine start together"),
+    _switch("enable_server_load_tracking", "/load is not there yet; /health tells what runs and waits"),
+    _switch("enable_force_include_usage", "a stream has usage where stream_options asks for it"),
+    _valued("alpha", ("1.0", "1"), _ROPE),
+    _switch("use_ntk", _ROPE),
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""Where `python -m` finds the server by vLLM's path."""

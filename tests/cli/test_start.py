@@ -1,0 +1,52 @@
+"""Ways of starting the server, each with what its own server does unless told otherwise."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from portico.cli.serve import FORMS, read_options
+
+ROOT = Path(__file__).parents[2]
+MODULES = ["portico.rest", "portico.serve.server", "portico.entrypoints.openai.api_server"]
+
+
+def said(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=ROOT, check=False, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [*(["-m", module] for module in MODULES), ["scripts/openai_server_demo/openai_api_server_vllm.py"],
+     ["-m", "portico", "serve"], ["-m", "portico", "serve", "api_server"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_each_is_the_same_command_line(command: list[str]) -> None:
+    refused = said(*command, "--prot", "1")
+    assert refused.returncode == 2
+    assert "did you mean --port?" in refused.stderr
+
+
+def test_what_is_not_there_says_so() -> None:
+    for word in ("api_client", "gradio", "proxy"):
+        refused = said("-m", "portico", "serve", word, "http://localhost:23333")
+        assert refused.returncode == 2
+        assert "not there yet" in refused.stderr
+
+
+def test_lmdeploys_way_has_lmdeploys_address() -> None:
+    form = FORMS["api_server"]
+    options = read_options(["m"], form).options
+    assert (options.http.host, options.http.port, options.model.model) == ("0.0.0.0", 23333, "m")
+    assert read_options(["m", "--server-port", "1"], form).options.http.port == 1
+
+
+def test_a_help_needs_neither_torch_nor_yaml_nor_a_web_server() -> None:
+    code = (
+        "import sys\nfrom portico.cli.main import main\ntry:\n    main(['serve', '--help'])\nexcept SystemExit: pass\n"
+        "print([name for name in ('torch', 'yaml', 'fastapi', 'uvicorn', 'pydantic') if name in sys.modules])"
+    )
+    assert said("-c", code).stdout.splitlines()[-1] == "[]"
