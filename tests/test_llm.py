@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import jsonschema
 import pytest
 from msgspec.structs import replace
 
@@ -135,3 +136,22 @@ def test_the_best_of_several(llm: LLM) -> None:
 def test_a_suffix_needs_a_model_that_fills_gaps(llm: LLM) -> None:
     with pytest.raises(RequestError, match="fill"):
         llm.generate(["def f():"], suffix="return 1")
+
+
+@pytest.mark.parametrize("form", ["qwen3_coder", "pythonic", "llama3_json"])
+def test_calls_match_their_schema_in_a_form_that_the_model_never_learnt(form: str) -> None:
+    kinds = {
+        "city": {"type": "string", "maxLength": 12},
+        "unit": {"enum": ["C", "F"]},
+        "days": {"type": "integer", "minimum": 1, "maximum": 9},
+        "tags": {"type": "array", "items": {"type": "string", "maxLength": 4}, "maxItems": 2},
+    }
+    schema = {"type": "object", "properties": kinds, "required": ["city", "days"], "additionalProperties": False}
+    tools = [{"type": "function", "function": {"name": name, "parameters": schema}} for name in ("f", "g")]
+    llm = LLM(tool_call_parser=form, kv_cache_memory=2**24)
+    hot = SamplingParams(temperature=2.0, seed=1, max_tokens=300)
+    question = [{"role": "user", "content": "Hello!"}]
+    for answer in llm.chat([question] * 4, hot, tools=tools, tool_choice="required", parallel_tool_calls=False):
+        [call] = answer.choices[0].tool_calls
+        assert (answer.text, answer.choices[0].finish_reason) == ("", "tool_calls")
+        jsonschema.validate(json.loads(call.arguments), schema)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from portico.llm import LLM, Answer
+    from portico.answers import Answer
+    from portico.llm import LLM
     from portico.protocol.sampling import SamplingParams
 
 __version__ = "0.1.0"

@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from portico.answers import Answer, Growing, Running
 from portico.build import build_engine
 from portico.config.cache import weights_cache_folder
 from portico.config.engine import DtypeName, EngineConfig, KVDtypeName, LogprobsMode, QuantizationName
 from portico.config.text import TextOptions, TokenizerMode
 from portico.demo import NAME as DEMO_NAME
 from portico.demo import demo_folder
-from portico.errors import EngineError, RequestError
-from portico.protocol.events import Finish, FinishReason, ReasoningDelta, TextDelta, TokenInfo, ToolCallDelta
-from portico.protocol.messages import Add, Cancel, TokenEvent
+from portico.errors import RequestError
+from portico.protocol.messages import Cancel, TokenEvent
 from portico.protocol.request import (
     ChatPrompt,
     Embed,
@@ -29,47 +29,12 @@ from portico.protocol.request import (
     TokenPrompt,
 )
 from portico.protocol.sampling import SamplingParams
-from portico.text.best import likeliest
 from portico.text.builtin import given_template
 from portico.text.model import TextModel
-from portico.text.reading import ChoiceReading
 from portico.text.tools.wish import read_wish
-from portico.text.whole import ToolCall, WholeChoice
 from portico.weights.places import resolve_model
 
 Message = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One continuation of a prompt."""
-
-    text: str
-    token_ids: tuple[int, ...]
-    finish_reason: FinishReason
-    logprobs: tuple[TokenInfo, ...]
-    """Of each token, where `SamplingParams.logprobs` asks for them."""
-    reasoning: str = ""
-    """What the model thought first, where `chat` was asked to keep it apart."""
-    tool_calls: tuple[ToolCall, ...] = ()
-    """Where `chat` was given a `tool_choice`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What became of one prompt."""
-
-    prompt_ids: tuple[int, ...]
-    cached_tokens: int
-    """Prompt tokens that were taken from the prefix cache."""
-    choices: tuple[Choice, ...]
-    prompt_logprobs: tuple[TokenInfo, ...] = ()
-    """Of each token of the prompt, where `SamplingParams.prompt_logprobs` asks for them."""
-
-    @property
-    def text(self) -> str:
-        """The text of the first choice."""
-        return self.choices[0].text
 
 
 class LLM:
@@ -217,7 +182,7 @@ class LLM:
         self._made += 1
         return GenerationRequest(str(self._made), prompt, wishes, embed=embed)
 
-    def _advance(self, states: Sequence[_Running], progress: bool) -> Sequence[_Running]:
+    def _advance(self, states: Sequence[Running], progress: bool) -> Sequence[Running]:
         """Run requests to their end."""
         running = {state.add.request_id: state for state in states}
         for state in states:
@@ -232,74 +197,25 @@ class LLM:
                 self._engine.cancel(Cancel(request_id))
         return states
 
-    def _prepare(self, request: GenerationRequest) -> _Running:
+    def _prepare(self, request: GenerationRequest) -> Running:
         wishes = request.sampling
         wishes.validate()
         drawing = replace(request, sampling=wishes.drawn)
         add = self._text.prepare(drawing, self.loaded)
-        return _Running(wishes, add, [_Growing(reading) for reading in self._text.choices(drawing, add.prompt_ids)])
+        return Running(
+            self._text, wishes, add, [Growing(reading) for reading in self._text.choices(drawing, add.prompt_ids)]
+        )
 
-    def _take(self, state: _Running, event: TokenEvent) -> int:
-        """Add an event to its choice; returns how many choices it finished."""
-        if event.finish == "error":
-            raise EngineError(event.error or "the engine failed")
-        state.cached_tokens = max(state.cached_tokens, event.cached_tokens)
-        if event.embedding is not None:
-            state.embedding = tuple(event.embedding)
-            return 1
-        choice = state.choices[event.choice]
-        if choice.reading.finished:
-            return 0
-        if event.prompt_logprobs is not None:
-            state.prompt_logprobs = tuple(self._text.prompt_infos(state.add.prompt_ids, event.prompt_logprobs))
-        choice.token_ids += event.token_ids
-        for told in choice.reading.take(event):
-            if isinstance(told, TextDelta | ReasoningDelta | ToolCallDelta):
-                choice.whole.add(told)
-            elif isinstance(told, Finish):
-                choice.whole.reason = told.reason
-        if choice.reading.ended_by_text:
+    def _take(self, running: Running, event: TokenEvent) -> int:
+        """Give an event to its request; returns how many choices it finished."""
+        finished = running.take(event)
+        if running.ended_by_text:
             self._engine.cancel(Cancel(event.request_id, event.choice))
-        return choice.reading.finished
+        return finished
 
 
 def _folder_of(name: str, *, weights: bool = True) -> Path:
     return demo_folder() if name == DEMO_NAME else resolve_model(name, weights=weights)
-
-
-@dataclass(slots=True)
-class _Growing:
-    """A choice that is being generated."""
-
-    reading: ChoiceReading
-    whole: WholeChoice = field(default_factory=WholeChoice)
-    token_ids: list[int] = field(default_factory=list)
-
-    def choice(self) -> Choice:
-        assert self.reading.finished
-        whole = self.whole
-        told, calls = tuple(whole.tokens), tuple(whole.calls)
-        return Choice(whole.text, tuple(self.token_ids), whole.reason, told, whole.reasoning, calls)
-
-
-@dataclass(slots=True)
-class _Running:
-    """A request that is being answered."""
-
-    wishes: SamplingParams
-    add: Add
-    choices: list[_Growing]
-    cached_tokens: int = 0
-    embedding: tuple[float, ...] = ()
-    prompt_logprobs: tuple[TokenInfo, ...] = ()
-
-    def answer(self) -> Answer:
-        choices = tuple(growing.choice() for growing in self.choices)
-        if len(choices) > self.wishes.n:
-            choices = tuple(choices[number] for number in likeliest([c.logprobs for c in choices], self.wishes.n))
-        if self.wishes.logprobs is None:
-            choices = tuple(replace(choice, logprobs=()) for choice in choices)
-        return Answer(tuple(self.add.prompt_ids), self.cached_tokens, choices, self.prompt_logprobs)
 
 
 def _one_for_each(value: Any, count: int, name: str, is_one: Callable[[Any], bool]) -> list[Any]:

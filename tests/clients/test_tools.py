@@ -97,6 +97,12 @@ def test_langchain(url: str) -> None:
         streamed = chunk if streamed is None else streamed + chunk
     assert streamed is not None
     assert [call["args"] for call in streamed.tool_calls] == [call["args"] for call in first.tool_calls]
+    held = ChatOpenAI(model=MODEL, base_url=url, api_key="unused", temperature=0).bind_tools(
+        [get_current_weather], strict=True, tool_choice="any"
+    )
+    assert [call["args"] for call in held.invoke(messages).tool_calls][:2] == [
+        call["args"] for call in first.tool_calls
+    ]
     results = [(get_current_weather.invoke(call["args"]), call["id"]) for call in first.tool_calls]
     messages += [first, *(ToolMessage(result, tool_call_id=call_id) for result, call_id in results)]
     last = model.invoke(messages)

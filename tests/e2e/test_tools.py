@@ -79,7 +79,9 @@ def test_a_call_and_the_answer_from_its_result(client: OpenAI) -> None:
     assert call.function.name == "get_current_weather"
     assert json.loads(call.function.arguments)["location"] == "Boston, MA"
     result = {"role": "tool", "tool_call_id": call.id, "content": '{"temperature": 22}'}
+    text, calls, reason = add_up(ask(client, [*QUESTION, first.message, result], stream=True))
     second = ask(client, [*QUESTION, first.message, result]).choices[0]
+    assert (text, calls, reason) == (second.message.content, [], "stop")
     assert second.finish_reason == "stop"
     assert "22" in second.message.content
     assert second.message.tool_calls is None
@@ -132,6 +134,17 @@ def test_a_call_that_must_be_made_matches_its_schema(client: OpenAI, stream: boo
     timer = json.loads(arguments)
     assert 1 <= timer["minutes"] <= 9
     assert isinstance(timer["loud"], bool)
+
+
+def test_a_call_that_must_be_made_and_is_cut_off_is_one_all_the_same(client: OpenAI) -> None:
+    for count in (4, 12, 20):
+        asked = {"tool_choice": "required", "max_tokens": count}
+        whole = ask(client, **asked).choices[0]
+        text, calls, reason = add_up(ask(client, **asked, stream=True))
+        made = [(call.function.name, call.function.arguments) for call in whole.message.tool_calls or []]
+        assert (text, reason, whole.message.content or "", whole.finish_reason) == ("", "length", "", "length")
+        assert [(call["name"], call["arguments"]) for call in calls] == made
+        assert len(made) == 1
 
 
 def test_required_calls_something_at_any_temperature(client: OpenAI) -> None:
@@ -219,3 +232,17 @@ def test_an_answer_of_a_form_or_a_call(client: OpenAI) -> None:
     called = ask(client, response_format=form, max_tokens=100).choices[0]
     assert called.finish_reason == "tool_calls"
     assert json.loads(called.message.tool_calls[0].function.arguments)["location"] == "Boston, MA"
+
+
+def test_the_old_form_of_tools(client: OpenAI) -> None:
+    """A call, its result, the answer from it, with functions in place of tools."""
+    asked: Any = {"model": "portico-demo", "functions": [WEATHER["function"]], "temperature": 0}
+    first = client.chat.completions.create(messages=QUESTION, **asked).choices[0]
+    assert first.finish_reason == "function_call"
+    call = first.message.function_call
+    assert call is not None
+    assert json.loads(call.arguments) == {"location": "Boston, MA"}
+    result = {"role": "function", "name": call.name, "content": '{"temperature": 22}'}
+    second = client.chat.completions.create(messages=[*QUESTION, first.message, result], **asked).choices[0]
+    assert "22" in (second.message.content or "")
+    assert second.finish_reason == "stop"

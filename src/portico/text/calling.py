@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from portico.errors import RequestError
 from portico.protocol.request import CallWish, ChatPrompt, GenerationRequest
@@ -36,13 +36,23 @@ class Calling:
                 param="tools",
                 code="unsupported_parameter",
             )
-        # Arguments that are not JSON cannot be held to a schema: such a call is asked for in the form that most know.
-        asked = HERMES if prompt.calls.required and form.spelling is None else form
-        return cls(asked, Toolbox.of(prompt.tools), prompt.calls)
+        calling = cls(form, Toolbox.of(prompt.tools), prompt.calls)
+        return calling if not prompt.calls.required or calling._can_hold() else replace(calling, form=HERMES)
+
+    def _can_hold(self) -> bool:
+        """Whether calls in this form can be held to their schemas; else they are asked for in Hermes'."""
+        spelling, schemas = self.form.spelling, self.toolbox.schemas
+        return spelling is not None and not any(spelling.arguments.problem(schemas[name]) for name in self._names)
+
+    @property
+    def _names(self) -> list[str]:
+        """The tools that may be called."""
+        return list(self.toolbox.schemas) if self.wish.only is None else [self.wish.only]
 
     def reader(self) -> ToolReader:
         """A fresh reader of one choice."""
-        return ToolReader(self.form, self.toolbox, None if self.wish.parallel else 1)
+        must_call = self._names if self.wish.required else ()
+        return ToolReader(self.form, self.toolbox, None if self.wish.parallel else 1, must_call)
 
     def shown(self, tokenizer: Tokenizer) -> list[int]:
         """Special tokens that calls are written with."""
@@ -55,17 +65,18 @@ class Calling:
         Calls that must be made come before a form that is asked for; else an answer has the form or is calls.
         """
         spelling, wish, marker = self.form.spelling, self.wish, tokenizer.control_id
-        names = list(self.toolbox.schemas) if wish.only is None else [wish.only]
+        names = self._names
         if spelling is not None and wish.required:
-            check_schemas(self.toolbox, names)
+            check_schemas(self.toolbox, names, spelling.arguments)
             return forced_calls(spelling, self.toolbox, names, wish.parallel, marker)
         if spelling is not None and guided is not None:
-            check_schemas(self.toolbox, names)
+            check_schemas(self.toolbox, names, spelling.arguments)
             calls = forced_calls(spelling, self.toolbox, names, wish.parallel, marker)
             return joined("start: @answer | @calls", {"answer": compile_grammar(guided), "calls": calls})
         if guided is not None:
             return compile_grammar(guided)
-        if not self.toolbox.strict or spelling is None or not self.form.trigger:
+        if not self.toolbox.strict:
             return None
-        check_schemas(self.toolbox, sorted(self.toolbox.strict))
-        return checked_calls(spelling, self.form.trigger, self.toolbox, marker)
+        if spelling is not None:
+            check_schemas(self.toolbox, sorted(self.toolbox.strict), spelling.arguments)
+        return checked_calls(self.form, self.toolbox, marker)

@@ -14,7 +14,7 @@ from portico.text.grammar import joined
 from portico.text.messages import text_of
 from portico.text.thinking import ThinkingFormat, ThinkingReader
 from portico.text.tokenizer import Tokenizer
-from portico.text.tools.grammar import lark_text
+from portico.text.tools.lark import lark_text
 
 
 @dataclass(frozen=True, slots=True)

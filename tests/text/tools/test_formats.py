@@ -179,12 +179,20 @@ def test_thousands_of_beginnings_take_no_time_that_grows_with_their_square() -> 
     assert read(WRITTEN["hermes"].form, text).said == text
 
 
-@pytest.mark.parametrize("value", ["[" * 5000, "(" * 5000 + ")" * 5000, "1e999", "{1, 2}", "b'x'", "9" * 5000])
+@pytest.mark.parametrize("value", ["[" * 5000, "(" * 5000 + ")" * 5000, "{1, 2}", "b'x'", "NaN"])
 def test_a_value_that_python_cannot_read_is_a_string(value: str) -> None:
     schema: dict[str, Any] = {"x": {"type": "array"}}
     text = f"<function=f><parameter=x>{value}</parameter></function>"
     told = read(WRITTEN["qwen3_coder"].form, text, toolbox=schemas(schema))
     assert json.loads(told.calls[0][1]) == {"x": value}
+
+
+@pytest.mark.parametrize("value", ["1e999", "9" * 5000, '["</parameter>"]', '{ "a" :"\\/"}', '"\\ud83d\\ude00"'])
+def test_a_value_in_json_stays_as_it_is_written(value: str) -> None:
+    text = f"<function=f><parameter=x>\n{value}\n</parameter></function>"
+    for cuts in ([], range(len(text))):
+        told = read(WRITTEN["qwen3_coder"].form, text, cuts, toolbox=schemas({"x": {"type": "array"}}))
+        assert told == Read("", (("f", f'{{"x": {value}}}'),))
 
 
 @pytest.mark.parametrize("behind", [";", "; and more", "; {not a call}"])

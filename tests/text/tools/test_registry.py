@@ -25,6 +25,9 @@ TEMPLATES = {
     "glm4": "[gMASK]<sop>",
     "granite": "<|start_of_role|>assistant<|end_of_role|><|tool_call|>",
     "phi4": "<|system|><|tool|>…<|/tool|>",
+    "kimi_k2": "<|tool_calls_section_begin|><|tool_call_begin|>functions.f:0<|tool_call_argument_begin|>",
+    "hunyuan": '<tool_calls>[{"name": …, "arguments": …}]</tool_calls>',
+    "minimax_m2": '<minimax:tool_call>\\n<invoke name="f">',
     "functionary": "<function=example_function_name>{…}</function>",
 }
 

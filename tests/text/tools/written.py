@@ -65,6 +65,24 @@ def _deepseek31(call: Call) -> str:
     return f"<｜tool▁call▁begin｜>{call[0]}<｜tool▁sep｜>{arguments}<｜tool▁call▁end｜>"
 
 
+KIMI = (
+    "<|tool_calls_section_begin|>",
+    "<|tool_call_begin|>",
+    "<|tool_call_argument_begin|>",
+    "<|tool_call_end|>",
+    "<|tool_calls_section_end|>",
+)
+
+
+def _kimi(call: Call) -> str:
+    return f"{KIMI[1]}functions.{call[0]}:0{KIMI[2]}{json.dumps(call[1], ensure_ascii=False)}{KIMI[3]}"
+
+
+def _minimax(call: Call) -> str:
+    values = "".join(f'<parameter name="{key}">{_bare(value)}</parameter>\n' for key, value in call[1].items())
+    return f'<invoke name="{call[0]}">\n{values}</invoke>'
+
+
 def _each(write: Callable[[Call], str], between: str = "\n") -> Callable[[Sequence[Call]], str]:
     return lambda calls: between.join(map(write, calls))
 
@@ -123,6 +141,22 @@ WRITTEN = {
     "functionary": _w(
         "functionary", _each(lambda c: f"<function={c[0]}>{json.dumps(c[1])}</function>"),
         "<function=", "f>", "</function>",
+    ),
+    "kimi_k2": _w(
+        "kimi_k2", lambda calls: f"{KIMI[0]}{_each(_kimi, '')(calls)}{KIMI[4]}", *KIMI, "functions.f:0", "f", "\n",
+    ),
+    "hunyuan": _w(
+        "hunyuan", lambda calls: f"<tool_calls>{_objects(calls)}</tool_calls>",
+        "<tool_calls>", "[", "]", "</tool_calls>",
+    ),
+    "hunyuan_lines": _w(
+        "hunyuan", lambda calls: f"<tool_calls>\n{_each(_object)(calls)}\n</tool_calls>",
+        "<tool_calls>", "</tool_calls>",
+    ),
+    "minimax_m2": _w(
+        "minimax_m2", lambda calls: f"<minimax:tool_call>\n{_each(_minimax)(calls)}\n</minimax:tool_call>",
+        "<minimax:tool_call>", '<invoke name="f">', '<parameter name="city">', "</parameter>", "</invoke>",
+        "</minimax:tool_call>",
     ),
     "json_list": _w("json_list", _objects, "[", "]"),
 }  # fmt: skip

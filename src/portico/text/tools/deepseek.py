@@ -50,7 +50,14 @@ DEEPSEEK_V3 = ToolFormat(
     markers=_MARKERS,
     spelling=_spelling(f"function{SEP}BARE\n```json\n", "\n```"),
     trigger=CALLS,
+    rivals=(CALL,),
 )
 DEEPSEEK_V31 = ToolFormat(
-    "deepseek_v31", _READ, signs=(CALL,), markers=_MARKERS, spelling=_spelling(f"BARE{SEP}", ""), trigger=CALLS
+    "deepseek_v31",
+    _READ,
+    signs=(CALL,),
+    markers=_MARKERS,
+    spelling=_spelling(f"BARE{SEP}", ""),
+    trigger=CALLS,
+    rivals=(CALL,),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from portico.text.tools.format import Spelling, Toolbox, ToolFormat
 from portico.text.tools.json_calls import json_calls, json_value
 from portico.text.tools.marked import marked, name_until, skip
+from portico.text.tools.opening import json_opening
 from portico.text.tools.output import Output
 from portico.text.tools.source import Source, Steps
 
@@ -37,4 +38,5 @@ JSON_LIST = ToolFormat(
     "json_list",
     marked(("[",), _list, fresh_line=frozenset("[")),
     spelling=Spelling('{"name": NAME, "arguments": ', "}", opening="[", between=", ", closing="]"),
+    opening=json_opening("arguments"),
 )

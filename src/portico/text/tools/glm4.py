@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from portico.text.tools.format import Spelling, Toolbox, ToolFormat
+from portico.text.tools.arguments import tagged
+from portico.text.tools.format import Opening, Spelling, Toolbox, ToolFormat
 from portico.text.tools.json_calls import json_value
+from portico.text.tools.lark import ANY
 from portico.text.tools.marked import marked, name_until, skip
 from portico.text.tools.output import Output
 from portico.text.tools.source import Source, Steps
@@ -54,10 +56,22 @@ def _tagged(source: Source, out: Output, toolbox: Toolbox, marker: str) -> Steps
     return True
 
 
-GLM4 = ToolFormat("glm4", _read_lines, signs=("[gMASK]",), spelling=Spelling("BARE\n", between="\n"))
+GLM4 = ToolFormat(
+    "glm4",
+    _read_lines,
+    signs=("[gMASK]",),
+    spelling=Spelling("BARE\n", between="\n"),
+    opening=Opening(rf"({ANY}\n)?[ \t\r]*NAME\n", otherwise=r"[^{]"),
+)
 GLM45 = ToolFormat(
     "glm45",
     marked(("<tool_call>",), _tagged),
     signs=("<arg_key>",),
     markers=("<tool_call>", "</tool_call>", "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>"),
+    spelling=Spelling(
+        "<tool_call>BARE\n",
+        "</tool_call>",
+        arguments=tagged("<arg_key>KEY</arg_key>\n<arg_value>", "</arg_value>\n"),
+    ),
+    trigger="<tool_call>",
 )

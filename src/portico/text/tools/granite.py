@@ -14,4 +14,5 @@ GRANITE = ToolFormat(
     markers=(TAG,),
     spelling=Spelling('{"name": NAME, "arguments": ', "}", opening=TAG + "[", between=", ", closing="]"),
     trigger=TAG,
+    rivals=("<tool_call>", "<function_call>"),
 )

@@ -92,13 +92,13 @@ def _key(source: Source) -> Steps[str | None]:
 
 
 def _string(source: Source) -> Steps[str | None]:
-    """A string of moderate length, as names are."""
+    """A string of moderate length, as names are, and as it is written: names need no escapes."""
     if not (yield from source.take('"')):
         return None
     pieces: list[str] = []
-    if not (yield from _unescaped(source, pieces.append)):
+    if not (yield from _raw_string(source, pieces.append)):
         return None
-    text = "".join(pieces)
+    text = "".join(pieces)[:-1]
     return text if len(text) <= MOST_NAME else None
 
 

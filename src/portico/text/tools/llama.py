@@ -5,6 +5,7 @@ from __future__ import annotations
 from portico.text.tools.format import Spelling, Toolbox, ToolFormat
 from portico.text.tools.json_calls import json_call
 from portico.text.tools.marked import is_name, marked
+from portico.text.tools.opening import json_opening
 from portico.text.tools.output import Output
 from portico.text.tools.source import Source, Steps
 
@@ -36,4 +37,6 @@ LLAMA3_JSON = ToolFormat(
     signs=("<|start_header_id|>", "parameters"),
     markers=(TAG,),
     spelling=Spelling('{"name": NAME, "parameters": ', "}", between="; "),
+    opening=json_opening("parameters"),
+    loose=(TAG,),
 )

@@ -27,4 +27,5 @@ PHI4 = ToolFormat(
     markers=(TAG, END),
     spelling=Spelling('{"name": NAME, "arguments": ', "}", opening=WORD, between=", ", closing="]"),
     trigger=WORD,
+    rivals=(TAG,),
 )

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import re
 
-from portico.text.tools.format import Toolbox, ToolFormat
+from portico.text.tools.arguments import pythonic
+from portico.text.tools.format import Opening, Spelling, Toolbox, ToolFormat
+from portico.text.tools.lark import ANY
 from portico.text.tools.marked import marked, skip
+from portico.text.tools.opening import SPACE
 from portico.text.tools.output import Output
 from portico.text.tools.source import Source, Steps
 from portico.text.tools.values import json_of
@@ -111,4 +114,7 @@ PYTHONIC = ToolFormat(
     marked((START, "["), _body, fresh_line=frozenset("[")),
     signs=("func_name1(params_name1=",),
     markers=(START, END),
+    spelling=Spelling("BARE(", ")", opening="[", between=", ", closing="]", arguments=pythonic()),
+    opening=Opening(rf"{ANY}[\[,]{SPACE}NAME\(", end=r"\)"),
+    loose=(START, END),
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from portico.text.tools.format import Toolbox, ToolFormat
+from portico.text.tools.arguments import tagged
+from portico.text.tools.format import Spelling, Toolbox, ToolFormat
 from portico.text.tools.marked import marked, name_until, skip
 from portico.text.tools.output import Output
 from portico.text.tools.source import Source, Steps
@@ -57,4 +58,11 @@ QWEN3_CODER = ToolFormat(
     marked(("<tool_call>", "<function="), _body),
     signs=("<function=", "<parameter="),
     markers=("<tool_call>", "</tool_call>"),
+    spelling=Spelling(
+        "<tool_call>\n<function=BARE>\n",
+        "</function>\n</tool_call>",
+        arguments=tagged("<parameter=KEY>\n", "\n</parameter>\n"),
+    ),
+    trigger="<function=",
+    loose=("<tool_call>", "</tool_call>"),
 )

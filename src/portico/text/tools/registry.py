@@ -12,8 +12,11 @@ from portico.text.tools.functionary import FUNCTIONARY, JSON_LIST
 from portico.text.tools.glm4 import GLM4, GLM45
 from portico.text.tools.granite import GRANITE
 from portico.text.tools.hermes import HERMES
+from portico.text.tools.hunyuan import HUNYUAN
 from portico.text.tools.internlm import INTERNLM2
+from portico.text.tools.kimi import KIMI_K2
 from portico.text.tools.llama import LLAMA3_JSON
+from portico.text.tools.minimax import MINIMAX_M2
 from portico.text.tools.mistral import MISTRAL
 from portico.text.tools.phi4 import PHI4
 from portico.text.tools.pythonic import PYTHONIC
@@ -22,6 +25,7 @@ from portico.text.tools.qwen3_coder import QWEN3_CODER
 FORMATS = (
     # In the order in which templates are looked at: the more particular signs first.
     *(QWEN3_CODER, GLM45, DEEPSEEK_V3, DEEPSEEK_V31, INTERNLM2, MISTRAL, GRANITE, PHI4),
+    *(KIMI_K2, MINIMAX_M2, HUNYUAN),
     *(PYTHONIC, FUNCTIONARY, HERMES, LLAMA3_JSON, GLM4, JSON_LIST),
 )
 BY_NAME = {form.name: form for form in FORMATS}
@@ -37,6 +41,9 @@ ALIASES = {
     "internlm": "internlm2",
     "intern-s1": "internlm2",
     "glm47": "glm45",
+    "hunyuan_a13b": "hunyuan",
+    "minimax": "hunyuan",
+    "minimax-m2": "minimax_m2",
     "phi4_mini_json": "phi4",
 }
 """Names that other servers have for the same."""

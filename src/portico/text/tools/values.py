@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from portico.text.tools.format import Toolbox
-from portico.text.tools.source import Say, Source, Steps
-
-CONSTANTS = {"true": True, "false": False, "null": None}
+from portico.text.tools.json_calls import json_value
+from portico.text.tools.kinds import kinds_of
+from portico.text.tools.source import SPACES, Say, Source, Steps
 
 
 def read_value(source: Source, say: Say, toolbox: Toolbox, name: str, key: str, ends: tuple[str, ...]) -> Steps[bool]:
@@ -27,25 +27,55 @@ def read_value(source: Source, say: Say, toolbox: Toolbox, name: str, key: str, 
         say('"')
         return True
     pieces: list[str] = []
+    if (yield from _json_before(source, pieces.append, ends)):
+        say("".join(pieces).strip())
+        return True
+    pieces.clear()
     if not (yield from source.until(ends, pieces.append)):
-        say(_escaped("".join(pieces)))
+        text = "".join(pieces)
+        say(text if text.lstrip(SPACES)[:1] in ("{", "[", '"') else _escaped(text))
         return False
     text = "".join(pieces)
     say(json_of(text.strip(), text))
     return True
 
 
+def _json_before(source: Source, say: Say, ends: tuple[str, ...]) -> Steps[bool]:
+    """Say JSON in whose strings the end's mark may stand, and read the end behind it; nothing is read if it is none."""
+    read: list[str] = [(yield from source.run(SPACES))]
+    is_value = yield from json_value(source, read.append)
+    text = "".join(read)
+    space = yield from source.run(SPACES)
+    if is_value and is_json(text.strip()):
+        for end in ends:
+            if (yield from source.take(end.lstrip(SPACES))):
+                say(text)
+                return True
+    source.unread(text + space)
+    return False
+
+
 def json_of(written: str, otherwise: str) -> str:
     """The JSON of a value that is written in JSON or in Python; of the string `otherwise` if it is neither."""
+    if is_json(written):
+        return written
     try:
-        value = CONSTANTS[written] if written in CONSTANTS else ast.literal_eval(written)
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+        return json.dumps(ast.literal_eval(written), ensure_ascii=False, allow_nan=False)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        pass
-    try:
-        return json.dumps(json.loads(written), ensure_ascii=False, allow_nan=False)
-    except (ValueError, RecursionError):
         return json.dumps(otherwise, ensure_ascii=False)
+
+
+def is_json(text: str) -> bool:
+    """Whether this is one value, numbers of any size among them; not a number and infinity are none."""
+    try:
+        json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
 
 
 def _escaped(text: str) -> str:
@@ -56,19 +86,4 @@ def _kinds(schema: Mapping[str, Any], key: str) -> set[str]:
     """The JSON types that a parameter may have; of one that the schema does not describe nothing is known."""
     properties = schema.get("properties")
     described = properties.get(key) if isinstance(properties, Mapping) else None
-    return _types(described) if isinstance(described, Mapping) else {"string"}
-
-
-def _types(schema: Mapping[str, Any]) -> set[str]:
-    kind = schema.get("type")
-    if isinstance(kind, str):
-        return {kind}
-    if isinstance(kind, list):
-        return {str(item) for item in kind}
-    branches = [b for word in ("anyOf", "oneOf") for b in schema.get(word) or () if isinstance(b, Mapping)]
-    if branches:
-        return set().union(*map(_types, branches))
-    options = schema.get("enum")
-    if isinstance(options, list) and options and all(isinstance(option, str) for option in options):
-        return {"string"}
-    return {"any"}
+    return kinds_of(described) if isinstance(described, Mapping) else {"string"}

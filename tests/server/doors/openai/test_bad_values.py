@@ -78,6 +78,8 @@ KINDS: dict[str, set[str]] = {
     "echo": FLAG,
     "tools": set(),
     "tool_choice": set(),
+    "functions": set(),
+    "function_call": set(),
     "parallel_tool_calls": FLAG,
     "chat_template_kwargs": {"object"},
     "enable_thinking": FLAG,
@@ -149,6 +151,8 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
         [{"type": "function", "function": {"name": "f"}}] * 2,
         [{"type": "function", "function": {"name": f"f{number}"}} for number in range(129)],
     ],
+    "functions": [[{}], [{"name": "not a name"}], [{"name": "f"}] * 2, [{"name": "f", "parameters": []}]],
+    "function_call": ["required", {"name": "g"}, {"type": "function"}],
     "tool_choice": [
         "required",
         "sometimes",

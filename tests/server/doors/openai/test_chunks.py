@@ -30,7 +30,7 @@ def test_parts_put_together_are_the_json_of_the_whole(text: str, choice: int, us
     delta = {"index": choice, "delta": {"content": text}, **empty}
     assert read(chat.write(TextDelta(choice, text, 1))) == {**head, "choices": [delta], **null_usage}
     first = {"index": choice, "delta": {"role": "assistant", "content": ""}, **empty}
-    assert read(chat.role(choice)) == {**head, "choices": [first], **null_usage}
+    assert read(chat.role(choice, "assistant")) == {**head, "choices": [first], **null_usage}
     last = {"index": choice, "delta": {}, "logprobs": None, "finish_reason": "stop"}
     assert read(chat.write(Finish(choice, "stop"))) == {**head, "choices": [last], **null_usage}
 

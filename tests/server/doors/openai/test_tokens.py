@@ -106,19 +106,22 @@ def test_echo_begins_with_the_last_message_of_the_answers_role(server: LiveServe
     server.engine.script = say(ids, "length")
     talk: list[Any] = [*HELLO, {"role": "assistant", "content": [{"type": "text", "text": "Once upon"}]}]
 
-    def answer(messages: list[Any], **fields: Any) -> str:
+    def answer(messages: list[Any], role: str = "assistant", **fields: Any) -> str:
         extra = {"echo": True, **fields}
         made: Any = server.openai().chat.completions.create(
             model=MODEL, messages=messages, stream=stream, extra_body=extra
         )
         if stream:
-            return "".join(chunk.choices[0].delta.content or "" for chunk in made)
+            deltas = [chunk.choices[0].delta for chunk in made]
+            assert deltas[0].role == role
+            return "".join(delta.content or "" for delta in deltas)
+        assert made.choices[0].message.role == role
         return str(made.choices[0].message.content)
 
     assert answer(talk, continue_final_message=True) == "Once upon a time"
     assert answer(talk) == "Once upon a time"
     assert answer(HELLO) == " a time"
-    assert answer(HELLO, add_generation_prompt=False) == "Hello 你好 a time"
+    assert answer(HELLO, "user", add_generation_prompt=False) == "Hello 你好 a time"
 
 
 @pytest.mark.parametrize(

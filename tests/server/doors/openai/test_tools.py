@@ -106,6 +106,20 @@ def test_a_call_that_is_cut_short_ends_with_length(server: LiveServer) -> None:
     assert (call[2], reason) == ('{"city": "Rom', "length")
 
 
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "get_weather"}}])
+@pytest.mark.parametrize("count", [20, 35, 43, 62])
+def test_a_call_that_must_be_made_and_is_cut_off_is_one(server: LiveServer, choice: Any, count: int) -> None:
+    answering(server, ROME[:count], finish="length")
+    given = ask(server, tool_choice=choice, max_tokens=30).choices[0]
+    assert (given.message.content, given.finish_reason) in ((None, "length"), ("", "length"))
+    made = [(call.function.name, call.function.arguments) for call in given.message.tool_calls or []]
+    known = count > 20 or choice != "required"
+    assert made == [("get_weather", '{"city": "Rom' if count == 62 else "")] * known
+    text, calls, reason = streamed(server, tool_choice=choice, max_tokens=30)
+    assert (text, reason) == ("", "length")
+    assert [(call[1], call[2]) for call in calls] == made
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_one_call_at_most_without_parallel_calls(server: LiveServer, stream: bool) -> None:
     answering(server, ROME + "\n" + PLAIN * 3)

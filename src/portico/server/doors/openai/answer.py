@@ -17,7 +17,7 @@ from portico.errors import RequestError
 from portico.protocol.events import GenerationEvent
 from portico.protocol.request import GenerationRequest
 from portico.server.disconnect import while_connected
-from portico.server.doors.openai.chunks import CHAT, DONE, ChunkWriter, Form, last_words, usage_fields
+from portico.server.doors.openai.chunks import DONE, ChunkWriter, Form, last_words, usage_fields
 from portico.server.doors.openai.logprobs import Logprobs, prompt_entries
 from portico.server.fold import Answer, fold, keep_best, run_all, stop_all
 from portico.server.middleware import context_of
@@ -50,6 +50,8 @@ class Call:
     """Choices of each prompt that the answer shows, the likeliest of those drawn."""
     session_id: int | None = None
     """By which another request may end it."""
+    role: str = "assistant"
+    """Whose message a chat answers with: without the beginning of another turn, that of the last; as in vLLM."""
 
     @property
     def choices(self) -> int:
@@ -71,7 +73,7 @@ async def answer(http: Request, call: Call, service: Service, *, form: Form, cho
     }
     if call.stream:
         writer = ChunkWriter(form, head, include_usage=call.include_usage, logprobs=call.logprobs)
-        events = _chunks(running, writer, roles=call.choices if form is CHAT else 0)
+        events = _chunks(running, writer, roles=[call.role] * call.choices * form.is_chat)
         return EventStream(events, on_crash=last_words, headers=call.headers)
     whole = await while_connected(http.receive, fold(running, call.choices))
     drawn = call.requests[0].sampling.n
@@ -102,10 +104,10 @@ async def _session(http: Request, call: Call, service: Service) -> Key | None:
 
 
 async def _chunks(
-    running: AsyncGenerator[GenerationEvent, None], writer: ChunkWriter, *, roles: int
+    running: AsyncGenerator[GenerationEvent, None], writer: ChunkWriter, *, roles: Sequence[str]
 ) -> AsyncGenerator[bytes, None]:
-    for choice in range(roles):
-        yield writer.role(choice)
+    for choice, role in enumerate(roles):
+        yield writer.role(choice, role)
     async with aclosing(running) as events:
         async for event in events:
             if chunk := writer.write(event):
@@ -117,11 +119,11 @@ def _answer_fields(whole: Answer, choice_body: ChoiceBody, call: Call, form: For
     choices = []
     for index, given in enumerate(whole.choices):
         told = None if call.logprobs is None else call.logprobs.write(index, given.tokens)
-        choices.append({**choice_body(index, given), "logprobs": told, "finish_reason": given.reason})
+        choices.append({**choice_body(index, given), "logprobs": told, "finish_reason": form.reason(given.reason)})
     fields: dict[str, Any] = {"choices": choices, "usage": usage_fields(whole.usage)}
     if call.prompt_logprobs is not None:
         entries = {first: prompt_entries(infos, call.prompt_logprobs) for first, infos in whole.prompts.items()}
-        if form is CHAT:
+        if form.is_chat:
             fields["prompt_logprobs"] = entries[0]
         else:
             for index, choice in enumerate(choices):

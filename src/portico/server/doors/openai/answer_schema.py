@@ -113,11 +113,12 @@ class ToolCall(BaseModel):
 class AssistantMessage(BaseModel):
     """What the model said."""
 
-    role: Literal["assistant"] = "assistant"
+    role: str = Field("assistant", description="With add_generation_prompt false that of the last message.")
     content: str | None = Field(description="null where there are only calls.")
     reasoning_content: str | None = Field(None, description="What the model thought first; only where it did.")
     reasoning: str | None = Field(None, description="The same by its other name.")
     tool_calls: list[ToolCall] | None = Field(None, description="Only where there are any.")
+    function_call: FunctionCall | None = Field(None, description="In their place, where the request has `functions`.")
     refusal: None = None
 
 
@@ -127,7 +128,7 @@ class ChatChoice(BaseModel):
     index: int
     message: AssistantMessage
     logprobs: ChatChoiceLogprobs | None = None
-    finish_reason: Literal["stop", "length", "tool_calls"]
+    finish_reason: Literal["stop", "length", "tool_calls", "function_call"]
 
 
 class ChatCompletion(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import UnionType
 from typing import Any
 
@@ -16,6 +17,7 @@ from portico.server.describe import describe
 from portico.server.doors.openai.answer import Call, answer
 from portico.server.doors.openai.answer_schema import ChatCompletion
 from portico.server.doors.openai.chunks import CHAT
+from portico.server.doors.openai.functions import FUNCTION_CHAT, function_message, modern_messages, old_names, tools_of
 from portico.server.doors.openai.layout import read_layout
 from portico.server.doors.openai.logprobs import ChatLogprobs, chat_count, prompt_count
 from portico.server.doors.openai.params import CHAT_ONLY, check_fields
@@ -34,10 +36,25 @@ def router(service: Service) -> APIRouter:
     async def create_chat_completion(http: Request) -> Response:
         """Answer a conversation, laid out by the model's own chat template."""
         body = await read_body(http, ChatCompletionRequest)
-        call = _understand(body, context_of(http.scope).rename("chatcmpl"), service)
-        return await answer(http, call, service, form=CHAT, choice_body=_choice)
+        request_id = context_of(http.scope).rename("chatcmpl")
+        if body.functions is None and body.function_call is None:
+            call = _understand(body, request_id, service)
+            return await answer(http, call, service, form=CHAT, choice_body=partial(_choice, call.role))
+        with old_names():
+            call = _understand(_with_tools(body), request_id, service)
+            return await answer(http, call, service, form=FUNCTION_CHAT, choice_body=partial(_old_choice, call.role))
 
     return routes
+
+
+def _with_tools(body: ChatCompletionRequest) -> ChatCompletionRequest:
+    """A body in the old form in the new one; RequestError if it is in both."""
+    for name in ("tools", "tool_choice"):
+        if getattr(body, name) is not None:
+            old = "functions" if body.functions is not None else "function_call"
+            raise RequestError(f"{old} is the old form of tools; give one of them.", param=old, code="invalid_value")
+    tools, choice = tools_of(body.functions or [], body.function_call)
+    return body.model_copy(update={"tools": tools, "tool_choice": choice, "parallel_tool_calls": False})
 
 
 def _understand(body: ChatCompletionRequest, request_id: str, service: Service) -> Call:
@@ -47,9 +64,10 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
     logprobs = chat_count(body.logprobs, body.top_logprobs)
     prompt_logprobs = prompt_count(body.prompt_logprobs, bool(body.stream), service.settings.max_logprobs)
     tools, calls = read_wish(body.tools or [], body.tool_choice, body.parallel_tool_calls is not False)
+    layout = read_layout(body)
     request = GenerationRequest(
         request_id,
-        ChatPrompt(plain_messages(body.messages), tools, read_layout(body), calls, body.thinking()),
+        ChatPrompt(plain_messages(body.messages), tools, layout, calls, body.thinking()),
         body.sampling(body.max_completion_tokens if newer else body.max_tokens, logprobs, prompt_logprobs),
         echo=bool(body.echo),
         max_tokens_param="max_completion_tokens" if newer else "max_tokens",
@@ -66,13 +84,14 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
         told,
         prompt_logprobs,
         body.kept,
-        body.session_id,
+        session_id=body.session_id,
+        role="assistant" if layout.add_generation_prompt else body.messages[-1].role,
     )
 
 
 def plain_messages(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
     """The messages for the chat template; RequestError for one that says nothing."""
-    return [_message(index, message) for index, message in enumerate(messages)]
+    return modern_messages([_message(index, message) for index, message in enumerate(messages)])
 
 
 def _message(index: int, message: ChatMessage) -> dict[str, Any]:
@@ -82,6 +101,8 @@ def _message(index: int, message: ChatMessage) -> dict[str, Any]:
         raise RequestError(f"{where} is missing.", param=where, code="missing_required_parameter")
     for place, call in enumerate(message.tool_calls or ()):
         _check_call(call, f"messages.{index}.tool_calls.{place}.function")
+    if message.function_call is not None:
+        _check_call({"function": message.function_call}, f"messages.{index}.function_call")
     return message.model_dump(exclude_unset=True)
 
 
@@ -104,8 +125,8 @@ def _check_call(call: Mapping[str, Any], where: str) -> None:
             )
 
 
-def _choice(index: int, given: WholeChoice) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": "assistant", "content": given.text, "refusal": None}
+def _choice(role: str, index: int, given: WholeChoice) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": role, "content": given.text, "refusal": None}
     if given.reasoning:
         message["reasoning_content"] = message["reasoning"] = given.reasoning
     if given.calls:
@@ -115,3 +136,8 @@ def _choice(index: int, given: WholeChoice) -> dict[str, Any]:
             for call in given.calls
         ]
     return {"index": index, "message": message}
+
+
+def _old_choice(role: str, index: int, given: WholeChoice) -> dict[str, Any]:
+    choice = _choice(role, index, given)
+    return {**choice, "message": function_message(choice["message"])}

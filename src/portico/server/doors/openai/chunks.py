@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -12,6 +13,7 @@ from portico.protocol.events import (
     Embedding,
     Failure,
     Finish,
+    FinishReason,
     GenerationEvent,
     PromptScores,
     ReasoningDelta,
@@ -28,6 +30,15 @@ DONE = b"data: [DONE]\n\n"
 _encode = msgspec.json.Encoder().encode
 
 
+def _call(delta: ToolCallDelta) -> dict[str, Any]:
+    """The beginning of a call, or more of its arguments, as OpenAI writes them."""
+    function = (
+        {"arguments": delta.arguments} if delta.name is None else {"name": delta.name, "arguments": delta.arguments}
+    )
+    begin = {} if delta.name is None else {"id": delta.id, "type": "function"}
+    return {"tool_calls": [{"index": delta.index, **begin, "function": function}]}
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """How one kind of completion writes a choice of a chunk; text goes between `before` and `after`."""
@@ -37,6 +48,19 @@ class Form:
     after: bytes
     end: bytes
     """Stands in place of text in the chunk that carries the finish_reason."""
+    call: Callable[[ToolCallDelta], dict[str, Any]] = _call
+    """The delta of a call."""
+    called: str = "tool_calls"
+    """The finish_reason of an answer that calls."""
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether choices are messages."""
+        return self.object.startswith("chat.")
+
+    def reason(self, reason: FinishReason) -> str:
+        """The finish_reason in this form's words."""
+        return self.called if reason == "tool_calls" else reason
 
 
 CHAT = Form("chat.completion.chunk", b'"delta":{"content":', b"}", b'"delta":{}')
@@ -59,9 +83,9 @@ class ChunkWriter:
         self._more = form.after + b',"logprobs":null' + self._end
         self._null_usage = null_usage
 
-    def role(self, choice: int) -> bytes:
+    def role(self, choice: int, role: str) -> bytes:
         """The first chunk of a chat choice."""
-        delta = b'"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]'
+        delta = b'"delta":{"role":%b,"content":""},"logprobs":null,"finish_reason":null}]' % _encode(role)
         return b'%b{"index":%d,%b%b}\n\n' % (self._open, choice, delta, self._null_usage)
 
     def _told(self, choice: int, tokens: Sequence[TokenInfo]) -> bytes:
@@ -72,7 +96,7 @@ class ChunkWriter:
     def write(self, event: GenerationEvent) -> bytes:
         """One event; empty for a usage that was not asked for."""
         match event:
-            case TextDelta(_, "", tokens=tokens) if tokens and self._form is CHAT and not any(t.said for t in tokens):
+            case TextDelta(_, "", tokens=tokens) if tokens and self._form.is_chat and not any(t.said for t in tokens):
                 return b""  # the token that ended the answer
             case TextDelta(choice, text, tokens=tokens):
                 more = self._more
@@ -80,8 +104,8 @@ class ChunkWriter:
                     more = self._form.after + self._told(choice, tokens)
                 return b'%b{"index":%d,%b%b%b' % (self._open, choice, self._form.before, _encode(text), more)
             case ToolCallDelta(choice, tokens=tokens):
-                call, told = _encode(_call(event)), self._told(choice, tokens)
-                return b'%b{"index":%d,"delta":{"tool_calls":[%b]}%b' % (self._open, choice, call, told)
+                delta, told = _encode(self._form.call(event)), self._told(choice, tokens)
+                return b'%b{"index":%d,"delta":%b%b' % (self._open, choice, delta, told)
             case ReasoningDelta(choice, text, tokens=tokens):
                 thought, told = _encode(text), self._told(choice, tokens)
                 delta = b'"delta":{"reasoning_content":%b,"reasoning":%b}' % (thought, thought)
@@ -89,7 +113,10 @@ class ChunkWriter:
             case PromptScores() | Embedding():
                 return b""  # no field of a chunk holds them
             case Finish(choice, reason):
-                ending = b'%b,"logprobs":null,"finish_reason":%b}]' % (self._form.end, _encode(reason))
+                ending = b'%b,"logprobs":null,"finish_reason":%b}]' % (
+                    self._form.end,
+                    _encode(self._form.reason(reason)),
+                )
                 return b'%b{"index":%d,%b%b}\n\n' % (self._open, choice, ending, self._null_usage)
             case Usage():
                 return (
@@ -97,14 +124,6 @@ class ChunkWriter:
                 )
             case Failure(error):
                 return error_event(error)
-
-
-def _call(delta: ToolCallDelta) -> dict[str, object]:
-    """The beginning of a call, or more of its arguments, as OpenAI writes them."""
-    if delta.name is None:
-        return {"index": delta.index, "function": {"arguments": delta.arguments}}
-    function = {"name": delta.name, "arguments": delta.arguments}
-    return {"index": delta.index, "id": delta.id, "type": "function", "function": function}
 
 
 def error_event(error: RequestError) -> bytes:

@@ -14,8 +14,6 @@ from portico.server.service import Service
 NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     # OpenAI
     "audio": (),
-    "function_call": ("none", "auto"),
-    "functions": ([],),
     "modalities": (["text"],),
     "moderation": (),
     "prediction": (),
@@ -81,6 +79,8 @@ COMPLETION_ONLY: Mapping[str, tuple[Any, ...]] = {
     "continue_final_message": (False,),
     "documents": ([],),
     "enable_thinking": (),
+    "function_call": ("none", "auto"),
+    "functions": ([],),
     "include_reasoning": (True,),
     "reasoning_effort": (),
     "parallel_tool_calls": (True, False),

@@ -60,6 +60,8 @@ KNOWN_FROM = {
     "allowed_token_ids": _VLLM,
     "bad_words": _VLLM,
     "tools": _OPENAI,
+    "functions": _OPENAI,
+    "function_call": _OPENAI,
     "tool_choice": _OPENAI,
     "parallel_tool_calls": _OPENAI,
     "enable_thinking": "LMDeploy",

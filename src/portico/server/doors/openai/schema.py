@@ -27,11 +27,12 @@ class ChatMessage(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="allow")
 
-    role: Literal["system", "developer", "user", "assistant", "tool"]
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[dict[str, Any]] | None = Field(None, description="Text, or parts `{type: text, text: …}`.")
     name: str | None = None
     tool_calls: list[dict[str, Any]] | None = Field(None, description="Calls that the assistant made.")
     tool_call_id: str | None = Field(None, description="The call that a tool's message answers.")
+    function_call: dict[str, Any] | None = Field(None, description="The same as one of tool_calls, in the old form.")
 
 
 class ChatCompletionRequest(GenerationBody):
@@ -40,7 +41,7 @@ class ChatCompletionRequest(GenerationBody):
     messages: list[ChatMessage] = Field(
         min_length=1,
         description="The conversation, laid out by the model's chat template: roles system, developer, user, "
-        "assistant, tool; content as a string or as text parts.",
+        "assistant, tool, function; content as a string or as text parts.",
         examples=[[{"role": "user", "content": "What is the capital of France?"}]],
     )
     tools: list[dict[str, Any]] | None = Field(
@@ -56,6 +57,14 @@ class ChatCompletionRequest(GenerationBody):
     )
     parallel_tool_calls: bool | None = Field(
         None, description="false: an answer ends after its first call (default: true)."
+    )
+    functions: list[dict[str, Any]] | None = Field(
+        None,
+        description="The old form of tools, not with them: `{name, description, parameters}`. The answer has "
+        "`function_call`, one call at most, and so have deltas and finish_reason.",
+    )
+    function_call: str | dict[str, Any] | None = Field(
+        None, description="The old form of tool_choice, with functions: `none`, `auto` or `{name: …}`."
     )
     include_reasoning: bool | None = Field(
         None, description="false: leave what the model thinks out of the answer (default: true)."
