@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
+
+from portico.config.text import PoolingKind
 
 CompatName = Literal["none", "mlc", "mlc-chat", "alpaca", "lmdeploy", "vllm"]
 
@@ -18,6 +21,16 @@ SERVERS: dict[str, CompatName] = {
 THERE: tuple[CompatName, ...] = ("none",)
 """Those whose habits a door has: a door that reads one from the settings adds its name here."""
 _ALPACA_NAMES = ("chinese-llama-alpaca", "chinese-alpaca")
+_SECOND_ALPACA_NAMES = tuple(f"{name}-2" for name in _ALPACA_NAMES)
+
+
+@dataclass(frozen=True, slots=True)
+class TextHabits:
+    """What a server has for models whose folder does not say it."""
+
+    chat_template: str | None = None
+    """The name of a built-in one."""
+    pooling: PoolingKind = "last"
 
 
 def parse_compat(text: str) -> str:
@@ -43,3 +56,16 @@ def choose_compat(asked: str, served_names: Sequence[str]) -> CompatName:
         return SERVERS[asked]
     alpaca = any(part in name.lower() for name in served_names for part in _ALPACA_NAMES)
     return "alpaca" if alpaca and "alpaca" in THERE else "none"
+
+
+def text_habits(compat: CompatName, served_names: Sequence[str]) -> TextHabits:
+    """What that server does with bare models: Chinese-LLaMA-Alpaca's were published without chat templates.
+
+    A served name that says so means the first of its two series, as that demo has it.
+    """
+    if compat != "alpaca":
+        return TextHabits()
+    names = [name.lower() for name in served_names]
+    second = any(part in name for name in names for part in _SECOND_ALPACA_NAMES)
+    first = not second and any(part in name for name in names for part in _ALPACA_NAMES)
+    return TextHabits("alpaca" if first else "chinese-alpaca-2", "mean")

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, cast, get_type_hints
 
 from portico.config.cache import WEIGHTS_CACHE_BYTES, weights_cache_folder
-from portico.config.compat import is_there
+from portico.config.compat import TextHabits, is_there
 from portico.config.engine import DtypeName, EngineConfig, KVDtypeName, LogprobsMode, QuantizationName
 from portico.config.file import from_file
 from portico.config.given import Given, Source, from_environment, settle
@@ -40,7 +40,11 @@ class ServeOptions:
     compute: ComputeOptions = ComputeOptions()  # noqa: RUF009
 
     def text(
-        self, tokenizer: str | None = None, chat_template: str | None = None, stop_words: tuple[str, ...] = ()
+        self,
+        tokenizer: str | None = None,
+        chat_template: str | None = None,
+        stop_words: tuple[str, ...] = (),
+        habits: TextHabits = TextHabits(),  # noqa: B008 - frozen
     ) -> TextOptions:
         """What the text side is to be told; the tokenizer's folder and the template as they were found."""
         model = self.model
@@ -48,11 +52,13 @@ class ServeOptions:
             tokenizer=tokenizer,
             tokenizer_mode=cast(TokenizerMode, model.tokenizer_mode),
             chat_template=chat_template,
+            fallback_template=habits.chat_template,
             stop_words=stop_words,
             trust_request_templates=self.http.trust_request_chat_template,
             tool_call_parser=model.tool_call_parser,
             reasoning_parser=model.reasoning_parser,
             generation_config=None if model.generation_config.lower() in NO_DEFAULTS else model.generation_config,
+            pooling=habits.pooling,
             seed=model.seed,
         )
 

@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from portico.config.cors import CorsRules
 from portico.server import errors, health
-from portico.server.doors import lmdeploy, openai
+from portico.server.doors import lmdeploy, openai, vllm
 from portico.server.middleware import BearerKeys, BodyLimit, RequestIds, ShownUnder
 from portico.server.service import Service
 from portico.server.sessions.memory import MemoryStore
@@ -24,7 +24,7 @@ from portico.text.engine_client import EngineClient
 from portico.text.model import TextModel
 from portico.text.pipeline import Pipeline
 
-DOORS = (openai, lmdeploy)
+DOORS = (openai, lmdeploy, vllm)
 
 
 def create_app(

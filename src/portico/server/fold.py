@@ -19,6 +19,7 @@ from portico.protocol.events import (
     ToolCallDelta,
     Usage,
 )
+from portico.protocol.request import GenerationRequest
 from portico.text.best import likeliest
 from portico.text.pipeline import Pipeline, Prepared
 from portico.text.whole import WholeChoice
@@ -81,6 +82,15 @@ def keep_best(answer: Answer, drawn: int, kept: int) -> Answer:
         best += [choices[number] for number in likeliest([choice.tokens for choice in choices], kept)]
     prompts = {first // drawn * kept: infos for first, infos in answer.prompts.items()}
     return Answer(best, prompts, answer.usage)
+
+
+async def prepare_all(pipeline: Pipeline, requests: Sequence[GenerationRequest]) -> list[Prepared]:
+    """Check and tokenise every prompt of a call; RequestError for the first that cannot be honoured."""
+    prepared = []
+    for request in requests:
+        prepared.append(await pipeline.prepare(request))
+        await asyncio.sleep(0)  # streams go on between one prompt and the next
+    return prepared
 
 
 async def run_all(pipeline: Pipeline, prepared: Sequence[Prepared]) -> AsyncGenerator[GenerationEvent, None]:

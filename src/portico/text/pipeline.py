@@ -49,6 +49,8 @@ class Pipeline:
     def __init__(self, model: TextModel, engine: EngineClient) -> None:
         self.model = model
         self.engine = engine
+        self.answering = 0
+        """Prompts that are being answered at this moment, or wait for it."""
 
     async def prepare(self, request: GenerationRequest) -> Prepared:
         """Check a request and turn its prompt into tokens; RequestError if it cannot be honoured."""
@@ -72,35 +74,39 @@ class Pipeline:
 
     async def run(self, prepared: Prepared) -> AsyncGenerator[GenerationEvent, None]:
         """The events of a prepared request; closing the generator cancels it in the engine."""
-        answer = _Answer(prepared, self.model)
-        for event in answer.begin():
-            yield event
-        if prepared.stopped.is_set():
-            for event in answer.end():
+        self.answering += 1
+        try:
+            answer = _Answer(prepared, self.model)
+            for event in answer.begin():
                 yield event
-            return
-        # Engine clients are generators, whose closing is what cancels; the protocol promises only an iterator.
-        source = cast("AsyncGenerator[list[TokenEvent], None]", self.engine.submit(prepared.add))
-        async with aclosing(source):
-            try:
-                async for batch in source:
-                    for token_event in batch:
-                        for event in answer.take(token_event):
-                            yield event
-                        if answer.ended_by_text:
-                            await self.engine.cancel(token_event.request_id, token_event.choice)
-                    if answer.done:
-                        break
-            except RequestError as error:
-                yield Failure(error)
+            if prepared.stopped.is_set():
+                for event in answer.end():
+                    yield event
                 return
-        if not answer.done and prepared.stopped.is_set():
-            for event in answer.end():
-                yield event
-        elif not answer.done:
-            yield Failure(EngineError("The engine ended the request before it was finished."))
-        elif not answer.failed:
-            yield answer.usage()
+            # Engine clients are generators, whose closing is what cancels; the protocol promises only an iterator.
+            source = cast("AsyncGenerator[list[TokenEvent], None]", self.engine.submit(prepared.add))
+            async with aclosing(source):
+                try:
+                    async for batch in source:
+                        for token_event in batch:
+                            for event in answer.take(token_event):
+                                yield event
+                            if answer.ended_by_text:
+                                await self.engine.cancel(token_event.request_id, token_event.choice)
+                        if answer.done:
+                            break
+                except RequestError as error:
+                    yield Failure(error)
+                    return
+            if not answer.done and prepared.stopped.is_set():
+                for event in answer.end():
+                    yield event
+            elif not answer.done:
+                yield Failure(EngineError("The engine ended the request before it was finished."))
+            elif not answer.failed:
+                yield answer.usage()
+        finally:
+            self.answering -= 1
 
     async def stop(self, prepared: Prepared) -> None:
         """End a request where it is: what runs of it finishes as if the model had ended it."""

@@ -80,7 +80,7 @@ class ModelOptions:
     )
     chat_template: str | None = option(
         None, "chat template in place of the model's: a file, Jinja itself, or a built-in name (alpaca, chatml, "
-        "deepseek, gemma, llama-2, llama-3, mistral, phi-3, vicuna, zephyr)",
+        "chinese-alpaca-2, deepseek, gemma, llama-2, llama-3, mistral, phi-3, vicuna, zephyr)",
         group=TEXT, metavar="TEMPLATE",
     )  # fmt: skip
     tool_call_parser: str = option(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -19,12 +18,11 @@ from portico.protocol.request import GenerationRequest
 from portico.server.disconnect import while_connected
 from portico.server.doors.openai.chunks import DONE, ChunkWriter, Form, last_words, usage_fields
 from portico.server.doors.openai.logprobs import Logprobs, prompt_entries
-from portico.server.fold import Answer, fold, keep_best, run_all, stop_all
+from portico.server.fold import Answer, fold, keep_best, prepare_all, run_all, stop_all
 from portico.server.middleware import context_of
 from portico.server.service import Service
 from portico.server.sessions.history import Key
 from portico.server.sse import EventStream
-from portico.text.pipeline import Pipeline, Prepared
 from portico.text.whole import WholeChoice
 
 ChoiceBody = Callable[[int, WholeChoice], dict[str, Any]]
@@ -81,15 +79,6 @@ async def answer(http: Request, call: Call, service: Service, *, form: Form, cho
         whole = keep_best(whole, drawn, call.kept)
     body = {**head, "object": form.object.removesuffix(".chunk"), **_answer_fields(whole, choice_body, call, form)}
     return Response(msgspec.json.encode(body), headers=call.headers, media_type="application/json")
-
-
-async def prepare_all(pipeline: Pipeline, requests: Sequence[GenerationRequest]) -> list[Prepared]:
-    """Check and tokenise every prompt of a call; RequestError for the first that cannot be honoured."""
-    prepared = []
-    for request in requests:
-        prepared.append(await pipeline.prepare(request))
-        await asyncio.sleep(0)  # streams go on between one prompt and the next
-    return prepared
 
 
 async def _session(http: Request, call: Call, service: Service) -> Key | None:
