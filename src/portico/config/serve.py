@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, cast, get_type_hints
 
 from portico.config.cache import WEIGHTS_CACHE_BYTES, weights_cache_folder
-from portico.config.compat import TextHabits, is_there
+from portico.config.compat import TextHabits
 from portico.config.engine import DtypeName, EngineConfig, KVDtypeName, LogprobsMode, QuantizationName
 from portico.config.file import from_file
 from portico.config.given import Given, Source, from_environment, settle
@@ -137,7 +137,7 @@ def settle_serve(
     if config_file is not None:
         sources.append(from_file(options, config_file))
     sources = [expand(source) for source in sources]
-    sources.append({name: Given(name, (text,)) for name, text in _honoured(defaults or {}).items()})
+    sources.append({name: Given(name, (text,)) for name, text in (defaults or {}).items()})
     sources = _one_measure(sources)
     values = settle(options, sources)
     idle = [option for option in options if option.spec.idle is not None and option.name in values]
@@ -156,11 +156,6 @@ def _one_measure(sources: Sequence[Source]) -> list[Source]:
         source if source is measured else {name: given for name, given in source.items() if name not in MEASURES}
         for source in sources
     ]
-
-
-def _honoured(defaults: Mapping[str, str]) -> dict[str, str]:
-    """The defaults of a way of starting, without habits that no door has yet."""
-    return {name: text for name, text in defaults.items() if name != "compat" or is_there(text)}
 
 
 def _built(cls: type[Any], values: Mapping[str, Any]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,9 +11,11 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 from starlette.middleware.cors import CORSMiddleware
 
+from portico.config.compat import CompatName
 from portico.config.cors import CorsRules
 from portico.server import errors, health
-from portico.server.doors import lmdeploy, openai, vllm
+from portico.server.dialect import OPENAI, Dialect
+from portico.server.doors import alpaca, lmdeploy, mlc, openai, vllm
 from portico.server.middleware import BearerKeys, BodyLimit, RequestIds, ShownUnder
 from portico.server.service import Service
 from portico.server.sessions.memory import MemoryStore
@@ -24,7 +26,16 @@ from portico.text.engine_client import EngineClient
 from portico.text.model import TextModel
 from portico.text.pipeline import Pipeline
 
-DOORS = (openai, lmdeploy, vllm)
+DOORS = (mlc, openai, lmdeploy, vllm)
+"""The first that has a route gets it."""
+DIALECTS: Mapping[CompatName, Dialect] = {
+    "none": OPENAI,
+    **mlc.DIALECTS,
+    **alpaca.DIALECTS,
+    **lmdeploy.DIALECTS,
+    **vllm.DIALECTS,
+}
+"""By the names of `--compat`; each door declares those of its servers."""
 
 
 def create_app(
@@ -35,15 +46,16 @@ def create_app(
     Without `sessions` of the caller's, which the caller closes, conversations are kept in memory.
     """
     sessions = sessions or Sessions(MemoryStore(SessionLimits()))
-    service = Service(Pipeline(model, engine), settings, sessions, started=int(time.time()))
+    dialect = DIALECTS[settings.compat]
+    service = Service(Pipeline(model, engine), settings, sessions, started=int(time.time()), dialect=dialect)
     app = _bare(settings)
     if settings.root_path:
         app.add_middleware(ShownUnder, path=settings.root_path.rstrip("/"))
-    errors.install(app)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    errors.install(app, dialect.error)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, shape=dialect.error)
     if settings.api_keys:
-        app.add_middleware(BearerKeys, keys=settings.api_keys)
-    app.add_middleware(RequestIds, log_each=settings.log_requests)
+        app.add_middleware(BearerKeys, keys=settings.api_keys, shape=dialect.error)
+    app.add_middleware(RequestIds, log_each=settings.log_requests, shape=dialect.error)
     if settings.cors is not None:  # added last, so it is the outermost: a browser asks without the key
         _let_pages_in(app, settings.cors)
     app.include_router(health.router(service))

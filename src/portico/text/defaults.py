@@ -99,6 +99,7 @@ def resolve(
             "which leaves no room for an answer. Shorten the prompt.",
             param=prompt_param,
             code="context_length_exceeded",
+            counts={"prompt_tokens": prompt_len, "max_model_len": max_model_len},
         )
     if sampling.max_tokens is not None and sampling.max_tokens > room:
         raise RequestError(

@@ -289,6 +289,7 @@ def _check_length(prompt_ids: Sequence[int], param: str, max_model_len: int) -> 
             f"{param} has {len(prompt_ids)} tokens; this model takes at most {max_model_len - 1}.",
             param=param,
             code="context_length_exceeded",
+            counts={"prompt_tokens": len(prompt_ids), "max_model_len": max_model_len},
         )
 
 
