@@ -37,6 +37,38 @@ class Answer:
     usage: Usage
 
 
+class Progress:
+    """How far the answers of several prompts are that run as one request."""
+
+    def __init__(self, prepared: Sequence[Prepared]) -> None:
+        self._prompts = [item.add.prompt_ids for item in prepared for _ in item.choices]
+        self._answers = [choice for item in prepared for choice in item.choices]
+        self._prompt_tokens = sum(len(item.add.prompt_ids) for item in prepared)
+        self._told: dict[int, int] = {}
+
+    def prompt_ids(self, choice: int) -> Sequence[int]:
+        """The tokens that the model read."""
+        return self._prompts[choice]
+
+    def token_ids(self, choice: int) -> Sequence[int]:
+        """Those of the answer so far."""
+        return self._answers[choice].token_ids
+
+    def is_new(self, choice: int) -> bool:
+        """Whether nothing of this choice was asked by `new_ids` yet."""
+        return choice not in self._told
+
+    def new_ids(self, choice: int) -> Sequence[int]:
+        """Those that came since this was asked before."""
+        told = self._told.get(choice, 0)
+        self._told[choice] = self._answers[choice].token_count
+        return self.token_ids(choice)[told:]
+
+    def usage(self) -> Usage:
+        """What the answers have cost so far."""
+        return Usage(self._prompt_tokens, sum(answer.token_count for answer in self._answers), 0)
+
+
 async def fold(events: AsyncGenerator[GenerationEvent, None], choices: int) -> Answer:
     """Read all events of a request with this many choices; raises the error of a Failure."""
     given = [WholeChoice() for _ in range(choices)]

@@ -16,8 +16,10 @@ from portico.server.body import read_body
 from portico.server.describe import describe
 from portico.server.doors.openai.answer import Call, answer
 from portico.server.doors.openai.answer_schema import ChatCompletion
+from portico.server.doors.openai.bare import bare_prompt
 from portico.server.doors.openai.chunks import CHAT
 from portico.server.doors.openai.functions import FUNCTION_CHAT, function_message, modern_messages, old_names, tools_of
+from portico.server.doors.openai.generation import with_defaults
 from portico.server.doors.openai.layout import read_layout
 from portico.server.doors.openai.logprobs import ChatLogprobs, chat_count, prompt_count
 from portico.server.doors.openai.params import CHAT_ONLY, check_fields
@@ -60,19 +62,23 @@ def _with_tools(body: ChatCompletionRequest) -> ChatCompletionRequest:
 def _understand(body: ChatCompletionRequest, request_id: str, service: Service) -> Call:
     model = service.resolve_model(body.model)
     ignored = check_fields(body, CHAT_ONLY, service)
+    body = with_defaults(body, service.dialect.defaults)
     newer = body.max_completion_tokens is not None
     logprobs = chat_count(body.logprobs, body.top_logprobs)
     prompt_logprobs = prompt_count(body.prompt_logprobs, bool(body.stream), service.settings.max_logprobs)
     tools, calls = read_wish(body.tools or [], body.tool_choice, body.parallel_tool_calls is not False)
     read = calls if service.dialect.streams_calls or not body.stream else None
     layout = read_layout(body)
+    messages = plain_messages([] if isinstance(body.messages, str) else body.messages)
+    bare = bare_prompt(body, messages)
+    max_tokens = body.max_completion_tokens if newer else body.max_tokens
     request = GenerationRequest(
         request_id,
-        ChatPrompt(plain_messages(body.messages), tools, layout, read, body.thinking()),
-        body.sampling(body.max_completion_tokens if newer else body.max_tokens, logprobs, prompt_logprobs),
+        bare or ChatPrompt(messages, tools, layout, read, body.thinking()),
+        body.sampling(service.dialect.chat_tokens if max_tokens is None else max_tokens, logprobs, prompt_logprobs),
         echo=bool(body.echo),
         max_tokens_param="max_completion_tokens" if newer else "max_tokens",
-        prompt_param="messages",
+        prompt_param="messages" if body.input_ids is None else "input_ids",
     )
     told = None if logprobs is None else ChatLogprobs(bool(body.return_tokens_as_token_ids))
     return Call(
@@ -87,7 +93,9 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
         body.kept,
         session_id=body.session_id,
         tools=calls is not None,
-        role="assistant" if layout.add_generation_prompt else body.messages[-1].role,
+        role="assistant" if layout.add_generation_prompt or bare else messages[-1]["role"],
+        token_ids=bool(body.return_token_ids),
+        usage_in_chunks=body.usage_in_chunks,
     )
 
 

@@ -8,12 +8,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from portico.errors import RequestError
-from portico.protocol.request import GenerationRequest, TextPrompt, TokenPrompt
+from portico.protocol.request import ChatPrompt, GenerationRequest, Prompt, TextPrompt, TokenPrompt
 from portico.server.body import read_body
 from portico.server.describe import describe
 from portico.server.doors.openai.answer import Call, answer
 from portico.server.doors.openai.answer_schema import Completion
 from portico.server.doors.openai.chunks import COMPLETION
+from portico.server.doors.openai.generation import with_defaults
 from portico.server.doors.openai.logprobs import CompletionLogprobs, completion_count, prompt_count
 from portico.server.doors.openai.params import COMPLETION_ONLY, check_fields
 from portico.server.doors.openai.schema import CompletionRequest
@@ -41,8 +42,11 @@ def router(service: Service) -> APIRouter:
 
 def _understand(body: CompletionRequest, request_id: str, service: Service) -> Call:
     model = service.resolve_model(body.model)
+    body = with_defaults(body, service.dialect.defaults)
     ignored = check_fields(body, COMPLETION_ONLY, service)
-    prompts = read_prompts(body.prompt, suffix=body.suffix or "")
+    prompts: list[tuple[str, Prompt]] = [*read_prompts(body.prompt, suffix=body.suffix or "")]
+    if service.dialect.instructions:
+        prompts = [(param, _instruction(prompt, body)) for param, prompt in prompts]
     logprobs = completion_count(body.logprobs, service.settings.max_logprobs)
     if body.suffix and body.echo and logprobs is not None:
         raise RequestError(
@@ -86,7 +90,22 @@ def _understand(body: CompletionRequest, request_id: str, service: Service) -> C
         prompt_logprobs,
         body.kept,
         body.session_id,
+        token_ids=bool(body.return_token_ids),
+        usage_in_chunks=body.usage_in_chunks,
     )
+
+
+def _instruction(prompt: Prompt, body: CompletionRequest) -> Prompt:
+    """A text as what a user says; RequestError for what has no meaning then. Token ids are left as they are."""
+    for name in ("echo", "suffix"):
+        if getattr(body, name):
+            raise RequestError(
+                f"{name} is not currently supported: on this server a prompt is an instruction and is laid out by the "
+                "chat template.",
+                param=name,
+                code="unsupported_parameter",
+            )
+    return ChatPrompt([{"role": "user", "content": prompt.text}]) if isinstance(prompt, TextPrompt) else prompt
 
 
 def _max_tokens(body: CompletionRequest, default: int | None) -> tuple[int | None, str]:
