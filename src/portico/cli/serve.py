@@ -175,6 +175,8 @@ async def _serve(
             cors=http.cors(),
             root_path=http.root_path,
             docs=http.docs,
+            debug=http.enable_debug,
+            tracing=http.enable_tracing,
             log_requests=http.log_requests,
         )
         model = TextModel.load(folder, text)

@@ -16,6 +16,9 @@ from portico.config.cors import CorsRules
 from portico.server import errors, health
 from portico.server.dialect import OPENAI, Dialect
 from portico.server.doors import alpaca, lmdeploy, mlc, openai, vllm
+from portico.server.metrics import route
+from portico.server.metrics.metrics import Metrics
+from portico.server.metrics.watched import WatchedEngine
 from portico.server.middleware import BearerKeys, BodyLimit, RequestIds, ShownUnder
 from portico.server.service import Service
 from portico.server.sessions.memory import MemoryStore
@@ -25,6 +28,7 @@ from portico.server.settings import ServerSettings
 from portico.text.engine_client import EngineClient
 from portico.text.model import TextModel
 from portico.text.pipeline import Pipeline
+from portico.text.trace import MOST_REQUESTS, Trace
 
 DOORS = (mlc, openai, lmdeploy, vllm)
 """The first that has a route gets it."""
@@ -47,7 +51,11 @@ def create_app(
     """
     sessions = sessions or Sessions(MemoryStore(SessionLimits()))
     dialect = DIALECTS[settings.compat]
-    service = Service(Pipeline(model, engine), settings, sessions, started=int(time.time()), dialect=dialect)
+    trace = Trace(MOST_REQUESTS if settings.tracing else 0)
+    metrics = Metrics(engine, settings.model_names[0], (mlc.METRICS,))
+    watched = WatchedEngine(engine, metrics.ended, trace)
+    pipeline = Pipeline(model, watched, trace)
+    service = Service(pipeline, watched, metrics, trace, settings, sessions, started=int(time.time()), dialect=dialect)
     app = _bare(settings)
     if settings.root_path:
         app.add_middleware(ShownUnder, path=settings.root_path.rstrip("/"))
@@ -59,6 +67,7 @@ def create_app(
     if settings.cors is not None:  # added last, so it is the outermost: a browser asks without the key
         _let_pages_in(app, settings.cors)
     app.include_router(health.router(service))
+    app.include_router(route.router(metrics))
     for door in DOORS:
         for router in door.routers(service):
             app.include_router(router)

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 
 from portico.errors import RequestError
 from portico.server.dialect import OPENAI, Dialect
+from portico.server.metrics.metrics import Metrics
+from portico.server.metrics.watched import WatchedEngine
 from portico.server.sessions.history import Key, owner_of
 from portico.server.sessions.sessions import Sessions
 from portico.server.settings import ServerSettings
 from portico.text.pipeline import Pipeline
+from portico.text.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,11 @@ class Service:
     """One model that is served under one or more names."""
 
     pipeline: Pipeline
+    engine: WatchedEngine
+    """The pipeline's."""
+    metrics: Metrics
+    trace: Trace
+    """What happened to the latest requests, where that is kept."""
     settings: ServerSettings
     sessions: Sessions
     """Conversations that are kept from request to request."""

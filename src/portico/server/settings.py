@@ -30,5 +30,9 @@ class ServerSettings:
     """Path under which a proxy shows the server."""
     docs: bool = True
     """Whether there are /docs and /openapi.json."""
+    debug: bool = False
+    """Whether there are routes for debugging."""
+    tracing: bool = False
+    """Whether the events of requests are kept."""
     log_requests: bool = True
     """Whether each request is a line in the log."""

@@ -24,6 +24,7 @@ from portico.text.engine_client import EngineClient
 from portico.text.known import answer_text, known_after
 from portico.text.model import TextModel
 from portico.text.reading import ChoiceReading
+from portico.text.trace import Trace
 
 T = TypeVar("T")
 
@@ -46,11 +47,10 @@ class Prepared:
 class Pipeline:
     """One model's text layer over its engine; one object for all requests of the front."""
 
-    def __init__(self, model: TextModel, engine: EngineClient) -> None:
+    def __init__(self, model: TextModel, engine: EngineClient, trace: Trace | None = None) -> None:
         self.model = model
         self.engine = engine
-        self.answering = 0
-        """Prompts that are being answered at this moment, or wait for it."""
+        self._trace = trace or Trace()
 
     async def prepare(self, request: GenerationRequest) -> Prepared:
         """Check a request and turn its prompt into tokens; RequestError if it cannot be honoured."""
@@ -61,7 +61,9 @@ class Pipeline:
             echo = self.model.echo(add.prompt_ids, request) if request.echo else ""
             return Prepared(add, self.model.choices(request, add.prompt_ids), echo)
 
-        return await _done(request, work)
+        self._trace.mark(request.request_id, "receive request")
+        with self._trace.span(request.request_id, "tokenization"):
+            return await _done(request, work)
 
     async def tokenize(self, request: GenerationRequest) -> list[int]:
         """The tokens that the request's prompt would have, though it be too long; RequestError as `prepare`."""
@@ -74,39 +76,35 @@ class Pipeline:
 
     async def run(self, prepared: Prepared) -> AsyncGenerator[GenerationEvent, None]:
         """The events of a prepared request; closing the generator cancels it in the engine."""
-        self.answering += 1
-        try:
-            answer = _Answer(prepared, self.model)
-            for event in answer.begin():
+        answer = _Answer(prepared, self.model)
+        for event in answer.begin():
+            yield event
+        if prepared.stopped.is_set():
+            for event in answer.end():
                 yield event
-            if prepared.stopped.is_set():
-                for event in answer.end():
-                    yield event
+            return
+        # Engine clients are generators, whose closing is what cancels; the protocol promises only an iterator.
+        source = cast("AsyncGenerator[list[TokenEvent], None]", self.engine.submit(prepared.add))
+        async with aclosing(source):
+            try:
+                async for batch in source:
+                    for token_event in batch:
+                        for event in answer.take(token_event):
+                            yield event
+                        if answer.ended_by_text:
+                            await self.engine.cancel(token_event.request_id, token_event.choice)
+                    if answer.done:
+                        break
+            except RequestError as error:
+                yield Failure(error)
                 return
-            # Engine clients are generators, whose closing is what cancels; the protocol promises only an iterator.
-            source = cast("AsyncGenerator[list[TokenEvent], None]", self.engine.submit(prepared.add))
-            async with aclosing(source):
-                try:
-                    async for batch in source:
-                        for token_event in batch:
-                            for event in answer.take(token_event):
-                                yield event
-                            if answer.ended_by_text:
-                                await self.engine.cancel(token_event.request_id, token_event.choice)
-                        if answer.done:
-                            break
-                except RequestError as error:
-                    yield Failure(error)
-                    return
-            if not answer.done and prepared.stopped.is_set():
-                for event in answer.end():
-                    yield event
-            elif not answer.done:
-                yield Failure(EngineError("The engine ended the request before it was finished."))
-            elif not answer.failed:
-                yield answer.usage()
-        finally:
-            self.answering -= 1
+        if not answer.done and prepared.stopped.is_set():
+            for event in answer.end():
+                yield event
+        elif not answer.done:
+            yield Failure(EngineError("The engine ended the request before it was finished."))
+        elif not answer.failed:
+            yield answer.usage()
 
     async def stop(self, prepared: Prepared) -> None:
         """End a request where it is: what runs of it finishes as if the model had ended it."""

@@ -59,6 +59,15 @@ def _chunk(chunk: Fields, tools: bool) -> Fields | None:
     return {**chunk, "choices": choices}
 
 
+def _choices_only(chunk: Fields, tools: bool) -> Fields | None:
+    """A chunk has nothing but its choices; one that has only usage is none."""
+    choices = [
+        {name: value for name, value in choice.items() if name != "logprobs" or value is not None}
+        for choice in chunk["choices"]
+    ]
+    return {"choices": choices} if choices else None
+
+
 def _usage(usage: Fields | None) -> Fields | None:
     return None if usage is None else {**usage, "extra": None}
 
@@ -103,5 +112,5 @@ MLC = Dialect(
     completion_tokens=None,
     streams_calls=False,
 )
-MLC_CHAT = Dialect(error=_details, any_model=True, completion_tokens=None)
-"""Its completions are routes of their own."""
+MLC_CHAT = Dialect(chunk=_choices_only, error=_details, done=b"", any_model=True, completion_tokens=None)
+"""Chat is a route of its own there."""

@@ -25,7 +25,7 @@ def router(service: Service) -> APIRouter:
     @routes.get("/load")
     async def load() -> dict[str, int]:
         """How many prompts are being answered or wait for it."""
-        return {"server_load": service.pipeline.answering}
+        return {"server_load": service.engine.running}
 
     @routes.get("/server_info")
     async def server_info(http: Request) -> Response:
