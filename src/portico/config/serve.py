@@ -59,6 +59,7 @@ class ServeOptions:
             reasoning_parser=model.reasoning_parser,
             generation_config=None if model.generation_config.lower() in NO_DEFAULTS else model.generation_config,
             pooling=habits.pooling,
+            generation_overrides=model.override_generation_config or {},
             seed=model.seed,
         )
 
@@ -79,7 +80,7 @@ class ServeOptions:
             max_num_batched_tokens=compute.max_num_batched_tokens,
             kv_cache_memory=compute.kv_cache_memory,
             kv_cache_dtype=cast(KVDtypeName, compute.kv_cache_dtype),
-            kv_cache_tokens=compute.kv_cache_tokens,
+            kv_cache_tokens=compute.most_tokens(),
             kv_cache_share=compute.cache_max_entry_count,
             memory_share=compute.gpu_memory_utilization,
             block_size=compute.block_size,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 TokenizerMode = Literal["auto", "slow"]
@@ -33,5 +34,7 @@ class TextOptions:
     """Where defaults of sampling come from: the model's folder (auto), another folder, or nowhere (None)."""
     pooling: PoolingKind = "last"
     """How texts become vectors where the model's folder does not say."""
+    generation_overrides: Mapping[str, float] = field(default_factory=dict)
+    """Defaults of sampling that come before those."""
     seed: int | None = None
     """From which requests without a seed get theirs, in turn; None: from the system's entropy."""

@@ -70,7 +70,7 @@ class TextModel:
         return cls(
             tokenizer,
             template,
-            SamplingDefaults.choose(options.generation_config, folder),
+            SamplingDefaults.choose(options.generation_config, folder).but(options.generation_overrides),
             PoolingDefaults.load(folder, options.pooling),
             Infill.find(tokenizer),
             registry.choose(options.tool_call_parser, template.sources),

@@ -81,6 +81,7 @@ IDLE: tuple[Option, ...] = (
     _valued("max_cpu_loras", _ADAPTERS),
     _valued("lora_dtype", _ADAPTERS),
     _switch("enable_request_id_headers", "answers have an x-request-id always"),
+    _switch("enable_server_load_tracking", "/load tells what runs always"),
     _switch("enable_prompt_tokens_details", "usage tells the cached tokens always"),
     _switch("disable_hybrid_kv_cache_manager", "all layers share one table of blocks"),
     _valued("max_num_partial_prefills", "how prompts share a step is decided at each step"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from portico.config.option import option
-from portico.config.values import one_of, only, parse_dtype, parse_integer, parse_positive, parse_size, translated
+from portico.config.values import one_of, only, parse_dtype, parse_integer, parse_numbers, parse_positive, parse_size, translated
 
 MODEL = "model"
 TEXT = "prompts and answers"
@@ -97,6 +98,10 @@ class ModelOptions:
         "auto", "where defaults of sampling come from: auto (the model's generation_config.json), the folder of "
         f"another, or {', '.join(NO_DEFAULTS)} for none",
         group=TEXT, metavar="WHERE",
+    )  # fmt: skip
+    override_generation_config: Mapping[str, float] | None = option(
+        None, 'further defaults of sampling, which come before those, as \'{"temperature": 0.5}\'',
+        group=TEXT, parse=parse_numbers, metavar="JSON",
     )  # fmt: skip
     seed: int | None = option(
         None, "seed from which requests without one get theirs, in turn (default: chance)",

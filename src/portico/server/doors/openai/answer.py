@@ -80,7 +80,7 @@ async def answer(http: Request, call: Call, service: Service, *, form: Form, cho
         writer = ChunkWriter(
             form,
             head,
-            include_usage=call.include_usage,
+            include_usage=call.include_usage or service.settings.always_usage,
             logprobs=call.logprobs,
             token_ids=progress if call.token_ids else None,
             tally=progress if call.usage_in_chunks or service.dialect.usage_in_chunks else None,

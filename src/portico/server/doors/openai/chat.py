@@ -80,7 +80,7 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
         max_tokens_param="max_completion_tokens" if newer else "max_tokens",
         prompt_param="messages" if body.input_ids is None else "input_ids",
     )
-    told = None if logprobs is None else ChatLogprobs(bool(body.return_tokens_as_token_ids))
+    told = None if logprobs is None else ChatLogprobs(body.names_ids(service.settings.tokens_as_ids))
     return Call(
         request_id,
         model,
@@ -93,7 +93,7 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
         body.kept,
         session_id=body.session_id,
         tools=calls is not None,
-        role="assistant" if layout.add_generation_prompt or bare else messages[-1]["role"],
+        role=service.settings.response_role if layout.add_generation_prompt or bare else messages[-1]["role"],
         token_ids=bool(body.return_token_ids),
         usage_in_chunks=body.usage_in_chunks,
     )

@@ -78,7 +78,7 @@ def _understand(body: CompletionRequest, request_id: str, service: Service) -> C
         )
         for index, (param, prompt) in enumerate(prompts)
     ]
-    told = None if logprobs is None else CompletionLogprobs(bool(body.return_tokens_as_token_ids), logprobs)
+    told = None if logprobs is None else CompletionLogprobs(body.names_ids(service.settings.tokens_as_ids), logprobs)
     return Call(
         request_id,
         model,

@@ -267,6 +267,10 @@ class GenerationBody(BaseModel):
     def include_usage(self) -> bool:
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
+    def names_ids(self, unsaid: bool) -> bool:
+        """Whether tokens are named by their ids in log-probabilities."""
+        return unsaid if self.return_tokens_as_token_ids is None else self.return_tokens_as_token_ids
+
     @property
     def usage_in_chunks(self) -> bool:
         return self.include_usage and bool(self.stream_options and self.stream_options.continuous_usage_stats)
