@@ -44,7 +44,7 @@ class Dialect:
     completion_tokens: int | None = 16
     """`max_tokens` of completions that leave it out; None: what is left of the context."""
     streams_calls: bool = True
-    """Whether streams tell of calls; else calls stay the text that the model writes."""
+    """Whether streams tell of calls; else those that need not be made stay the text that the model writes."""
 
     def event(self, chunk: bytes, tools: bool) -> bytes:
         """A server-sent event of OpenAI's in this server's words; empty where it has none."""
