@@ -35,3 +35,7 @@ def references(value: Any) -> list[str]:
     if isinstance(value, list):
         return [name for item in value for name in references(item)]
     return []
+
+
+def test_each_habit_that_may_be_asked_for_is_a_dialect() -> None:
+    assert set(DIALECTS) == set(THERE)

@@ -49,10 +49,10 @@ def test_requests_are_counted_by_how_they_ended(text_model: TextModel) -> None:
         ends = {reason: found.get(f"portico:requests_total|{reason}") for reason in ("length", "stop", "error")}
         assert ends == {"length": 1, "stop": 3, "error": 1}
         assert found["portico:request_generation_tokens_sum"] == 4 + 3 * 2
-        assert found["portico:time_to_first_token_seconds_count"] == 5
+        assert found["portico:time_to_first_token_seconds_count"] == 4
         assert found["portico:request_prompt_tokens_bucket|+Inf"] == 5
         assert found["completion_tokens_sum"] == 10
-        assert found["last_finished_request_completion_tokens"] == 0
+        assert found["last_finished_request_completion_tokens"] == 2
         assert found["prompt_tokens_sum"] > tokens
 
 
