@@ -3,6 +3,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from portico.config.compat import THERE
+from portico.server.app import DIALECTS
 from tests.server.harness import LiveServer
 
 
