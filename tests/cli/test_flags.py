@@ -114,8 +114,6 @@ def test_vllm() -> None:
         (["--speculative-mode", "eagle"], "speculative decoding is not there yet"),
         (["--speculative-mode", "magic"], "one of disable, small_draft, eagle, medusa"),
         (["--additional-models", "a", "b,lib.so"], "several models, and drafts"),
-        (["--enable-tracing"], "--enable-tracing: recording the events of requests is not there yet"),
-        (["--enable-debug"], "--enable-debug: endpoints for debugging are not there yet"),
         (["--no-enable-chunked-prefill"], "prompts are computed in chunks, always"),
         (["--quantization", "awq"], "packed in that way cannot be read yet"),
         (["-q", "int3"], "one of auto, none, int8, int4, awq"),
@@ -136,8 +134,8 @@ def test_refusals(capsys: pytest.CaptureFixture[str], arguments: list[str], word
 
 
 def test_flags_of_vllm_that_change_answers() -> None:
-    flags = "--response-role bot --enable-force-include-usage --return-tokens-as-token-ids --enable-server-load-tracking"
-    more = "--num-gpu-blocks-override 10 --block-size 32 --enable-abort-handling"
+    flags = "--response-role bot --enable-force-include-usage --return-tokens-as-token-ids"
+    more = "--enable-server-load-tracking --num-gpu-blocks-override 10 --block-size 32 --enable-abort-handling"
     settled = read(*flags.split(), *more.split(), "--override-generation-config", '{"temperature": 0.5}')
     http = settled.options.http
     assert (http.response_role, http.enable_force_include_usage, http.return_tokens_as_token_ids) == ("bot", True, True)

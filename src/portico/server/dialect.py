@@ -52,7 +52,7 @@ class Dialect:
     usage_in_chunks: bool = False
     """Whether every chunk tells what the answer has cost so far."""
     streams_calls: bool = True
-    """Whether streams tell of calls; else calls stay the text that the model writes."""
+    """Whether streams tell of calls; else those that need not be made stay the text that the model writes."""
 
     def event(self, chunk: bytes, tools: bool) -> bytes:
         """A server-sent event of OpenAI's in this server's words; empty where it has none."""

@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from portico.config.option import option
-from portico.config.values import one_of, only, parse_dtype, parse_integer, parse_numbers, parse_positive, parse_size, translated
+from portico.config.values import (
+    one_of,
+    only,
+    parse_dtype,
+    parse_integer,
+    parse_numbers,
+    parse_positive,
+    parse_size,
+    translated,
+)
 
 MODEL = "model"
 TEXT = "prompts and answers"

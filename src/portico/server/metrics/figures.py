@@ -46,7 +46,7 @@ class Timeline:
             if event.finish is not None:
                 self.running.discard(event.choice)
                 self.outcome = "error" if "error" in (event.finish, self.outcome) else event.finish
-        if self.first is None:
+        if self.first is None and count:
             self.first, self.first_tokens = now, count
         self.tokens += count
         self.last = now

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from portico.protocol.messages import Add, TokenEvent
+from portico.server.doors.vllm.schema import PAIRS
 from tests.server.harness import MODEL, LiveServer
 
 QUERY = "The capital of France"
@@ -59,7 +60,7 @@ def test_a_score_is_the_cosine_of_both_vectors(server: LiveServer, path: str) ->
     ]
 
 
-@pytest.mark.parametrize("names", [("text_1", "text_2"), ("queries", "documents"), ("queries", "items"), ("data_1", "data_2")])
+@pytest.mark.parametrize("names", PAIRS)
 def test_one_with_several_and_pair_by_pair(server: LiveServer, names: tuple[str, str]) -> None:
     one, other = names
     assert scores(server, **{one: QUERY, other: TEXTS}) == pytest.approx([alike(server, QUERY, t) for t in TEXTS])

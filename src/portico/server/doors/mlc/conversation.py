@@ -24,8 +24,6 @@ from portico.server.sessions.converse import Begun, Turn, converse
 from portico.server.sessions.history import Key
 from portico.server.sse import EventStream
 
-CONVERSATION = "mlc-chat"
-"""Name of the one conversation of each API key; those of other doors are numbers."""
 EVENT_BYTES = 128
 """Clients read so many at once and take them for one event."""
 _OPEN = b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":"'
@@ -36,8 +34,8 @@ Events = AsyncGenerator[Begun | GenerationEvent, None]
 
 
 def conversation_of(http: Request, service: Service) -> Key:
-    """The conversation of whoever asks."""
-    return service.session(context_of(http.scope).key_digest, CONVERSATION)
+    """The one conversation of whoever asks; another one after each start, as it was."""
+    return service.session(context_of(http.scope).key_digest, f"mlc-chat-{service.started}")
 
 
 async def forget(key: Key, service: Service) -> None:

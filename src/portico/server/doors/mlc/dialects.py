@@ -31,7 +31,9 @@ def _choice(choice: Fields, tools: bool) -> Fields:
     calls = message["tool_calls"]
     if calls is not None:
         message["tool_calls"] = [_with_object(call) for call in calls]
-    reason = choice["finish_reason"] if not tools else "error" if calls is None else "tool_calls"
+    reason = choice["finish_reason"]
+    if tools and reason in ("stop", "length"):
+        reason = "error" if calls is None else "tool_calls"
     return {**choice, "message": message, "finish_reason": reason}
 
 

@@ -67,14 +67,14 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
     logprobs = chat_count(body.logprobs, body.top_logprobs)
     prompt_logprobs = prompt_count(body.prompt_logprobs, bool(body.stream), service.settings.max_logprobs)
     tools, calls = read_wish(body.tools or [], body.tool_choice, body.parallel_tool_calls is not False)
-    read = calls if service.dialect.streams_calls or not body.stream else None
+    unread = body.stream and not service.dialect.streams_calls and calls is not None and not calls.required
     layout = read_layout(body)
     messages = plain_messages([] if isinstance(body.messages, str) else body.messages)
     bare = bare_prompt(body, messages)
     max_tokens = body.max_completion_tokens if newer else body.max_tokens
     request = GenerationRequest(
         request_id,
-        bare or ChatPrompt(messages, tools, layout, read, body.thinking()),
+        bare or ChatPrompt(messages, tools, layout, None if unread else calls, body.thinking()),
         body.sampling(service.dialect.chat_tokens if max_tokens is None else max_tokens, logprobs, prompt_logprobs),
         echo=bool(body.echo),
         max_tokens_param="max_completion_tokens" if newer else "max_tokens",
