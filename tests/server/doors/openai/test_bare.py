@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from portico.protocol.messages import TokenEvent, TokenLogprobs
 from portico.text.model import TextModel
 from tests.server.doors.lmdeploy.test_interactive import EOS, answering, prompt_text
 from tests.server.harness import MODEL, SETTINGS, LiveServer, portico
@@ -127,3 +128,9 @@ def test_a_server_may_tell_the_usage_always_and_name_tokens_by_ids(text_model: T
         answering(server, "one two")
         assert '"choices":[],"usage":{' in post(server, messages=MESSAGES, stream=True).text
         assert post(server, messages=MESSAGES).json()["choices"][0]["message"]["role"] == "bot"
+        score = TokenLogprobs(-0.5, 1, [], [])
+        server.engine.script = lambda add: [[TokenEvent(add.request_id, 0, [40], "length", logprobs=[score])]]
+        asked: dict[str, Any] = {"prompt": "x", "logprobs": 0, "max_tokens": 1}
+        assert post(server, COMPLETIONS, **asked).json()["choices"][0]["logprobs"]["tokens"] == ["token_id:40"]
+        asked["return_tokens_as_token_ids"] = False
+        assert post(server, COMPLETIONS, **asked).json()["choices"][0]["logprobs"]["tokens"] != ["token_id:40"]
