@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from portico.errors import RequestError
+from portico.protocol.sampling import SamplingParams
 from portico.server.errors import ErrorShape, error_body, openai_error
 
 DONE = b"data: [DONE]\n\n"
@@ -49,6 +50,8 @@ class Dialect:
     """What fields of sampling are where a request leaves them out, before the model's own defaults."""
     instructions: bool = False
     """Whether the prompt of a completion is an instruction for the chat template, and not a text to be continued."""
+    check: Callable[[SamplingParams], None] | None = None
+    """Refuses what the server refuses, in its own words; what it lets pass is checked as ever."""
     usage_in_chunks: bool = False
     """Whether every chunk tells what the answer has cost so far."""
     streams_calls: bool = True

@@ -85,7 +85,23 @@ def test_completions_tell_their_usage_in_every_chunk_too(lmdeploy: LiveServer) -
         ),
         (
             CHAT, {"messages": MESSAGES, "top_p": 0}, 400, "invalid_request_error", "top_p",
-            "top_p is 0.0; it must be above 0 and at most 1.",
+            "The top_p 0.0 must be in (0, 1].",
+        ),
+        (
+            COMPLETIONS, {"prompt": "x", "n": 0}, 400, "invalid_request_error", "n",
+            "The n 0 must be a positive int.",
+        ),
+        (
+            CHAT, {"messages": MESSAGES, "n": 129}, 400, "invalid_request_error", "n",
+            "The n 129 exceeds the maximum supported choices (128).",
+        ),
+        (
+            CHAT, {"messages": MESSAGES, "max_tokens": 0}, 400, "invalid_request_error", "max_tokens",
+            "max_new_tokens must be at least 1, got 0.",
+        ),
+        (
+            CHAT, {"messages": MESSAGES, "min_p": 2}, 400, "invalid_request_error", "min_p",
+            "min_p is 2.0; it must be at least 0 and at most 1.",
         ),
     ],
 )  # fmt: skip

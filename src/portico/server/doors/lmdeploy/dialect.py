@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from portico.errors import RequestError
+from portico.protocol.sampling import MAX_CHOICES, SamplingParams
 from portico.server.dialect import Dialect, Fields
-from portico.server.doors.lmdeploy.errors import error_body
+from portico.server.doors.lmdeploy.errors import check_ranges, error_body
 
 MESSAGE: Fields = {"role": "assistant", "content": None, "reasoning_content": None, "tool_calls": None}
 """Fields that every message has."""
@@ -56,6 +57,19 @@ def _spoken(choice: Fields) -> Fields:
     return {**choice, "delta": {"role": "assistant", **content, **said}}
 
 
+def _check(sampling: SamplingParams) -> None:
+    check_ranges(top_p=sampling.top_p, top_k=sampling.top_k, temperature=sampling.temperature)
+    problem = None
+    if sampling.n < 1:
+        problem = ("n", f"The n {sampling.n} must be a positive int.")
+    elif sampling.n > MAX_CHOICES:
+        problem = ("n", f"The n {sampling.n} exceeds the maximum supported choices ({MAX_CHOICES}).")
+    elif sampling.max_tokens is not None and sampling.max_tokens < 1 and sampling.prompt_logprobs is None:
+        problem = ("max_tokens", f"max_new_tokens must be at least 1, got {sampling.max_tokens}.")
+    if problem is not None:
+        raise RequestError(problem[1], param=problem[0], code="invalid_value")
+
+
 def _error(error: RequestError) -> tuple[int, bytes]:
     return error.status, _flat(error)
 
@@ -72,5 +86,6 @@ LMDEPLOY = Dialect(
     chunk=_chunk,
     error=_error,
     failure=lambda error: b'{"error":%b}' % _flat(error),
+    check=_check,
     usage_in_chunks=True,
 )

@@ -72,10 +72,14 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
     messages = plain_messages([] if isinstance(body.messages, str) else body.messages)
     bare = bare_prompt(body, messages)
     max_tokens = body.max_completion_tokens if newer else body.max_tokens
+    most = service.dialect.chat_tokens if max_tokens is None else max_tokens
+    sampling = body.sampling(most, logprobs, prompt_logprobs)
+    if service.dialect.check is not None:
+        service.dialect.check(sampling)
     request = GenerationRequest(
         request_id,
         bare or ChatPrompt(messages, tools, layout, None if unread else calls, body.thinking()),
-        body.sampling(service.dialect.chat_tokens if max_tokens is None else max_tokens, logprobs, prompt_logprobs),
+        sampling,
         echo=bool(body.echo),
         max_tokens_param="max_completion_tokens" if newer else "max_tokens",
         prompt_param="messages" if body.input_ids is None else "input_ids",

@@ -60,6 +60,8 @@ def _understand(body: CompletionRequest, request_id: str, service: Service) -> C
     scored = [prompt_logprobs, logprobs if body.echo else None, 0 if body.echo and max_tokens == 0 else None]
     most_scored = max((count for count in scored if count is not None), default=None)
     sampling = body.sampling(max_tokens, logprobs, most_scored)
+    if service.dialect.check is not None:
+        service.dialect.check(sampling)
     if len(prompts) * sampling.n > MAX_ANSWERS:
         raise RequestError(
             f"n is {sampling.n} for {len(prompts)} prompts; a request may have at most {MAX_ANSWERS} answers.",
