@@ -37,6 +37,7 @@ VLLM = (
     "--uvicorn-log-level info --response-role assistant --root-path /llm --max-log-len 100 "
     "--enable-prefix-caching --enable-chunked-prefill "
     "-tp 1 -pp 1 --load-format safetensors --block-size 32 --max-logprobs 5 --kv-cache-dtype auto "
+    "--exclude-tools-when-tool-choice-none --shutdown-timeout 3 --stream-interval 1 --attention-backend FLASH_ATTN "
     "--guided-decoding-backend outlines --use-v2-block-manager --enable-auto-tool-choice --tool-call-parser hermes"
 ).split()
 

@@ -42,7 +42,7 @@ class HttpOptions:
     )
     drain_timeout: float = option(
         5.0, "seconds that running requests get to finish at Ctrl-C or SIGTERM",
-        group=SERVER, parse=parse_seconds, metavar="SECONDS",
+        group=SERVER, parse=parse_seconds, metavar="SECONDS", aliases=("--shutdown-timeout",),
     )  # fmt: skip
     max_logprobs: int = option(
         20, "likeliest tokens that 'logprobs' of a completion may ask for", group=SERVER, parse=parse_count, metavar="N"

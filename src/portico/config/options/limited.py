@@ -54,6 +54,7 @@ _ADAPTERS = "adapters (LoRA) are not there yet; merge them into the checkpoint"
 _SPECULATION = "speculative decoding is not there yet"
 _WINDOW = "the model's own attention window is used; changing it is not there yet"
 _ROPE = "the rotary scaling of the model's config.json is used; write it there, or raise --max-model-len"
+_POOLING = "vectors are pooled as modules.json and 1_Pooling in the model's folder say; write it there"
 _SPECULATIVE = ("small_draft", "eagle", "medusa")
 
 LIMITED: tuple[Option, ...] = (
@@ -118,6 +119,28 @@ LIMITED: tuple[Option, ...] = (
     _valued("gpus", ("0",), "give --device cuda:N"),
     _valued("api_server_count", ("1",), "one process answers; more are not there yet"),
     _switch("headless", "the server and its engine start together"),
+    _switch("enable_ssl_refresh", "the certificate is read at the start; start again for another"),
+    _switch("enable_log_outputs", "what models say is never logged"),
+    _switch("enable_prompt_embeds", "prompts are text or token ids"),
+    _switch("enable_tokenizer_info_endpoint", "that endpoint is not there yet; /tokenize and /detokenize are"),
+    _valued("log_config_file", (), "give --log-level and --uvicorn-log-level"),
+    _valued("tool_server", (), "tools of the server's own are not there yet"),
+    _valued("convert", ("auto", "none"), "a model that generates is served, and answers /v1/embeddings too",
+            known=("embed", "classify", "reward")),
+    _valued("pooler_config", (), _POOLING, "--override-pooler-config"),
+    _valued("hf_config_path", (), "config.json is read from the model's folder"),
+    _valued("logits_processors", (), "own processors are not there yet", several=True),
+    _valued("logits_processor_pattern", (), "own processors are not there yet"),
+    _valued("stream_interval", ("1",), "each token is sent when it is there"),
+    _valued("scheduler_cls", (), "there is one scheduler"),
+    _valued("default_chat_template_kwargs", (), "a request may bring chat_template_kwargs; for all of them it is not "
+            "there yet"),
+    _valued("max_num_queued_reqs", (), "requests are never refused for their number yet"),
+    _valued("max_num_queued_tokens", (), "requests are never refused for their number yet"),
+    _valued("kv_events_config", (), "keys and values stay in one engine"),
+    _valued("data_parallel_rank", ("0",), _PARALLEL),
+    _valued("data_parallel_size_local", ("1",), _PARALLEL),
+    _switch("enable_eplb", _PARALLEL),
     _valued("alpha", ("1.0", "1"), _ROPE),
     _switch("use_ntk", _ROPE),
 )  # fmt: skip

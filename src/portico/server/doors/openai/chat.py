@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from portico.errors import RequestError
 from portico.protocol.request import ChatPrompt, GenerationRequest
+from portico.protocol.sampling import SamplingParams
 from portico.server.body import read_body
 from portico.server.describe import describe
 from portico.server.doors.openai.answer import Call, answer
@@ -63,7 +64,6 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
     model = service.resolve_model(body.model)
     ignored = check_fields(body, CHAT_ONLY, service)
     body = with_defaults(body, service.dialect.defaults)
-    newer = body.max_completion_tokens is not None
     logprobs = chat_count(body.logprobs, body.top_logprobs)
     prompt_logprobs = prompt_count(body.prompt_logprobs, bool(body.stream), service.settings.max_logprobs)
     tools, calls = read_wish(body.tools or [], body.tool_choice, body.parallel_tool_calls is not False)
@@ -71,17 +71,12 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
     layout = read_layout(body)
     messages = plain_messages([] if isinstance(body.messages, str) else body.messages)
     bare = bare_prompt(body, messages)
-    max_tokens = body.max_completion_tokens if newer else body.max_tokens
-    most = service.dialect.chat_tokens if max_tokens is None else max_tokens
-    sampling = body.sampling(most, logprobs, prompt_logprobs)
-    if service.dialect.check is not None:
-        service.dialect.check(sampling)
     request = GenerationRequest(
         request_id,
         bare or ChatPrompt(messages, tools, layout, None if unread else calls, body.thinking()),
-        sampling,
+        _sampling(body, service, logprobs, prompt_logprobs),
         echo=bool(body.echo),
-        max_tokens_param="max_completion_tokens" if newer else "max_tokens",
+        max_tokens_param="max_tokens" if body.max_completion_tokens is None else "max_completion_tokens",
         prompt_param="messages" if body.input_ids is None else "input_ids",
     )
     told = None if logprobs is None else ChatLogprobs(body.names_ids(service.settings.tokens_as_ids))
@@ -101,6 +96,16 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
         token_ids=bool(body.return_token_ids),
         usage_in_chunks=body.usage_in_chunks,
     )
+
+
+def _sampling(
+    body: ChatCompletionRequest, service: Service, logprobs: int | None, prompt_logprobs: int | None
+) -> SamplingParams:
+    given = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
+    sampling = body.sampling(service.dialect.chat_tokens if given is None else given, logprobs, prompt_logprobs)
+    if service.dialect.check is not None:
+        service.dialect.check(sampling)
+    return sampling
 
 
 def plain_messages(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:
