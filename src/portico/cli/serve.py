@@ -159,7 +159,7 @@ async def _serve(
 
     http = options.http
     listener = bind(http.host, http.port)
-    client = AsyncEngineClient(process)
+    client = AsyncEngineClient(process, step_timeout=options.compute.step_timeout)
     sessions: Sessions | None = None
     try:
         sessions = await _open_sessions(options.sessions)
