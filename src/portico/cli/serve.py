@@ -170,6 +170,7 @@ async def _serve(
             max_logprobs=http.max_logprobs,
             compat=choose_compat(http.compat, names),
             cors=http.cors(),
+            queue=options.queue(),
             root_path=http.root_path,
             docs=http.docs,
             log_requests=http.log_requests,

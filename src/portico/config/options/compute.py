@@ -104,3 +104,8 @@ class ComputeOptions:
         group=MEMORY, parse=translated(_PREFIX_WORDS, parse_switch),
         valued=(("--prefix-cache-mode", "{radix,disable}"),),
     )  # fmt: skip
+
+    @property
+    def sequences(self) -> int:
+        """Sequences that run at the same time."""
+        return self.max_num_seqs or MODES[self.mode or "server"].max_num_seqs
