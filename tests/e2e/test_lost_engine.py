@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 
 from tests.e2e.serving import Server, serving
 
-KILLS = 3
+KILLS = int(os.environ.get("PORTICO_KILLS", "3"))
 WEATHER = {
     "type": "function",
     "function": {
