@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from portico.config.cors import CorsRules
 from portico.server import errors, health
+from portico.server.admission import Admission
 from portico.server.doors import lmdeploy, openai
 from portico.server.middleware import BearerKeys, BodyLimit, RequestIds, ShownUnder
 from portico.server.service import Service
@@ -40,6 +41,8 @@ def create_app(
     if settings.root_path:
         app.add_middleware(ShownUnder, path=settings.root_path.rstrip("/"))
     errors.install(app)
+    if settings.queue is not None:
+        app.add_middleware(Admission, limits=settings.queue)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     if settings.api_keys:
         app.add_middleware(BearerKeys, keys=settings.api_keys)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from portico.config.compat import CompatName
 from portico.config.cors import CorsRules
+from portico.config.queue import QueueLimits
 
 MIB = 2**20
 
@@ -30,5 +31,7 @@ class ServerSettings:
     """Path under which a proxy shows the server."""
     docs: bool = True
     """Whether there are /docs and /openapi.json."""
+    queue: QueueLimits | None = None
+    """How many requests it takes at a time; None: any number."""
     log_requests: bool = True
     """Whether each request is a line in the log."""
