@@ -102,8 +102,7 @@ LIMITED: tuple[Option, ...] = (
     _valued("scheduling_policy", ("fcfs",), "requests run in the order they come; priorities are not there yet",
             known=("priority",)),
     _valued("cpu_offload_gb", ("0", "0.0"), "all weights are on the device; --quantization makes them smaller"),
-    _valued("max_concurrent_requests", (), "requests are never refused for their number, and --max-num-seqs says how "
-            "many run; another limit is not there yet"),
+    _valued("max_concurrent_requests", (), "give --max-num-seqs for those that run and --max-queue for those that wait"),
     _valued("num_tokens_per_iter", ("0",), "give --max-num-batched-tokens"),
     _valued("proxy_url", (), "a proxy that spreads requests over servers is not there yet"),
     _valued("role", ("hybrid",), "prompts and answers are computed in one place", known=("prefill", "decode")),
@@ -135,8 +134,8 @@ LIMITED: tuple[Option, ...] = (
     _valued("scheduler_cls", (), "there is one scheduler"),
     _valued("default_chat_template_kwargs", (), "a request may bring chat_template_kwargs; for all of them it is not "
             "there yet"),
-    _valued("max_num_queued_reqs", (), "requests are never refused for their number yet"),
-    _valued("max_num_queued_tokens", (), "requests are never refused for their number yet"),
+    _valued("max_num_queued_reqs", (), "give --max-queue, which counts those that wait and not those that run"),
+    _valued("max_num_queued_tokens", (), "give --max-queue-tokens"),
     _valued("kv_events_config", (), "keys and values stay in one engine"),
     _valued("data_parallel_rank", ("0",), _PARALLEL),
     _valued("data_parallel_size_local", ("1",), _PARALLEL),
