@@ -19,8 +19,18 @@ REMEMBERED = 64
 BYTES_PER_TOKEN = 4
 """Of a body, about: nothing of a request is read before it is admitted."""
 LONGEST_SECONDS = 600
-QUICK_PATHS = ("/tokenize", "/detokenize", "/v1/encode", "/ping", "/abort_request")
-"""POST routes that do not ask the model."""
+QUICK_PATHS = (
+    "/tokenize",
+    "/detokenize",
+    "/v1/encode",
+    "/chat/reset",
+    "/stats",
+    "/verbose_stats",
+    "/debug/",
+    "/ping",
+    "/abort_request",
+)
+"""What POST routes that do not ask the model begin with."""
 
 
 class Admission:
@@ -42,7 +52,7 @@ class Admission:
         self._ends: deque[float] = deque(maxlen=REMEMBERED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] in QUICK_PATHS:
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"].startswith(QUICK_PATHS):
             await self._app(scope, receive, send)
             return
         tokens = _tokens_of(scope)
