@@ -66,7 +66,9 @@ class Admission:
         if self._requests >= limits.requests:
             said = f"{self._requests} requests are running or waiting, the most that this server takes (--max-queue)"
         elif limits.tokens is not None and self._requests and self._tokens + tokens > limits.tokens:
-            said = f"about {self._tokens} tokens of prompts are in it, and {tokens} more are too many (--max-queue-tokens)"
+            said = (
+                f"about {self._tokens} tokens of prompts are in it, and {tokens} more are too many (--max-queue-tokens)"
+            )
         else:
             return None
         return RequestError(
