@@ -32,7 +32,6 @@ KINDS: dict[str, set[str]] = {
     "messages": TEXT,
     "input_ids": {"list[int]"},
     "do_preprocess": FLAG,
-    "debug_config": {"object"},
     "encoding_format": TEXT,
     "dimensions": WHOLE,
     "max_tokens": WHOLE,
@@ -170,7 +169,6 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "suffix": ["x"],  # of a model without the tokens for it
     "messages": [[], [{"role": "nobody", "content": "x"}], [{"content": "x"}], [{"role": "user"}]],
     "input_ids": [[], [1]],  # beside messages
-    "debug_config": [{"special_request": "query_engine_metrics"}],
     "encoding_format": ["hex"],
     "debug_config": [{"pinned_system_prompt": True}, {"ignore_eos": 1}],
     "dimensions": [0, -1, 9],
