@@ -113,8 +113,6 @@ def test_vllm() -> None:
         (["--speculative-mode", "eagle"], "speculative decoding is not there yet"),
         (["--speculative-mode", "magic"], "one of disable, small_draft, eagle, medusa"),
         (["--additional-models", "a", "b,lib.so"], "several models, and drafts"),
-        (["--enable-tracing"], "--enable-tracing: recording the events of requests is not there yet"),
-        (["--enable-debug"], "--enable-debug: endpoints for debugging are not there yet"),
         (["--no-enable-chunked-prefill"], "prompts are computed in chunks, always"),
         (["--quantization", "awq"], "packed in that way cannot be read yet"),
         (["-q", "int3"], "one of auto, none, int8, int4, awq"),

@@ -45,6 +45,7 @@ def test_one_too_many_is_refused_unread_and_room_is_found_again(text_model: Text
         assert unreadable.status_code == 429
         assert server.http().get("/health").status_code == 200
         assert server.http().post("/tokenize", json={"model": MODEL, "prompt": "hello"}).status_code == 200
+        assert server.http().post("/stats").status_code == 200
         for gate in gates:
             gate.open()
         assert [future.result().choices[0].finish_reason for future in running] == ["length"] * 3

@@ -176,6 +176,8 @@ async def _serve(
             queue=options.queue(),
             root_path=http.root_path,
             docs=http.docs,
+            debug=http.enable_debug,
+            tracing=http.enable_tracing,
             log_requests=http.log_requests,
         )
         model = TextModel.load(folder, text)

@@ -15,7 +15,7 @@ SERVERS: dict[str, CompatName] = {
     "lmdeploy": "lmdeploy",
     "vllm": "vllm",
 }
-THERE: tuple[CompatName, ...] = ("none",)
+THERE: tuple[CompatName, ...] = ("none", "mlc", "mlc-chat")
 """Those whose habits a door has: a door that reads one from the settings adds its name here."""
 _ALPACA_NAMES = ("chinese-llama-alpaca", "chinese-alpaca")
 

@@ -12,22 +12,29 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from portico.config.queue import QueueLimits
 from portico.errors import RequestError
-from portico.server.errors import error_response
+from portico.server.errors import ErrorShape, error_response, openai_error
 
 REMEMBERED = 64
 """Ends of requests by which the speed of the queue is reckoned."""
 BYTES_PER_TOKEN = 4
 """Of a body, about: nothing of a request is read before it is admitted."""
 LONGEST_SECONDS = 600
-QUICK_PATHS = ("/tokenize", "/detokenize", "/v1/encode")
-"""POST routes that do not ask the model."""
+QUICK_PATHS = ("/tokenize", "/detokenize", "/v1/encode", "/chat/reset", "/stats", "/verbose_stats", "/debug/")
+"""What POST routes that do not ask the model begin with."""
 
 
 class Admission:
     """Counts the requests that ask the model; over a limit the answer is 429 with an estimate in Retry-After."""
 
-    def __init__(self, app: ASGIApp, limits: QueueLimits, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: QueueLimits,
+        clock: Callable[[], float] = time.monotonic,
+        shape: ErrorShape = openai_error,
+    ) -> None:
         self._app = app
+        self._shape = shape
         self._limits = limits
         self._clock = clock
         self._requests = 0
@@ -35,14 +42,14 @@ class Admission:
         self._ends: deque[float] = deque(maxlen=REMEMBERED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] in QUICK_PATHS:
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"].startswith(QUICK_PATHS):
             await self._app(scope, receive, send)
             return
         tokens = _tokens_of(scope)
         problem = self._problem(tokens)
         if problem is not None:
             headers = {"retry-after": str(self.retry_after())}
-            await error_response(problem, headers)(scope, receive, send)
+            await error_response(problem, self._shape, headers)(scope, receive, send)
             return
         self._requests += 1
         self._tokens += tokens

@@ -31,6 +31,10 @@ class ServerSettings:
     """Path under which a proxy shows the server."""
     docs: bool = True
     """Whether there are /docs and /openapi.json."""
+    debug: bool = False
+    """Whether there are routes for debugging."""
+    tracing: bool = False
+    """Whether the events of requests are kept."""
     queue: QueueLimits | None = None
     """How many requests it takes at a time; None: any number."""
     log_requests: bool = True

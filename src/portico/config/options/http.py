@@ -59,6 +59,12 @@ class HttpOptions:
     trust_request_chat_template: bool = option(
         False, "let requests bring their own chat_template, a program that runs in a sandbox", group=SERVER
     )
+    enable_debug: bool = option(
+        False, "open the routes under /debug, which end requests and show what ran; to whoever has a key", group=SERVER
+    )
+    enable_tracing: bool = option(
+        False, "keep the events of the latest 256 requests for /debug/dump_event_trace", group=SERVER
+    )
     allow_credentials: bool = option(False, "let pages of other origins send cookies", group=CORS)
     allowed_origins: tuple[str, ...] = option(
         (), "origins whose pages may read answers, as a JSON list, a,b or several values; * is any "

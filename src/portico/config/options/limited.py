@@ -75,8 +75,6 @@ LIMITED: tuple[Option, ...] = (
     _valued("num_speculative_tokens", ("0",), _SPECULATION, "--speculative-num-draft-tokens"),
     _valued("spec_draft_length", ("0",), _SPECULATION),
     _valued("spec_tree_width", ("1",), _SPECULATION),
-    _switch("enable_tracing", "recording the events of requests is not there yet"),
-    _switch("enable_debug", "endpoints for debugging are not there yet"),
     _switch("enable_lora", _ADAPTERS),
     _valued("lora_modules", (), _ADAPTERS, "--adapters", "--lora-model", several=True),
     _switch("enable_prompt_adapter", _ADAPTERS),

@@ -9,15 +9,15 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from fastapi import Request
 from starlette.responses import Response
 
 from portico.errors import RequestError
-from portico.protocol.events import GenerationEvent
+from portico.protocol.events import Failure, GenerationEvent
 from portico.protocol.request import GenerationRequest
+from portico.server.dialect import Dialect
 from portico.server.disconnect import while_connected
-from portico.server.doors.openai.chunks import DONE, ChunkWriter, Form, last_words, usage_fields
+from portico.server.doors.openai.chunks import ChunkWriter, Form, usage_fields
 from portico.server.doors.openai.logprobs import Logprobs, prompt_entries
 from portico.server.fold import Answer, fold, keep_best, run_all, stop_all
 from portico.server.middleware import context_of
@@ -50,6 +50,8 @@ class Call:
     """Choices of each prompt that the answer shows, the likeliest of those drawn."""
     session_id: int | None = None
     """By which another request may end it."""
+    tools: bool = False
+    """Whether there are tools that may be called."""
     role: str = "assistant"
     """Whose message a chat answers with: without the beginning of another turn, that of the last; as in vLLM."""
 
@@ -73,14 +75,15 @@ async def answer(http: Request, call: Call, service: Service, *, form: Form, cho
     }
     if call.stream:
         writer = ChunkWriter(form, head, include_usage=call.include_usage, logprobs=call.logprobs)
-        events = _chunks(running, writer, roles=[call.role] * call.choices * form.is_chat)
-        return EventStream(events, on_crash=last_words, headers=call.headers)
+        events = _chunks(running, writer, service.dialect, call, roles=[call.role] * call.choices * form.is_chat)
+        return EventStream(events, on_crash=service.dialect.last_words, headers=call.headers)
     whole = await while_connected(http.receive, fold(running, call.choices))
     drawn = call.requests[0].sampling.n
     if call.kept < drawn:
         whole = keep_best(whole, drawn, call.kept)
     body = {**head, "object": form.object.removesuffix(".chunk"), **_answer_fields(whole, choice_body, call, form)}
-    return Response(msgspec.json.encode(body), headers=call.headers, media_type="application/json")
+    told = service.dialect.body(body, call.tools)
+    return Response(told, headers=call.headers, media_type="application/json")
 
 
 async def prepare_all(pipeline: Pipeline, requests: Sequence[GenerationRequest]) -> list[Prepared]:
@@ -104,15 +107,24 @@ async def _session(http: Request, call: Call, service: Service) -> Key | None:
 
 
 async def _chunks(
-    running: AsyncGenerator[GenerationEvent, None], writer: ChunkWriter, *, roles: Sequence[str]
+    running: AsyncGenerator[GenerationEvent, None],
+    writer: ChunkWriter,
+    dialect: Dialect,
+    call: Call,
+    *,
+    roles: Sequence[str],
 ) -> AsyncGenerator[bytes, None]:
     for choice, role in enumerate(roles):
-        yield writer.role(choice, role)
+        if chunk := dialect.event(writer.role(choice, role), call.tools):
+            yield chunk
     async with aclosing(running) as events:
         async for event in events:
-            if chunk := writer.write(event):
+            if isinstance(event, Failure):
+                yield dialect.failed(event.error)
+            elif chunk := dialect.event(writer.write(event), call.tools):
                 yield chunk
-    yield DONE
+    if dialect.done:
+        yield dialect.done
 
 
 def _answer_fields(whole: Answer, choice_body: ChoiceBody, call: Call, form: Form) -> dict[str, Any]:

@@ -64,10 +64,11 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
     logprobs = chat_count(body.logprobs, body.top_logprobs)
     prompt_logprobs = prompt_count(body.prompt_logprobs, bool(body.stream), service.settings.max_logprobs)
     tools, calls = read_wish(body.tools or [], body.tool_choice, body.parallel_tool_calls is not False)
+    unread = body.stream and not service.dialect.streams_calls and calls is not None and not calls.required
     layout = read_layout(body)
     request = GenerationRequest(
         request_id,
-        ChatPrompt(plain_messages(body.messages), tools, layout, calls, body.thinking()),
+        ChatPrompt(plain_messages(body.messages), tools, layout, None if unread else calls, body.thinking()),
         body.sampling(body.max_completion_tokens if newer else body.max_tokens, logprobs, prompt_logprobs),
         echo=bool(body.echo),
         max_tokens_param="max_completion_tokens" if newer else "max_tokens",
@@ -85,6 +86,7 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
         prompt_logprobs,
         body.kept,
         session_id=body.session_id,
+        tools=calls is not None,
         role="assistant" if layout.add_generation_prompt else body.messages[-1].role,
     )
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from portico.errors import RequestError
 from portico.protocol.events import (
     Embedding,
     Failure,
@@ -23,9 +22,6 @@ from portico.protocol.events import (
     Usage,
 )
 from portico.server.doors.openai.logprobs import Logprobs
-from portico.server.errors import error_body
-
-DONE = b"data: [DONE]\n\n"
 
 _encode = msgspec.json.Encoder().encode
 
@@ -110,7 +106,7 @@ class ChunkWriter:
                 thought, told = _encode(text), self._told(choice, tokens)
                 delta = b'"delta":{"reasoning_content":%b,"reasoning":%b}' % (thought, thought)
                 return b'%b{"index":%d,%b%b' % (self._open, choice, delta, told)
-            case PromptScores() | Embedding():
+            case PromptScores() | Embedding() | Failure():
                 return b""  # no field of a chunk holds them
             case Finish(choice, reason):
                 ending = b'%b,"logprobs":null,"finish_reason":%b}]' % (
@@ -122,18 +118,6 @@ class ChunkWriter:
                 return (
                     self._open + b'],"usage":' + _encode(usage_fields(event)) + b"}\n\n" if self._include_usage else b""
                 )
-            case Failure(error):
-                return error_event(error)
-
-
-def error_event(error: RequestError) -> bytes:
-    """A failure in mid-stream; OpenAI's clients raise on any event with an `error`."""
-    return b"data: " + error_body(error) + b"\n\n"
-
-
-def last_words(error: RequestError) -> bytes:
-    """The end of a stream that cannot go on."""
-    return error_event(error) + DONE
 
 
 def usage_fields(usage: Usage) -> dict[str, object]:

@@ -21,7 +21,6 @@ from portico.server.middleware import context_of
 from portico.server.service import Service
 from portico.text.whole import WholeChoice
 
-DEFAULT_MAX_TOKENS = 16
 MAX_PROMPTS = 2048
 MAX_ANSWERS = 4096
 
@@ -53,7 +52,7 @@ def _understand(body: CompletionRequest, request_id: str, service: Service) -> C
             code="invalid_value",
         )
     prompt_logprobs = prompt_count(body.prompt_logprobs, bool(body.stream), service.settings.max_logprobs)
-    max_tokens, max_tokens_param = _max_tokens(body)
+    max_tokens, max_tokens_param = _max_tokens(body, service.dialect.completion_tokens)
     scored = [prompt_logprobs, logprobs if body.echo else None, 0 if body.echo and max_tokens == 0 else None]
     most_scored = max((count for count in scored if count is not None), default=None)
     sampling = body.sampling(max_tokens, logprobs, most_scored)
@@ -90,11 +89,11 @@ def _understand(body: CompletionRequest, request_id: str, service: Service) -> C
     )
 
 
-def _max_tokens(body: CompletionRequest) -> tuple[int, str]:
+def _max_tokens(body: CompletionRequest, default: int | None) -> tuple[int | None, str]:
     """The larger of the two, with its name."""
     names = {"max_tokens": body.max_tokens, "max_completion_tokens": body.max_completion_tokens}
     given = [(most, name) for name, most in names.items() if most is not None]
-    return max(given, key=lambda pair: pair[0], default=(DEFAULT_MAX_TOKENS, "max_tokens"))
+    return max(given, key=lambda pair: pair[0]) if given else (default, "max_tokens")
 
 
 def read_prompts(raw: Any, param: str = "prompt", suffix: str = "") -> list[tuple[str, TextPrompt | TokenPrompt]]:

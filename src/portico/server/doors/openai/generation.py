@@ -20,6 +20,14 @@ class StreamOptions(BaseModel):
     include_usage: bool | None = Field(None, description="End the stream with a chunk that has only `usage`.")
 
 
+class DebugConfig(BaseModel):
+    """MLC LLM's."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    ignore_eos: bool | None = Field(None, description="Go on to max_tokens: past the end of text and past `stop`.")
+
+
 class GenerationBody(BaseModel):
     """The fields that both kinds of completion share; a field left out means the model's own default."""
 
@@ -117,6 +125,11 @@ class GenerationBody(BaseModel):
     )
     min_new_tokens: int | None = Field(None, description="LMDeploy's name for min_tokens.")
     ignore_eos: bool | None = Field(None, description="Go on after the model's end of text, up to max_tokens.")
+    debug_config: DebugConfig | None = Field(
+        None,
+        description="`{ignore_eos: true}`: go on after the model's end of text and after stop strings and tokens, up "
+        "to max_tokens. Its other fields are refused unless they ask for nothing.",
+    )
     logit_bias: dict[str, float] | None = Field(
         None,
         description="Token id to -100 to 100, added to the logits before penalties and temperature; up to 1024 tokens.",
@@ -176,6 +189,10 @@ class GenerationBody(BaseModel):
     def sampling(self, max_tokens: int | None, logprobs: int | None, prompt_logprobs: int | None) -> SamplingParams:
         """The request's wishes, ranges not yet checked."""
         stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        stop_ids = self.stop_token_ids or []
+        endless = self.debug_config is not None and bool(self.debug_config.ignore_eos)
+        if endless:
+            stop, stop_ids = [], []
         return SamplingParams(
             n=self.drawn,
             max_tokens=max_tokens,
@@ -189,10 +206,10 @@ class GenerationBody(BaseModel):
             repetition_penalty=self.repetition_penalty,
             seed=self.seed,
             stop=tuple(stop),
-            stop_token_ids=tuple(self.stop_token_ids or ()),
+            stop_token_ids=tuple(stop_ids),
             include_stop_str_in_output=bool(self.include_stop_str_in_output),
             min_tokens=self._min_tokens(),
-            ignore_eos=bool(self.ignore_eos),
+            ignore_eos=endless or bool(self.ignore_eos),
             logit_bias=_token_biases(self.logit_bias or {}),
             allowed_token_ids=None if self.allowed_token_ids is None else tuple(self.allowed_token_ids),
             bad_words=tuple(self.bad_words or ()),

@@ -56,6 +56,7 @@ KNOWN_FROM = {
     "min_tokens": "vLLM; LMDeploy: `min_new_tokens`",
     "min_new_tokens": "LMDeploy, transformers; vLLM: `min_tokens`",
     "ignore_eos": f"{_BOTH}, MLC LLM, {_ALPACA}",
+    "debug_config": "MLC LLM",
     "logit_bias": _OPENAI,
     "allowed_token_ids": _VLLM,
     "bad_words": _VLLM,
