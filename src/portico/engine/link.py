@@ -70,7 +70,8 @@ class Link:
     async def receive(self) -> messages.FromEngine:
         """The engine's next message."""
         raw: bytes = await self._socket.recv()
-        return messages.decode_from_engine(raw)
+        message: messages.FromEngine = messages.decode_from_engine(raw)
+        return message
 
     def close(self, linger: int) -> None:
         """Give the socket up, what is unsent after `linger` milliseconds."""
