@@ -6,13 +6,14 @@ nothing of it. The door of that server declares it (`DIALECTS`), and `--compat` 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from portico.errors import RequestError
+from portico.protocol.sampling import SamplingParams
 from portico.server.errors import ErrorShape, error_body, openai_error
 
 DONE = b"data: [DONE]\n\n"
@@ -43,6 +44,16 @@ class Dialect:
     """Whether a request may name any model and gets the one that is served."""
     completion_tokens: int | None = 16
     """`max_tokens` of completions that leave it out; None: what is left of the context."""
+    chat_tokens: int | None = None
+    """The same of chat."""
+    defaults: Mapping[str, float] = field(default_factory=dict)
+    """What fields of sampling are where a request leaves them out, before the model's own defaults."""
+    instructions: bool = False
+    """Whether the prompt of a completion is an instruction for the chat template, and not a text to be continued."""
+    check: Callable[[SamplingParams], None] | None = None
+    """Refuses what the server refuses, in its own words; what it lets pass is checked as ever."""
+    usage_in_chunks: bool = False
+    """Whether every chunk tells what the answer has cost so far."""
     streams_calls: bool = True
     """Whether streams tell of calls; else those that need not be made stay the text that the model writes."""
 

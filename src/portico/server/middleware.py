@@ -21,7 +21,7 @@ from portico.server.errors import ErrorShape, error_response, internal_error, op
 log = logging.getLogger(__name__)
 
 CLIENT_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
-OPEN_PATHS = frozenset({"/health", "/version"})
+OPEN_PATHS = frozenset({"/health", "/version", "/ping"})
 CONTEXT = "portico.request"
 
 

@@ -72,6 +72,11 @@ class WatchedEngine:
             await self._engine.cancel(request_id)
 
     @property
+    def running(self) -> int:
+        """How many requests it has, running and waiting: one for each prompt."""
+        return len(self._running)
+
+    @property
     def loaded(self) -> Loaded:
         """See `EngineClient`."""
         return self._engine.loaded

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from portico.errors import RequestError
 from portico.protocol.sampling import MAX_CHOICES, SamplingParams
 from portico.server.doors.openai.guided import read_guided
+
+Body = TypeVar("Body", bound=BaseModel)
 
 
 class StreamOptions(BaseModel):
@@ -18,6 +20,9 @@ class StreamOptions(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow")
 
     include_usage: bool | None = Field(None, description="End the stream with a chunk that has only `usage`.")
+    continuous_usage_stats: bool | None = Field(
+        None, description="With include_usage: each chunk has `usage` too, of what the answer has cost so far."
+    )
 
 
 class DebugConfig(BaseModel):
@@ -178,6 +183,11 @@ class GenerationBody(BaseModel):
     return_tokens_as_token_ids: bool | None = Field(
         None, description='With logprobs: tokens as "token_id:17", which are unique where texts are not.'
     )
+    return_token_ids: bool | None = Field(
+        None,
+        description="Tell the tokens too: those of the prompt as `prompt_token_ids`, those of an answer or a chunk as "
+        "`token_ids` and `output_ids`.",
+    )
     session_id: int | None = Field(
         None,
         description="A name for the request, by which `cancel` of `/v1/chat/interactive` ends it; -1: none. That of a "
@@ -272,6 +282,20 @@ class GenerationBody(BaseModel):
     @property
     def include_usage(self) -> bool:
         return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+    def names_ids(self, unsaid: bool) -> bool:
+        """Whether tokens are named by their ids in log-probabilities."""
+        return unsaid if self.return_tokens_as_token_ids is None else self.return_tokens_as_token_ids
+
+    @property
+    def usage_in_chunks(self) -> bool:
+        return self.include_usage and bool(self.stream_options and self.stream_options.continuous_usage_stats)
+
+
+def with_defaults(body: Body, defaults: Mapping[str, float]) -> Body:
+    """The body with these fields where it leaves them out."""
+    missing = {name: value for name, value in defaults.items() if getattr(body, name) is None}
+    return body.model_copy(update=missing) if missing else body
 
 
 def _token_biases(given: Mapping[str, float]) -> dict[int, float]:

@@ -33,12 +33,10 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "prompt_embeds": (),
     "repetition_detection": (),
     "request_id": (),
-    "return_token_ids": (False,),
     "structural_tag": (),
     "vllm_xargs": ({},),
     # LMDeploy, MLC LLM, Chinese-LLaMA-Alpaca-2, SGLang, llama.cpp
     "adapter_name": (),
-    "do_preprocess": (True,),
     "ebnf": (),
     "grammar": (),
     "interactive_mode": (False,),
@@ -47,7 +45,6 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "regex": (),
     "repeat_penalty": (1,),
     "image_data": ([],),
-    "input_ids": ([],),
     "migration_request": (),
     "preserve_cache": (False,),
     "repetition_ngram_size": (0,),
@@ -76,11 +73,13 @@ COMPLETION_ONLY: Mapping[str, tuple[Any, ...]] = {
     "chat_template": (),
     "chat_template_kwargs": ({},),
     "continue_final_message": (False,),
+    "do_preprocess": (False,),
     "documents": ([],),
     "enable_thinking": (),
     "function_call": ("none", "auto"),
     "functions": ([],),
     "include_reasoning": (True,),
+    "input_ids": ([],),
     "reasoning_effort": (),
     "parallel_tool_calls": (True, False),
     "thinking_token_budget": (),
@@ -97,7 +96,7 @@ DEBUG_CONFIG: Mapping[str, tuple[Any, ...]] = {
     "special_request": (),
 }
 """What MLC LLM's debug_config has besides ignore_eos."""
-STREAM_OPTIONS: Mapping[str, tuple[Any, ...]] = {"continuous_usage_stats": (False,), "include_obfuscation": (False,)}
+STREAM_OPTIONS: Mapping[str, tuple[Any, ...]] = {"include_obfuscation": (False,)}
 
 
 def check_fields(body: GenerationBody, only_here: Mapping[str, tuple[Any, ...]], service: Service) -> dict[str, str]:
