@@ -1,6 +1,6 @@
 """Every code block of five servers' documents, run as it stands against a server that their own commands start.
 
-The servers take the documents' ports, one after another. Where somebody else has a port, its examples are skipped.
+The servers take the documents' ports, one after another. Where another program has a port, its examples are skipped.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +32,6 @@ from tests.e2e.serving import PYTHON, Server, serving
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-LANGUAGES = {Start: "shell", Answer: "json", Parameters: "python"}
 COMMANDS = {"python": [sys.executable, "-c"], "shell": ["bash", "-ec"]}
 ENVIRONMENT = {
     "PATH": f"{Path(PYTHON).parent}{os.pathsep}{os.environ['PATH']}",
@@ -40,11 +42,12 @@ ENVIRONMENT = {
     "PORTICO_SEED": "1",
 }
 """What the commands leave open; the documents' requests have no seed, and get theirs in turn."""
+KEY = "token-abc123"
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One block of a page."""
+    """One block of a page, and what it is."""
 
     document: Document
     number: int
@@ -53,24 +56,23 @@ class Example:
 
     @property
     def code(self) -> str:
-        """What is run, Portico in the place of the page's program."""
+        """What is run, with Portico in the place of the page's program."""
         text = self.entry.mend(self.block.text)
         if self.block.language == "shell":
             for old, new in self.document.program.items():
                 text = text.replace(old, new.format(root=ROOT))
-        if isinstance(self.entry, Run):
-            text = f"{text}\n{self.entry.shown}"
-            if self.entry.follows:
-                before = [one for one in EXAMPLES[self.document.name][: self.number] if isinstance(one.entry, Run)]
-                text = f"{before[-1].code}\n{text}"
+        if isinstance(self.entry, Run) and self.entry.follows:
+            before = [one for one in EXAMPLES[self.document.name][: self.number] if isinstance(one.entry, Run)]
+            text = f"{before[-1].code}\n{text}\n{self.entry.shown}"
         return text
 
-    def talks_to(self, start: Start | None) -> bool:
-        """Whether it is for the server that this command starts; for none with None."""
-        if isinstance(self.entry, Run):
-            found = re.search(r"//[\w.]+:(\d+)", self.code)
-            return start is None if found is None else start is not None and int(found[1]) == start.port
-        return isinstance(self.entry, Parameters) and start is not None
+    @property
+    def port(self) -> int | None:
+        """That of the server it talks to, if it talks to one."""
+        if isinstance(self.entry, Parameters):
+            return next(entry.port for entry in self.document.entries if isinstance(entry, Start))
+        found = re.search(r"//[\w.]+:(\d+)", self.code) if isinstance(self.entry, Run) else None
+        return None if found is None else int(found[1])
 
 
 def page(document: Document) -> str:
@@ -84,19 +86,28 @@ EXAMPLES = {
     ]
     for document in DOCUMENTS
 }
+ALONE = [
+    example
+    for examples in EXAMPLES.values()
+    for example in examples
+    if isinstance(example.entry, Run) and example.port is None
+]
+SERVED = [
+    (start, example)
+    for examples in EXAMPLES.values()
+    for start in examples
+    if isinstance(start.entry, Start)
+    for example in examples
+    if example.port == start.entry.port
+]
+"""With the command that starts their server; those of one server in the page's order."""
 
 
-def cases() -> Iterator[Any]:
-    """Each example with the command that starts its server; those of one server in the page's order."""
-    for document in DOCUMENTS:
-        for start in [one for one in EXAMPLES[document.name] if isinstance(one.entry, Start)]:
-            assert isinstance(start.entry, Start)
-            for example in EXAMPLES[document.name]:
-                if example.talks_to(start.entry):
-                    reason = PENDING.get(example.entry.holds)
-                    marks = [] if reason is None else [pytest.mark.xfail(strict=True, reason=reason)]
-                    name = f"{document.name}-{start.number}-{example.number}"
-                    yield pytest.param(start, example, marks=marks, id=name)
+def served() -> Iterator[Any]:
+    for start, example in SERVED:
+        reason = PENDING.get(example.entry.holds)
+        marks = [] if reason is None else [pytest.mark.xfail(strict=True, reason=reason)]
+        yield pytest.param(start, example, marks=marks, id=f"{start.document.name}-{start.number}-{example.number}")
 
 
 @pytest.fixture(scope="module")
@@ -112,84 +123,88 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def turn() -> Iterator[None]:
+    """These tests run elsewhere on the machine, which need the same ports, have ended."""
+    with suppress(PermissionError), (Path(tempfile.gettempdir()) / "portico-documents.lock").open("w") as lock:
+        flock(lock, LOCK_EX)
+        yield
+        return
+    yield
+
+
 def is_free(port: int) -> bool:
     """Whether nobody listens at the port, at any address."""
-    family, dual = (socket.AF_INET6, True) if socket.has_dualstack_ipv6() else (socket.AF_INET, False)
+    dual = socket.has_dualstack_ipv6()
     try:
-        socket.create_server(("", port), family=family, dualstack_ipv6=dual).close()
+        socket.create_server(
+            ("", port), family=socket.AF_INET6 if dual else socket.AF_INET, dualstack_ipv6=dual
+        ).close()
     except OSError:
         return False
     return True
 
 
 @pytest.fixture(scope="module")
-def server(request: pytest.FixtureRequest, folder: Path) -> Iterator[Server]:
+def server(request: pytest.FixtureRequest, folder: Path, turn: None) -> Iterator[Server]:
+    """What the document's command starts, at the document's port."""
     start: Example = request.param
     assert isinstance(start.entry, Start)
     if not is_free(start.entry.port):
-        pytest.skip(f"port {start.entry.port}, which {start.document.name}.txt has, is taken by another program")
+        pytest.skip(f"another program has port {start.entry.port}, which {start.document.name}.txt is written for")
     environment = dict(ENVIRONMENT)
     if start.document.aliases:
         environment["PORTICO_SERVED_MODEL_NAME"] = " ".join(start.document.aliases)
-    command = ["bash", "-c", f"exec {start.code}"]
-    with serving(command=command, tail=(), folder=folder, **environment) as running:
+    with serving(command=["bash", "-c", f"exec {start.code}"], tail=(), folder=folder, **environment) as running:
         assert running.port == start.entry.port
         yield running
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
-def test_the_blocks_are_those_declared(document: Document) -> None:
+def test_each_block_is_what_it_is_declared_to_be(document: Document) -> None:
     found = list(blocks(page(document)))
     assert len(found) == len(document.entries)
     for block, entry in zip(found, document.entries, strict=True):
         assert entry.holds in block.text
-        assert block.language == LANGUAGES.get(type(entry), block.language)
-    served = [example.id for example in cases()]
-    for example in EXAMPLES[document.name]:
-        if isinstance(example.entry, Run | Parameters):
-            assert example.talks_to(None) or any(
-                name.startswith(document.name) and name.endswith(f"-{example.number}") for name in served
-            )
+        assert (block.language == "json") is isinstance(entry, Answer)
+    examples = EXAMPLES[document.name]
+    run = [*ALONE, *(example for _, example in SERVED)]
+    assert all(example in run for example in examples if isinstance(example.entry, Run | Parameters))
+    starts = [start for start, _ in SERVED]
+    assert all(example in starts for example in examples if isinstance(example.entry, Start))
 
 
-def test_what_is_not_run() -> None:
-    """Programs that are not Portico's, and one that it does not have yet."""
-    programs = ("pip", "docker", "$ docker", "$ ls", "sed", "lmdeploy serve gradio")
+def test_what_is_not_run_is_not_ours() -> None:
     for examples in EXAMPLES.values():
         for example in examples:
             if isinstance(example.entry, NotRun):
-                command = [line for line in example.block.text.splitlines() if not line.startswith("#")][0]
-                assert command.startswith(programs)
+                command = next(line for line in example.block.text.splitlines() if not line.startswith("#"))
+                assert command.removeprefix("$ ").startswith(("pip ", "docker ", "sed ", "ls ", "lmdeploy serve gradio"))
                 assert example.entry.reason
 
 
-@pytest.mark.parametrize(
-    "example",
-    [
-        pytest.param(example, id=f"{name}-{example.number}")
-        for name, examples in EXAMPLES.items()
-        for example in examples
-        if example.talks_to(None)
-    ],
-)
+def test_every_pending_block_is_there() -> None:
+    assert {example.entry.holds for _, example in SERVED} >= PENDING.keys()
+
+
+@pytest.mark.parametrize("example", ALONE, ids=lambda example: f"{example.document.name}-{example.number}")
 def test_command(example: Example, folder: Path) -> None:
-    run(example, folder)
+    output_of(example, folder)
 
 
-@pytest.mark.parametrize(("server", "example"), cases(), indirect=["server"])
+@pytest.mark.parametrize(("server", "example"), served(), indirect=["server"])
 def test_example(server: Server, example: Example, folder: Path) -> None:
     if isinstance(example.entry, Parameters):
         takes_parameters(server, example.entry.path, example.code)
         return
-    output = run(example, folder)
-    behind = EXAMPLES[example.document.name][example.number + 1 :][:1]
-    for shown in behind:
+    output = output_of(example, folder)
+    for shown in EXAMPLES[example.document.name][example.number + 1 :][:1]:
         if isinstance(shown.entry, Answer):
             is_like(json.loads(output), json.loads(shown.block.text))
 
 
-def run(example: Example, folder: Path) -> str:
-    """Run a block and check what it says; what it wrote."""
+def output_of(example: Example, folder: Path) -> str:
+    """Run a block and check what it says: on standard output, or on standard error if it is to fail."""
     entry = example.entry
     assert isinstance(entry, Run)
     done = subprocess.run(
@@ -203,9 +218,9 @@ def run(example: Example, folder: Path) -> str:
         check=False,
     )
     assert done.returncode == entry.status, done.stderr
-    said = done.stderr if entry.status else done.stdout
-    assert re.search(entry.says, said, re.DOTALL), said
-    return said
+    output = done.stderr if entry.status else done.stdout
+    assert re.search(entry.says, output, re.DOTALL), output
+    return output
 
 
 def is_like(answer: Any, shown: Any, name: str = "") -> None:
@@ -228,19 +243,16 @@ def is_like(answer: Any, shown: Any, name: str = "") -> None:
 def takes_parameters(server: Server, path: str, declared: str) -> None:
     """The server names each field as its own, and answers a request that has them all as the document's defaults."""
     fields = defaults(declared)
-    key = "token-abc123"
-    headers = {"Authorization": f"Bearer {key}"}
-    api = httpx.get(f"{server.url}/openapi.json", headers=headers).json()
+    api = httpx.get(f"{server.url}/openapi.json", headers={"Authorization": f"Bearer {KEY}"}).json()
     body = api["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"]
     assert api["components"]["schemas"][body.rpartition("/")[2]]["properties"].keys() >= fields.keys()
-    client = OpenAI(base_url=f"{server.url}/v1", api_key=key)
-    model = client.models.list().data[0].id
+    client = OpenAI(base_url=f"{server.url}/v1", api_key=KEY)
+    model, question = client.models.list().data[0].id, "What is the capital of France?"
     if path == "/v1/completions":
-        said = client.completions.create(model=model, prompt="What is the capital of France?", extra_body=fields)
-        assert said.choices[0].text
+        assert client.completions.create(model=model, prompt=question, extra_body=fields).choices[0].text
     else:
         chat = client.chat.completions.create(
-            model=model, messages=[{"role": "user", "content": "What is the capital of France?"}], extra_body=fields
+            model=model, messages=[{"role": "user", "content": question}], extra_body=fields
         )
         assert "Paris" in str(chat.choices[0].message.content)
 
@@ -250,14 +262,17 @@ def defaults(declared: str) -> dict[str, Any]:
     found = {}
     for statement in ast.parse(declared).body:
         assert isinstance(statement, ast.AnnAssign)
-        assert isinstance(statement.target, ast.Name)
-        found[statement.target.id] = default(statement.value)
+        assert statement.value is not None
+        found[ast.unparse(statement.target)] = default(statement.value)
     return found
 
 
-def default(value: ast.expr | None) -> Any:
-    assert value is not None
+def default(value: ast.expr) -> Any:
+    """What an attribute is set to, or what `Field(…)` says of it."""
     if not isinstance(value, ast.Call):
         return ast.literal_eval(value)
     given = {keyword.arg: keyword.value for keyword in value.keywords}
-    return ast.literal_eval(given["default"]) if "default" in given else {"list": []}[ast.unparse(given["default_factory"])]
+    return ast.literal_eval(given["default"]) if "default" in given else FACTORIES[ast.unparse(given["default_factory"])]
+
+
+FACTORIES: dict[str, Any] = {"list": []}
