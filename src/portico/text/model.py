@@ -109,9 +109,11 @@ class TextModel:
         """A fresh state from tokens to events for each choice of a request that `prepare` has seen."""
         calling = Calling.of(request, self.tool_format) or self._framing(request)
         reasoning = self._reasoning(request, prompt_ids)
+        wish = request.prompt.thinking if isinstance(request.prompt, ChatPrompt) else None
+        shows_thinking = wish is not None and wish.shown
         return [
             ChoiceReading(
-                self._choice_text(request, calling, reasoning), _events(choice, calling, reasoning), self.token_infos
+                self._choice_text(request, calling, reasoning), _events(choice, calling, reasoning, shows_thinking), self.token_infos
             )
             for choice in range(request.sampling.n)
         ]
@@ -275,11 +277,13 @@ def _stop_ids(tokenizer: Tokenizer, words: Sequence[str]) -> tuple[int, ...]:
     return tuple(token_id for token_id in ids.values() if token_id is not None)
 
 
-def _events(choice: int, calling: Calling | None, reasoning: Reasoning | None) -> ChoiceEvents:
+def _events(
+    choice: int, calling: Calling | None, reasoning: Reasoning | None, shows_thinking: bool
+) -> ChoiceEvents:
     return ChoiceEvents(
         choice,
         thinking=None if reasoning is None or reasoning.form.frame is not None else reasoning.reader(),
-        shows_thinking=reasoning is None or reasoning.wish.shown,
+        shows_thinking=shows_thinking,
         tools=None if calling is None else calling.reader(),
         new_id=str if calling is None else calling.form.new_id,
     )

@@ -208,3 +208,15 @@ def test_calls_and_results_are_laid_out(server: LiveServer) -> None:
     prompt = server.text.tokenizer.decode(server.engine.added[-1].prompt_ids, skip_special_tokens=False)
     assert '<|start|>assistant to=functions.f<|channel|>commentary json<|message|>{"a": 7}<|call|>' in prompt
     assert prompt.endswith("<|message|>seven<|end|><|start|>assistant")
+
+
+def test_a_conversation_that_the_server_keeps_has_what_was_said(server: LiveServer) -> None:
+    answering(server, THOUGHT + FINAL)
+    asked = {"prompt": "hi", "session_id": 5, "interactive_mode": True}
+    for _ in range(2):
+        answer = server.http().post("/v1/chat/interactive", json=asked)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["text"] == "Paris < Rome"
+    prompt = server.text.tokenizer.decode(server.engine.added[-1].prompt_ids, skip_special_tokens=False)
+    assert "<|start|>assistant<|channel|>final<|message|>Paris < Rome<|end|><|start|>user" in prompt
+    assert "analysis" not in prompt
