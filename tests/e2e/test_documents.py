@@ -18,10 +18,8 @@ from tests.e2e.serving import Server, serving
 
 MLC = "./dist/Llama-2-7b-chat-hf-q4f16_1-MLC/"
 LMDEPLOY = "internlm-chat-7b"
-ALPACA = "chinese-llama-alpaca-2"
 VLLM = "NousResearch/Meta-Llama-3-8B-Instruct"
-NAMES = (LMDEPLOY, MLC, ALPACA, VLLM, "llama")
-HANGZHOU = "好的,请问您对杭州有什么特别的偏好吗?"
+NAMES = (LMDEPLOY, MLC, VLLM, "llama")
 
 
 @pytest.fixture(scope="module")
@@ -40,35 +38,17 @@ def chat(server: Server, model: str, *talk: str, **fields: Any) -> str:
     return str(answer.json()["choices"][0]["message"]["content"])
 
 
-@pytest.mark.parametrize(
-    ("model", "prompt", "fields", "expected"),
-    [
-        ("llama", "two steps to build a house:", {}, "build a house"),
-        (ALPACA, "告诉我中国的首都在哪里", {}, "北京"),
-        (ALPACA, "告诉我中国和美国分别各有哪些优点缺点", {"max_tokens": 90, "temperature": 0.7, "top_k": 40}, "美国"),
-    ],
-)
-def test_completions(server: Server, model: str, prompt: str, fields: dict[str, Any], expected: str) -> None:
-    body = {"model": model, "prompt": prompt, "seed": 1} | fields
+def test_completions(server: Server) -> None:
+    body = {"model": "llama", "prompt": "two steps to build a house:", "seed": 1}
     answer = httpx.post(f"{server.url}/v1/completions", json=body, timeout=60)
     assert answer.status_code == 200, answer.text
-    assert expected in answer.json()["choices"][0]["text"]
+    assert "build a house" in answer.json()["choices"][0]["text"]
 
 
 def test_chat_of_each_document(server: Server) -> None:
     assert chat(server, LMDEPLOY, "Hello! How are you?")
     assert len(chat(server, MLC, "Write a haiku about apples.", stream=False, max_tokens=300).splitlines()) == 3
     assert chat(server, VLLM, "Classify this sentiment: vLLM is wonderful!") == "positive"
-    assert "杭州" in chat(server, ALPACA, "给我讲一些有关杭州的故事吧")
-    told = chat(
-        server,
-        ALPACA,
-        "给我讲一些有关杭州的故事吧",
-        HANGZHOU,
-        "我比较喜欢和西湖,可以给我讲一下西湖吗",
-        repetition_penalty=1.0,
-    )
-    assert "西湖" in told
 
 
 def test_a_talk_about_itself(server: Server) -> None:
@@ -117,12 +97,3 @@ def test_a_loop_that_takes_each_http_chunk_for_one_event(server: Server) -> None
                 break
             said += json.loads(text[6:])["choices"][0]["delta"].get("content", "")
     assert len(said.splitlines()) == 3
-
-
-def test_a_search_with_four_beams(server: Server) -> None:
-    body: dict[str, Any] = {"model": ALPACA, "prompt": "告诉我中国和美国分别各有哪些优点缺点"}
-    body |= {"max_tokens": 90, "temperature": 0.7, "num_beams": 4, "top_k": 40}
-    answers = {httpx.post(f"{server.url}/v1/completions", json=body).json()["choices"][0]["text"] for _ in range(2)}
-    (said,) = answers
-    assert "中国的优点" in said
-    assert "美国的优点" in said
