@@ -192,6 +192,3 @@ VLLM = Document(
 )
 
 DOCUMENTS = (MLC_LLM, MLC_CHAT, ALPACA, LMDEPLOY, VLLM)
-
-PENDING: dict[str, str] = {}
-"""Blocks that fail today, by what they hold, and why; the test says so when one of them works."""

@@ -27,7 +27,7 @@ from openai import OpenAI
 from portico.demo import demo_folder
 from tests.documents.blocks import Block, blocks
 from tests.documents.entries import Answer, Document, Entry, NotRun, Parameters, Run, Start
-from tests.documents.pages import DOCUMENTS, PENDING
+from tests.documents.pages import DOCUMENTS
 from tests.e2e.serving import PYTHON, Server, serving
 
 HERE = Path(__file__).parent
@@ -103,12 +103,6 @@ SERVED = [
 """With the command that starts their server; those of one server in the page's order."""
 
 
-def served() -> Iterator[Any]:
-    for start, example in SERVED:
-        reason = PENDING.get(example.entry.holds)
-        marks = [] if reason is None else [pytest.mark.xfail(strict=True, reason=reason)]
-        yield pytest.param(start, example, marks=marks, id=f"{start.document.name}-{start.number}-{example.number}")
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -183,16 +177,16 @@ def test_what_is_not_run_is_not_ours() -> None:
                 assert example.entry.reason
 
 
-def test_every_pending_block_is_there() -> None:
-    assert {example.entry.holds for _, example in SERVED} >= PENDING.keys()
-
-
 @pytest.mark.parametrize("example", ALONE, ids=lambda example: f"{example.document.name}-{example.number}")
 def test_command(example: Example, folder: Path) -> None:
     output_of(example, folder)
 
 
-@pytest.mark.parametrize(("server", "example"), served(), indirect=["server"])
+@pytest.mark.parametrize(
+    ("server", "example"),
+    [pytest.param(*pair, id=f"{pair[0].document.name}-{pair[0].number}-{pair[1].number}") for pair in SERVED],
+    indirect=["server"],
+)
 def test_example(server: Server, example: Example, folder: Path) -> None:
     if isinstance(example.entry, Parameters):
         takes_parameters(server, example.entry.path, example.code)
