@@ -59,7 +59,10 @@ MLC_LLM = Document(
                     },
                 ),
                 Repair("there are no drafts yet", {"[--additional-models ADDITIONAL-MODELS]": ""}),
-                Repair("its examples name another model, and show calls that are not OpenAI's", {"serve": "serve --compat mlc"}),
+                Repair(
+                    "its examples name another model, and show calls that are not OpenAI's",
+                    {"serve": "serve --compat mlc"},
+                ),
             ),
         ),
         Run(
@@ -150,7 +153,11 @@ LMDEPLOY = Document(
         Run(holds="from openai import OpenAI", says=r"1\. .*2\. .*3\. "),
         Run(holds="from openai import AsyncOpenAI", says=r"1\. .*2\. .*3\. "),
         Run(holds="Say this is a test!", says=r"'content': '[^']*This is a test", repairs=(AT_HOME, OWN_CLIENT)),
-        Run(holds="prompt='hi'", says=r"'text': ['\"].*\w.*'finish_reason': '(stop|length)'", repairs=(AT_HOME, OWN_CLIENT)),
+        Run(
+            holds="prompt='hi'",
+            says=r"'text': ['\"].*\w.*'finish_reason': '(stop|length)'",
+            repairs=(AT_HOME, OWN_CLIENT),
+        ),
         Run(
             holds="Tell me more about your developers",
             says=r"(\{[^\n]*'text': [^\n]*Portico[^\n]*\n){4}",

@@ -1,4 +1,4 @@
-"""LMDeploy's clients and curl lines against the bundled model, and conversations that outlive a server."""
+"""Conversations that the server keeps, as LMDeploy's clients have them, and that outlive a server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from portico.client import APIClient
 from tests.e2e.serving import Server, serving
