@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from portico.config.compat import SERVERS, choose_compat, parse_compat
-from portico.server.app import DIALECTS
+from portico.config.compat import choose_compat, parse_compat
 
 
 def test_names() -> None:
     assert [parse_compat(name) for name in ("auto", "MLC", "mlc-chat")] == ["auto", "mlc", "mlc-chat"]
     with pytest.raises(ValueError, match="one of auto, none, mlc"):
         parse_compat("ollama")
-
-
-def test_a_door_has_the_habits_of_each() -> None:
-    assert DIALECTS.keys() == set(SERVERS.values())
 
 
 def test_the_served_name_may_say_alpaca() -> None:

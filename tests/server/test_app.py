@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from portico.config.compat import THERE
+from portico.config.compat import SERVERS
 from portico.server.app import DIALECTS
 from tests.server.harness import LiveServer
 
@@ -40,4 +40,4 @@ def references(value: Any) -> list[str]:
 
 
 def test_each_habit_that_may_be_asked_for_is_a_dialect() -> None:
-    assert set(DIALECTS) == set(THERE)
+    assert set(DIALECTS) == set(SERVERS.values())

@@ -121,8 +121,11 @@ def _run(options: ServeOptions) -> int:
     tokenizer = None if model.tokenizer is None else locate(options, model.tokenizer, weights=False)
     beside = None if tokenizer is None else str(tokenizer)
     compat = choose_compat(options.http.compat, names)
-    given = (None, ()) if template is None else (template.source, template.stop_words)
-    text = options.text(beside, *given, text_habits(compat, names))
+    habits = text_habits(compat, names)
+    if template is None:
+        text = options.text(beside, habits=habits)
+    else:
+        text = options.text(beside, template.source, template.stop_words, habits)
     # The engine loads torch and weights while this process imports the web server.
     process = EngineProcess(options.engine(str(folder), text.tokenizer))
     try:

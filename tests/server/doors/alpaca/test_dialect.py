@@ -22,7 +22,7 @@ CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
 @pytest.fixture(scope="module")
 def alpaca(text_model: TextModel) -> Iterator[LiveServer]:
     with portico(text_model, dataclasses.replace(SETTINGS, compat="alpaca")) as server:
-        server.engine.limits = msgspec.structs.replace(LOADED, max_model_len=1024)
+        server.engine.limits = msgspec.structs.replace(LOADED, max_model_len=1024, num_blocks=1024)
         yield server
 
 

@@ -14,7 +14,7 @@ from portico.server.doors.mlc.conversation import EVENT_BYTES, short_events
 from tests.server.fake_engine import say
 from tests.server.harness import LiveServer
 
-LONG = "Hello, world! 你好,世界!" * 20
+LONG = "Hello, world! 你好,世界!" * 8
 
 
 def turn(server: LiveServer, *said: str, status: int = 200, **fields: Any) -> Any:

@@ -136,7 +136,7 @@ def test_a_schema_may_be_a_string(mlc: LiveServer) -> None:
 
 
 def test_debug_config_goes_on_after_every_end(mlc: LiveServer) -> None:
-    body = {"messages": HELLO, "max_tokens": 5, "stop": ["h"], "stop_token_ids": [7]}
+    body = {"messages": HELLO, "max_tokens": 5, "stop": ["u"], "stop_token_ids": [7]}
     answer = post(mlc, **body, debug_config={"ignore_eos": True, "grammar_execution_mode": "constraint"})
     assert answer.json()["choices"][0]["finish_reason"] == "length"
     assert mlc.engine.added[0].params.stop_token_ids == ()

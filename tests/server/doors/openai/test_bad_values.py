@@ -32,6 +32,7 @@ KINDS: dict[str, set[str]] = {
     "messages": TEXT,
     "input_ids": {"list[int]"},
     "do_preprocess": FLAG,
+    "debug_config": {"object"},
     "encoding_format": TEXT,
     "dimensions": WHOLE,
     "max_tokens": WHOLE,
@@ -168,6 +169,7 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "suffix": ["x"],  # of a model without the tokens for it
     "messages": [[], [{"role": "nobody", "content": "x"}], [{"content": "x"}], [{"role": "user"}]],
     "input_ids": [[], [1]],  # beside messages
+    "debug_config": [{"special_request": "query_engine_metrics"}],
     "encoding_format": ["hex"],
     "dimensions": [0, -1, 9],
     "input": ["", [], [[]], [10**6], ["x", 1], ["x", ""], list(range(2, 402)) * 2],

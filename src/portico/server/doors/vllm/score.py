@@ -78,5 +78,5 @@ def _sides(body: ScoreRequest) -> tuple[list[Named], list[Named]]:
 
 
 def _scores(left: Sequence[Sequence[float]], right: Sequence[Sequence[float]]) -> list[float]:
-    pairs = zip(left * len(right) if len(left) == 1 else left, right, strict=True)
-    return [cosine(one, other) for one, other in pairs]
+    many = [left[0]] * len(right) if len(left) == 1 else left
+    return [cosine(one, other) for one, other in zip(many, right, strict=True)]
