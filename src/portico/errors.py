@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class PorticoError(Exception):
     """Base of every error that Portico raises on purpose; its text is one line meant for a person."""
@@ -19,7 +21,8 @@ class RequestError(PorticoError):
     """A request that cannot be honoured.
 
     `status` is the HTTP status, `type` and `code` are the words of OpenAI's error object, and `param` names the field
-    at fault (dotted, as in ``messages.0.content``), or is None.
+    at fault (dotted, as in ``messages.0.content``), or is None. `counts` are the numbers of the message by name, for
+    those who say it in other words.
     """
 
     def __init__(
@@ -30,8 +33,10 @@ class RequestError(PorticoError):
         status: int = 400,
         type: str = "invalid_request_error",
         code: str | None = None,
+        counts: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__(message)
+        self.counts = counts or {}
         self.message = message
         self.param = param
         self.status = status

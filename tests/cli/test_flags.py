@@ -8,6 +8,7 @@ import pytest
 
 from portico.cli.serve import read_options
 from portico.config.serve import Settled
+from portico.errors import ConfigError
 
 MLC = shlex.split(
     "./dist/Llama-2-7b-chat-hf-q4f16_1-MLC/ --model-lib lib.so --device cuda:0 --mode server "
@@ -36,6 +37,7 @@ VLLM = (
     "--uvicorn-log-level info --response-role assistant --root-path /llm --max-log-len 100 "
     "--enable-prefix-caching --enable-chunked-prefill "
     "-tp 1 -pp 1 --load-format safetensors --block-size 32 --max-logprobs 5 --kv-cache-dtype auto "
+    "--exclude-tools-when-tool-choice-none --shutdown-timeout 3 --stream-interval 1 --attention-backend FLASH_ATTN "
     "--guided-decoding-backend outlines --use-v2-block-manager --enable-auto-tool-choice --tool-call-parser hermes"
 ).split()
 
@@ -113,12 +115,10 @@ def test_vllm() -> None:
         (["--speculative-mode", "eagle"], "speculative decoding is not there yet"),
         (["--speculative-mode", "magic"], "one of disable, small_draft, eagle, medusa"),
         (["--additional-models", "a", "b,lib.so"], "several models, and drafts"),
-        (["--enable-tracing"], "--enable-tracing: recording the events of requests is not there yet"),
-        (["--enable-debug"], "--enable-debug: endpoints for debugging are not there yet"),
         (["--no-enable-chunked-prefill"], "prompts are computed in chunks, always"),
         (["--quantization", "awq"], "packed in that way cannot be read yet"),
         (["-q", "int3"], "one of auto, none, int8, int4, awq"),
-        (["--response-role", "bot"], "answers have the role assistant"),
+        (["--override-generation-config", "[1]"], "it must be a JSON object of numbers"),
         (["--mode", "fast"], "one of local, interactive, server"),
         (["--enable-lora"], "LoRA"),
         (["--log-level", "LOUD"], "one of debug, info, warning, error, critical"),
@@ -132,6 +132,20 @@ def test_vllm() -> None:
 )  # fmt: skip
 def test_refusals(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
     assert words in refusal(capsys, *arguments)
+
+
+def test_flags_of_vllm_that_change_answers() -> None:
+    flags = "--response-role bot --enable-force-include-usage --return-tokens-as-token-ids"
+    more = "--enable-server-load-tracking --num-gpu-blocks-override 10 --block-size 32 --enable-abort-handling"
+    settled = read(*flags.split(), *more.split(), "--override-generation-config", '{"temperature": 0.5}')
+    http = settled.options.http
+    assert (http.response_role, http.enable_force_include_usage, http.return_tokens_as_token_ids) == ("bot", True, True)
+    assert http.enable_abort_handling
+    assert settled.options.engine("m").kv_cache_tokens == 320
+    assert settled.options.text().generation_overrides == {"temperature": 0.5}
+    assert "--enable-server-load-tracking has no effect here" in settled.without_effect[0]
+    with pytest.raises(ConfigError, match="say the same"):
+        read("--num-gpu-blocks-override", "10", "--kv-cache-tokens", "160").options.engine("m")
 
 
 def test_a_bad_variable_is_a_refusal_too(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,7 @@ def test_no_flag_means_two_things() -> None:
 
 def test_each_option_says_something_and_has_its_own_default() -> None:
     options = ServeOptions()
-    parts = (options.http, options.model, options.compute)
+    parts = (options.http, options.sessions, options.model, options.compute)
     for option in serve_options():
         assert option.spec.help
         if not option.spec.limited and option.spec.idle is None:

@@ -35,7 +35,7 @@ def test_who_comes_first(written: Path) -> None:
     options = settle({"port": "1"}, {"PORTICO_PORT": "2", "PORTICO_HOST": "env"}, str(written), {"port": "4"}).options
     assert (options.http.port, options.http.host, options.compute.block_size) == (1, "env", 48)
     assert settle(defaults={"port": "23333"}).options.http.port == 23333
-    assert settle(defaults={"compat": "lmdeploy"}).options.http.compat in ("lmdeploy", "auto")
+    assert settle(defaults={"compat": "lmdeploy"}).options.http.compat == "lmdeploy"
 
 
 def test_the_environment() -> None:

@@ -49,6 +49,7 @@ MLC_LLM = Document(
                         "[--mode MODE]": "--mode local",
                         "[--speculative-mode SPECULATIVE-MODE]": "--speculative-mode disable",
                         "[--overrides OVERRIDES]": '--overrides "max_num_sequence=32;max_total_seq_length=4096"',
+                        "[--enable-tracing]": "--enable-tracing",
                         "[--host HOST]": "--host 127.0.0.1",
                         "[--port PORT]": "--port 8080",
                         "[--allow-credentials]": "--allow-credentials",
@@ -58,7 +59,10 @@ MLC_LLM = Document(
                     },
                 ),
                 Repair("there are no drafts yet", {"[--additional-models ADDITIONAL-MODELS]": ""}),
-                Repair("the events of requests are not recorded yet", {"[--enable-tracing]": ""}),
+                Repair(
+                    "its examples name another model, and show calls that are not OpenAI's",
+                    {"serve": "serve --compat mlc"},
+                ),
             ),
         ),
         Run(
@@ -149,7 +153,11 @@ LMDEPLOY = Document(
         Run(holds="from openai import OpenAI", says=r"1\. .*2\. .*3\. "),
         Run(holds="from openai import AsyncOpenAI", says=r"1\. .*2\. .*3\. "),
         Run(holds="Say this is a test!", says=r"'content': '[^']*This is a test", repairs=(AT_HOME, OWN_CLIENT)),
-        Run(holds="prompt='hi'", says=r"'text': ['\"].*\w.*'finish_reason': '(stop|length)'", repairs=(AT_HOME, OWN_CLIENT)),
+        Run(
+            holds="prompt='hi'",
+            says=r"'text': ['\"].*\w.*'finish_reason': '(stop|length)'",
+            repairs=(AT_HOME, OWN_CLIENT),
+        ),
         Run(
             holds="Tell me more about your developers",
             says=r"(\{[^\n]*'text': [^\n]*Portico[^\n]*\n){4}",
@@ -191,10 +199,3 @@ VLLM = Document(
 )
 
 DOCUMENTS = (MLC_LLM, MLC_CHAT, ALPACA, LMDEPLOY, VLLM)
-
-PENDING: dict[str, str] = {
-    "Pittsburgh, PA in fahrenheit?": "names of other models, and arguments as an object, are not taken yet",
-    "Pittsburgh, PA and Tokyo, JP": "names of other models, and calls streamed as text, are not taken yet",
-    "# Get the latest runtime stats": "/chat/reset and /stats are not there yet",
-}
-"""Blocks that fail today, by what they hold, and why; the test says so when one of them works."""

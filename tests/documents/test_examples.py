@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from fcntl import LOCK_EX, flock
 from pathlib import Path
@@ -27,7 +27,7 @@ from openai import OpenAI
 from portico.demo import demo_folder
 from tests.documents.blocks import Block, blocks
 from tests.documents.entries import Answer, Document, Entry, NotRun, Parameters, Run, Start
-from tests.documents.pages import DOCUMENTS, PENDING
+from tests.documents.pages import DOCUMENTS
 from tests.e2e.serving import PYTHON, Server, serving
 
 HERE = Path(__file__).parent
@@ -43,6 +43,8 @@ ENVIRONMENT = {
 }
 """What the commands leave open; the documents' requests have no seed, and get theirs in turn."""
 KEY = "token-abc123"
+NOT_OURS = ("pip ", "docker ", "sed ", "ls ", "lmdeploy serve gradio")
+"""Programs of others, and one that Portico does not have yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +105,6 @@ SERVED = [
 """With the command that starts their server; those of one server in the page's order."""
 
 
-def served() -> Iterator[Any]:
-    for start, example in SERVED:
-        reason = PENDING.get(example.entry.holds)
-        marks = [] if reason is None else [pytest.mark.xfail(strict=True, reason=reason)]
-        yield pytest.param(start, example, marks=marks, id=f"{start.document.name}-{start.number}-{example.number}")
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the documents' models are: each is the demo model."""
@@ -145,10 +140,29 @@ def is_free(port: int) -> bool:
     return True
 
 
-@pytest.fixture(scope="module")
-def server(request: pytest.FixtureRequest, folder: Path, turn: None) -> Iterator[Server]:
-    """What the document's command starts, at the document's port."""
-    start: Example = request.param
+class Servers:
+    """What the documents' commands start, at the documents' ports, one at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._started: Example | None = None
+        self._running = ExitStack()
+        self._server: Server | None = None
+
+    def of(self, start: Example) -> Server:
+        """The server of this command; what ran before it ends."""
+        if self._server is None or start is not self._started:
+            self.end()
+            self._server, self._started = self._running.enter_context(started(start, self._folder)), start
+        return self._server
+
+    def end(self) -> None:
+        self._server = None
+        self._running.close()
+
+
+@contextmanager
+def started(start: Example, folder: Path) -> Iterator[Server]:
     assert isinstance(start.entry, Start)
     if not is_free(start.entry.port):
         pytest.skip(f"another program has port {start.entry.port}, which {start.document.name}.txt is written for")
@@ -158,6 +172,13 @@ def server(request: pytest.FixtureRequest, folder: Path, turn: None) -> Iterator
     with serving(command=["bash", "-c", f"exec {start.code}"], tail=(), folder=folder, **environment) as running:
         assert running.port == start.entry.port
         yield running
+
+
+@pytest.fixture(scope="module")
+def servers(folder: Path, turn: None) -> Iterator[Servers]:
+    running = Servers(folder)
+    yield running
+    running.end()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
@@ -179,12 +200,8 @@ def test_what_is_not_run_is_not_ours() -> None:
         for example in examples:
             if isinstance(example.entry, NotRun):
                 command = next(line for line in example.block.text.splitlines() if not line.startswith("#"))
-                assert command.removeprefix("$ ").startswith(("pip ", "docker ", "sed ", "ls ", "lmdeploy serve gradio"))
+                assert command.removeprefix("$ ").startswith(NOT_OURS)
                 assert example.entry.reason
-
-
-def test_every_pending_block_is_there() -> None:
-    assert {example.entry.holds for _, example in SERVED} >= PENDING.keys()
 
 
 @pytest.mark.parametrize("example", ALONE, ids=lambda example: f"{example.document.name}-{example.number}")
@@ -192,8 +209,12 @@ def test_command(example: Example, folder: Path) -> None:
     output_of(example, folder)
 
 
-@pytest.mark.parametrize(("server", "example"), served(), indirect=["server"])
-def test_example(server: Server, example: Example, folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("start", "example"),
+    [pytest.param(*pair, id=f"{pair[0].document.name}-{pair[0].number}-{pair[1].number}") for pair in SERVED],
+)
+def test_example(servers: Servers, start: Example, example: Example, folder: Path) -> None:
+    server = servers.of(start)
     if isinstance(example.entry, Parameters):
         takes_parameters(server, example.entry.path, example.code)
         return
@@ -272,7 +293,7 @@ def default(value: ast.expr) -> Any:
     if not isinstance(value, ast.Call):
         return ast.literal_eval(value)
     given = {keyword.arg: keyword.value for keyword in value.keywords}
-    return ast.literal_eval(given["default"]) if "default" in given else FACTORIES[ast.unparse(given["default_factory"])]
-
-
-FACTORIES: dict[str, Any] = {"list": []}
+    if "default" in given:
+        return ast.literal_eval(given["default"])
+    assert ast.unparse(given["default_factory"]) == "list"
+    return []

@@ -3,6 +3,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from portico.config.compat import SERVERS
+from portico.server.app import DIALECTS
 from tests.server.harness import LiveServer
 
 
@@ -35,3 +37,7 @@ def references(value: Any) -> list[str]:
     if isinstance(value, list):
         return [name for item in value for name in references(item)]
     return []
+
+
+def test_each_habit_that_may_be_asked_for_is_a_dialect() -> None:
+    assert set(DIALECTS) == set(SERVERS.values())

@@ -73,6 +73,16 @@ def test_where_the_defaults_come_from(tmp_path: Path) -> None:
         SamplingDefaults.choose(str(tmp_path / "nowhere"), folder)
 
 
+def test_who_serves_may_have_others() -> None:
+    given = SamplingDefaults(temperature=0.5, top_p=0.9)
+    assert given.but({}) == given
+    assert given.but({"top_p": 0.8, "top_k": 5}) == SamplingDefaults(temperature=0.5, top_p=0.8, top_k=5)
+    with pytest.raises(ConfigError, match="has 'max_new_tokens'; it may have temperature, top_p"):
+        given.but({"max_new_tokens": 5})
+    with pytest.raises(ConfigError, match="override_generation_config: temperature is 3"):
+        given.but({"temperature": 3})
+
+
 def test_a_top_k_beyond_any_vocabulary_still_fits_a_message() -> None:
     assert resolved(SamplingParams(top_k=2**80)).top_k < 2**63
 

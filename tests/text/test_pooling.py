@@ -26,6 +26,12 @@ def test_without_a_word_it_is_the_last_token(tmp_path: Path) -> None:
     assert PoolingDefaults.load(tmp_path) == PoolingDefaults("last", normalize=True)
 
 
+def test_who_serves_may_have_another_habit_that_the_folder_comes_before(tmp_path: Path) -> None:
+    assert PoolingDefaults.load(tmp_path, "mean") == PoolingDefaults("mean", normalize=True)
+    write(tmp_path, [TRANSFORMER, POOLING], pooling_mode_cls_token=True)
+    assert PoolingDefaults.load(tmp_path, "mean").kind == "first"
+
+
 @pytest.mark.parametrize(
     ("mode", "kind"),
     [("pooling_mode_lasttoken", "last"), ("pooling_mode_mean_tokens", "mean"), ("pooling_mode_cls_token", "first")],

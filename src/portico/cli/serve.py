@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from portico import __version__
 from portico.cli.banner import banner
 from portico.cli.parser import LineParser, add_options, given_flags
-from portico.config.compat import choose_compat
+from portico.config.compat import CompatName, choose_compat, text_habits
 from portico.config.given import Given
 from portico.config.option import variable
 from portico.config.options.sessions import SessionOptions
@@ -120,11 +120,16 @@ def _run(options: ServeOptions) -> int:
     folder, names = locate(options, model.model), model.served_model_name or (model.model or DEMO_NAME,)
     tokenizer = None if model.tokenizer is None else locate(options, model.tokenizer, weights=False)
     beside = None if tokenizer is None else str(tokenizer)
-    text = options.text(beside) if template is None else options.text(beside, template.source, template.stop_words)
+    compat = choose_compat(options.http.compat, names)
+    habits = text_habits(compat, names)
+    if template is None:
+        text = options.text(beside, habits=habits)
+    else:
+        text = options.text(beside, template.source, template.stop_words, habits)
     # The engine loads torch and weights while this process imports the web server.
     process = EngineProcess(options.engine(str(folder), text.tokenizer))
     try:
-        asyncio.run(_serve(process, folder, text, names, options, tls))
+        asyncio.run(_serve(process, folder, text, names, compat, options, tls))
     finally:
         process.close()
     return 0
@@ -148,6 +153,7 @@ async def _serve(
     folder: Path,
     text: TextOptions,
     names: Sequence[str],
+    compat: CompatName,
     options: ServeOptions,
     tls: TlsFiles | None,
 ) -> None:
@@ -168,10 +174,16 @@ async def _serve(
             api_keys=http.api_key,
             version=__version__,
             max_logprobs=http.max_logprobs,
-            compat=choose_compat(http.compat, names),
+            abort_all=http.enable_abort_handling,
+            always_usage=http.enable_force_include_usage,
+            tokens_as_ids=http.return_tokens_as_token_ids,
+            response_role=http.response_role,
+            compat=compat,
             cors=http.cors(),
             root_path=http.root_path,
             docs=http.docs,
+            debug=http.enable_debug,
+            tracing=http.enable_tracing,
             log_requests=http.log_requests,
         )
         model = TextModel.load(folder, text)

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, cast, get_type_hints
 
 from portico.config.cache import WEIGHTS_CACHE_BYTES, weights_cache_folder
-from portico.config.compat import is_there
+from portico.config.compat import TextHabits
 from portico.config.engine import DtypeName, EngineConfig, KVDtypeName, LogprobsMode, QuantizationName
 from portico.config.file import from_file
 from portico.config.given import Given, Source, from_environment, settle
@@ -40,7 +40,11 @@ class ServeOptions:
     compute: ComputeOptions = ComputeOptions()  # noqa: RUF009
 
     def text(
-        self, tokenizer: str | None = None, chat_template: str | None = None, stop_words: tuple[str, ...] = ()
+        self,
+        tokenizer: str | None = None,
+        chat_template: str | None = None,
+        stop_words: tuple[str, ...] = (),
+        habits: TextHabits = TextHabits(),  # noqa: B008 - frozen
     ) -> TextOptions:
         """What the text side is to be told; the tokenizer's folder and the template as they were found."""
         model = self.model
@@ -48,11 +52,14 @@ class ServeOptions:
             tokenizer=tokenizer,
             tokenizer_mode=cast(TokenizerMode, model.tokenizer_mode),
             chat_template=chat_template,
+            fallback_template=habits.chat_template,
             stop_words=stop_words,
             trust_request_templates=self.http.trust_request_chat_template,
             tool_call_parser=model.tool_call_parser,
             reasoning_parser=model.reasoning_parser,
             generation_config=None if model.generation_config.lower() in NO_DEFAULTS else model.generation_config,
+            pooling=habits.pooling,
+            generation_overrides=model.override_generation_config or {},
             seed=model.seed,
         )
 
@@ -73,7 +80,7 @@ class ServeOptions:
             max_num_batched_tokens=compute.max_num_batched_tokens,
             kv_cache_memory=compute.kv_cache_memory,
             kv_cache_dtype=cast(KVDtypeName, compute.kv_cache_dtype),
-            kv_cache_tokens=compute.kv_cache_tokens,
+            kv_cache_tokens=compute.most_tokens(),
             kv_cache_share=compute.cache_max_entry_count,
             memory_share=compute.gpu_memory_utilization,
             block_size=compute.block_size,
@@ -131,7 +138,7 @@ def settle_serve(
     if config_file is not None:
         sources.append(from_file(options, config_file))
     sources = [expand(source) for source in sources]
-    sources.append({name: Given(name, (text,)) for name, text in _honoured(defaults or {}).items()})
+    sources.append({name: Given(name, (text,)) for name, text in (defaults or {}).items()})
     sources = _one_measure(sources)
     values = settle(options, sources)
     idle = [option for option in options if option.spec.idle is not None and option.name in values]
@@ -150,11 +157,6 @@ def _one_measure(sources: Sequence[Source]) -> list[Source]:
         source if source is measured else {name: given for name, given in source.items() if name not in MEASURES}
         for source in sources
     ]
-
-
-def _honoured(defaults: Mapping[str, str]) -> dict[str, str]:
-    """The defaults of a way of starting, without habits that no door has yet."""
-    return {name: text for name, text in defaults.items() if name != "compat" or is_there(text)}
 
 
 def _built(cls: type[Any], values: Mapping[str, Any]) -> Any:

@@ -44,6 +44,17 @@ def parse_integer(text: str) -> int:
     return int(text)
 
 
+def parse_numbers(text: str) -> dict[str, float]:
+    """A JSON object of numbers."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict) or not all(type(number) in (int, float) for number in value.values()):
+        raise ValueError('it must be a JSON object of numbers, as {"temperature": 0.5}')
+    return value
+
+
 def parse_switch(text: str) -> bool:
     """On or off."""
     if text.strip().lower() not in _SWITCH:

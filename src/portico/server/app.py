@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,9 +11,14 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 from starlette.middleware.cors import CORSMiddleware
 
+from portico.config.compat import CompatName
 from portico.config.cors import CorsRules
 from portico.server import errors, health
-from portico.server.doors import lmdeploy, openai
+from portico.server.dialect import OPENAI, Dialect
+from portico.server.doors import alpaca, lmdeploy, mlc, openai, vllm
+from portico.server.metrics import route
+from portico.server.metrics.metrics import Metrics
+from portico.server.metrics.watched import WatchedEngine
 from portico.server.middleware import BearerKeys, BodyLimit, RequestIds, ShownUnder
 from portico.server.service import Service
 from portico.server.sessions.memory import MemoryStore
@@ -23,8 +28,18 @@ from portico.server.settings import ServerSettings
 from portico.text.engine_client import EngineClient
 from portico.text.model import TextModel
 from portico.text.pipeline import Pipeline
+from portico.text.trace import MOST_REQUESTS, Trace
 
-DOORS = (openai, lmdeploy)
+DOORS = (mlc, openai, lmdeploy, vllm)
+"""The first that has a route gets it."""
+DIALECTS: Mapping[CompatName, Dialect] = {
+    "none": OPENAI,
+    **mlc.DIALECTS,
+    **alpaca.DIALECTS,
+    **lmdeploy.DIALECTS,
+    **vllm.DIALECTS,
+}
+"""By the names of `--compat`; each door declares those of its servers."""
 
 
 def create_app(
@@ -35,18 +50,24 @@ def create_app(
     Without `sessions` of the caller's, which the caller closes, conversations are kept in memory.
     """
     sessions = sessions or Sessions(MemoryStore(SessionLimits()))
-    service = Service(Pipeline(model, engine), settings, sessions, started=int(time.time()))
+    dialect = DIALECTS[settings.compat]
+    trace = Trace(MOST_REQUESTS if settings.tracing else 0)
+    metrics = Metrics(engine, settings.model_names[0], (mlc.METRICS,))
+    watched = WatchedEngine(engine, metrics.ended, trace)
+    pipeline = Pipeline(model, watched, trace)
+    service = Service(pipeline, watched, metrics, trace, settings, sessions, started=int(time.time()), dialect=dialect)
     app = _bare(settings)
     if settings.root_path:
         app.add_middleware(ShownUnder, path=settings.root_path.rstrip("/"))
-    errors.install(app)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    errors.install(app, dialect.error)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, shape=dialect.error)
     if settings.api_keys:
-        app.add_middleware(BearerKeys, keys=settings.api_keys)
-    app.add_middleware(RequestIds, log_each=settings.log_requests)
+        app.add_middleware(BearerKeys, keys=settings.api_keys, shape=dialect.error)
+    app.add_middleware(RequestIds, log_each=settings.log_requests, shape=dialect.error)
     if settings.cors is not None:  # added last, so it is the outermost: a browser asks without the key
         _let_pages_in(app, settings.cors)
     app.include_router(health.router(service))
+    app.include_router(route.router(metrics))
     for door in DOORS:
         for router in door.routers(service):
             app.include_router(router)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -14,6 +15,8 @@ from portico.server.disconnect import ClientGoneError
 
 CLIENT_CLOSED_REQUEST = 499
 """nginx's status for an answer that nobody reads."""
+ErrorShape = Callable[[RequestError], tuple[int, bytes]]
+"""What an error is as an answer: the HTTP status and the JSON text of the body."""
 CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -23,9 +26,15 @@ def error_body(error: RequestError) -> bytes:
     return msgspec.json.encode({"error": _encodable(fields)})
 
 
-def error_response(error: RequestError, headers: dict[str, str] | None = None) -> Response:
+def openai_error(error: RequestError) -> tuple[int, bytes]:
+    """OpenAI's shape of errors."""
+    return error.status, error_body(error)
+
+
+def error_response(error: RequestError, shape: ErrorShape, headers: dict[str, str] | None = None) -> Response:
     """The whole answer of a request that failed before anything was sent."""
-    return Response(error_body(error), error.status, headers, "application/json")
+    status, body = shape(error)
+    return Response(body, status, headers, "application/json")
 
 
 def internal_error() -> EngineError:
@@ -38,20 +47,24 @@ def shutting_down() -> EngineError:
     return EngineError("The server is shutting down.", status=503, code="shutting_down")
 
 
-def install(app: FastAPI) -> None:
-    """Make every error that a route or the router raises come out as an error object."""
-    app.add_exception_handler(RequestError, _on_request_error)
-    app.add_exception_handler(HTTPException, _on_http_exception)
+def install(app: FastAPI, shape: ErrorShape) -> None:
+    """Make every error that a route or the router raises come out in this shape."""
+
+    async def on_request_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestError)
+        return error_response(error, shape)
+
+    async def on_http_exception(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return error_response(_wrapped(error, request), shape, dict(error.headers or {}))
+
+    app.add_exception_handler(RequestError, on_request_error)
+    app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(ClientGoneError, _on_client_gone)
 
 
-async def _on_request_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestError)
-    return error_response(error)
-
-
-async def _on_http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+def _wrapped(error: HTTPException, request: Request) -> RequestError:
+    """The router's errors as ours."""
     if error.status_code == 404:
         message = f"There is no {request.url.path} here; GET /openapi.json lists what there is."
     elif error.status_code == 405:
@@ -59,8 +72,7 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
         message = f"{request.method} is not allowed on {request.url.path}; use {allowed}."
     else:
         message = str(error.detail)
-    wrapped = RequestError(message, status=error.status_code, code=CODES.get(error.status_code))
-    return error_response(wrapped, dict(error.headers or {}))
+    return RequestError(message, status=error.status_code, code=CODES.get(error.status_code))
 
 
 async def _on_client_gone(request: Request, error: Exception) -> Response:

@@ -19,6 +19,7 @@ from portico.protocol.events import (
     ToolCallDelta,
     Usage,
 )
+from portico.protocol.request import GenerationRequest
 from portico.text.best import likeliest
 from portico.text.pipeline import Pipeline, Prepared
 from portico.text.whole import WholeChoice
@@ -34,6 +35,38 @@ class Answer:
     prompts: dict[int, Sequence[TokenInfo]]
     """The scored tokens of a prompt, by the first of its choices."""
     usage: Usage
+
+
+class Progress:
+    """How far the answers of several prompts are that run as one request."""
+
+    def __init__(self, prepared: Sequence[Prepared]) -> None:
+        self._prompts = [item.add.prompt_ids for item in prepared for _ in item.choices]
+        self._answers = [choice for item in prepared for choice in item.choices]
+        self._prompt_tokens = sum(len(item.add.prompt_ids) for item in prepared)
+        self._told: dict[int, int] = {}
+
+    def prompt_ids(self, choice: int) -> Sequence[int]:
+        """The tokens that the model read."""
+        return self._prompts[choice]
+
+    def token_ids(self, choice: int) -> Sequence[int]:
+        """Those of the answer so far."""
+        return self._answers[choice].token_ids
+
+    def is_new(self, choice: int) -> bool:
+        """Whether nothing of this choice was asked by `new_ids` yet."""
+        return choice not in self._told
+
+    def new_ids(self, choice: int) -> Sequence[int]:
+        """Those that came since this was asked before."""
+        told = self._told.get(choice, 0)
+        self._told[choice] = self._answers[choice].token_count
+        return self.token_ids(choice)[told:]
+
+    def usage(self) -> Usage:
+        """What the answers have cost so far."""
+        return Usage(self._prompt_tokens, sum(answer.token_count for answer in self._answers), 0)
 
 
 async def fold(events: AsyncGenerator[GenerationEvent, None], choices: int) -> Answer:
@@ -81,6 +114,15 @@ def keep_best(answer: Answer, drawn: int, kept: int) -> Answer:
         best += [choices[number] for number in likeliest([choice.tokens for choice in choices], kept)]
     prompts = {first // drawn * kept: infos for first, infos in answer.prompts.items()}
     return Answer(best, prompts, answer.usage)
+
+
+async def prepare_all(pipeline: Pipeline, requests: Sequence[GenerationRequest]) -> list[Prepared]:
+    """Check and tokenise every prompt of a call; RequestError for the first that cannot be honoured."""
+    prepared = []
+    for request in requests:
+        prepared.append(await pipeline.prepare(request))
+        await asyncio.sleep(0)  # streams go on between one prompt and the next
+    return prepared
 
 
 async def run_all(pipeline: Pipeline, prepared: Sequence[Prepared]) -> AsyncGenerator[GenerationEvent, None]:

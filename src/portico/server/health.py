@@ -1,4 +1,4 @@
-"""Whether the server can answer, and which version it is; the two questions that need no key."""
+"""Whether the server can answer, and which version it is: questions that need no key."""
 
 from __future__ import annotations
 
@@ -10,35 +10,17 @@ from starlette.responses import JSONResponse, Response
 from portico.errors import EngineError
 from portico.server.service import Service
 
+STATS = ("running", "waiting", "blocks_used", "blocks_total", "preemptions", "prompt_tokens", "cached_tokens")
+
 
 def router(service: Service) -> APIRouter:
     """GET /health and GET /version."""
     routes = APIRouter(tags=["server"])
-    engine = service.pipeline.engine
 
     @routes.get("/health", responses={503: {"description": "The model is being loaded, or the engine has failed."}})
     async def health() -> Response:
         """200 when the model is loaded and its engine works, else 503 with the reason."""
-        reason = engine.failure()
-        try:
-            loaded = engine.loaded
-        except EngineError as error:
-            reason = reason or error.message
-        if reason is not None:
-            return JSONResponse({"status": "unavailable", "reason": reason}, status_code=503)
-        state: dict[str, Any] = {"status": "ok", "max_model_len": loaded.max_model_len}
-        if engine.stats is not None:
-            names = (
-                "running",
-                "waiting",
-                "blocks_used",
-                "blocks_total",
-                "preemptions",
-                "prompt_tokens",
-                "cached_tokens",
-            )
-            state |= {name: getattr(engine.stats, name) for name in names}
-        return JSONResponse(state)
+        return health_answer(service)
 
     @routes.get("/version")
     async def version() -> dict[str, str]:
@@ -46,3 +28,19 @@ def router(service: Service) -> APIRouter:
         return {"version": service.settings.version}
 
     return routes
+
+
+def health_answer(service: Service) -> Response:
+    """What doors answer where they are asked how the server is."""
+    engine = service.pipeline.engine
+    reason = engine.failure()
+    try:
+        loaded = engine.loaded
+    except EngineError as error:
+        reason = reason or error.message
+    if reason is not None:
+        return JSONResponse({"status": "unavailable", "reason": reason}, status_code=503)
+    state: dict[str, Any] = {"status": "ok", "max_model_len": loaded.max_model_len}
+    if engine.stats is not None:
+        state |= {name: getattr(engine.stats, name) for name in STATS}
+    return JSONResponse(state)

@@ -16,12 +16,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from portico.errors import RequestError
-from portico.server.errors import error_response, internal_error, shutting_down
+from portico.server.errors import ErrorShape, error_response, internal_error, openai_error, shutting_down
 
 log = logging.getLogger(__name__)
 
 CLIENT_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
-OPEN_PATHS = frozenset({"/health", "/version"})
+OPEN_PATHS = frozenset({"/health", "/version", "/ping"})
 CONTEXT = "portico.request"
 
 
@@ -51,8 +51,9 @@ def context_of(scope: Scope) -> RequestContext:
 class RequestIds:
     """Gives every request its context and its answer an x-request-id; a crash or shutdown becomes an error object."""
 
-    def __init__(self, app: ASGIApp, log_each: bool = True) -> None:
+    def __init__(self, app: ASGIApp, log_each: bool = True, shape: ErrorShape = openai_error) -> None:
         self._app = app
+        self._shape = shape
         self._level = logging.INFO if log_each else logging.DEBUG
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,13 +75,13 @@ class RequestIds:
             await self._app(scope, receive, send_with_id)
         except asyncio.CancelledError:
             if not status:
-                await error_response(shutting_down())(scope, receive, send_with_id)
+                await error_response(shutting_down(), self._shape)(scope, receive, send_with_id)
             raise
         except Exception:
             log.exception("%s: %s %s failed", context.id, scope["method"], scope["path"])
             if status:
                 raise
-            await error_response(internal_error())(scope, receive, send_with_id)
+            await error_response(internal_error(), self._shape)(scope, receive, send_with_id)
         finally:
             # Probes come every few seconds and say nothing new.
             level = logging.DEBUG if scope["path"] in OPEN_PATHS else self._level
@@ -91,8 +92,9 @@ class RequestIds:
 class BearerKeys:
     """Lets a request pass only with one of the keys, whatever its path, but for the few that probes need."""
 
-    def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, keys: Sequence[str], shape: ErrorShape = openai_error) -> None:
         self._app = app
+        self._shape = shape
         # Digests all have one length, so that comparing them tells nothing about a key's.
         self._digests = [_digest(key.encode()) for key in keys]
 
@@ -106,7 +108,7 @@ class BearerKeys:
             type="authentication_error",
             code="invalid_api_key",
         )
-        await error_response(error, {"www-authenticate": "Bearer"})(scope, receive, send)
+        await error_response(error, self._shape, {"www-authenticate": "Bearer"})(scope, receive, send)
 
     def _allows(self, scope: Scope) -> bool:
         scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
@@ -133,8 +135,9 @@ class ShownUnder:
 class BodyLimit:
     """Refuses a body over the limit: by its announced length at once, else when it has grown past it."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, shape: ErrorShape = openai_error) -> None:
         self._app = app
+        self._shape = shape
         self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -144,7 +147,7 @@ class BodyLimit:
         announced = Headers(scope=scope).get("content-length", "0")
         if not announced.isdecimal() or int(announced) > self._max_bytes:
             # Not "connection: close": closing with unread data would reset the connection under the answer.
-            await error_response(self._too_large())(scope, receive, send)
+            await error_response(self._too_large(), self._shape)(scope, receive, send)
             return
         received = 0
 

@@ -22,6 +22,14 @@ class ServerSettings:
     max_logprobs: int = 20
     """Likeliest tokens that a completion may ask to see."""
     max_body_bytes: int = 32 * MIB
+    abort_all: bool = False
+    """Whether a request may end all others."""
+    always_usage: bool = False
+    """Whether every stream ends with its usage."""
+    tokens_as_ids: bool = False
+    """How tokens are named in log-probabilities where a request does not say it: by their ids."""
+    response_role: str = "assistant"
+    """The role of answers of chats."""
     compat: CompatName = "none"
     """Whose habits the doors take on where they contradict OpenAI's."""
     cors: CorsRules | None = None
@@ -30,5 +38,9 @@ class ServerSettings:
     """Path under which a proxy shows the server."""
     docs: bool = True
     """Whether there are /docs and /openapi.json."""
+    debug: bool = False
+    """Whether there are routes for debugging."""
+    tracing: bool = False
+    """Whether the events of requests are kept."""
     log_requests: bool = True
     """Whether each request is a line in the log."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from portico.errors import CheckpointError, ConfigError, RequestError
 from portico.protocol.sampling import Beams, Grammar, SamplingParams, ThinkingLimit, TokenParams
@@ -58,6 +58,20 @@ class SamplingDefaults:
             raise CheckpointError(f"{path}: {error.message}") from error
         return cls(**given)
 
+    def but(self, overrides: Mapping[str, float]) -> SamplingDefaults:
+        """The same with other values for some; ConfigError for a field or a value that cannot be."""
+        unknown = sorted(overrides.keys() - set(NUMERIC_FIELDS))
+        if unknown:
+            raise ConfigError(
+                f"override_generation_config has {unknown[0]!r}; it may have {', '.join(NUMERIC_FIELDS)}."
+            )
+        given: dict[str, Any] = dict(overrides)
+        try:
+            SamplingParams(**given).validate()
+        except RequestError as error:
+            raise ConfigError(f"override_generation_config: {error.message}") from error
+        return replace(self, **given)
+
 
 class Seeds:
     """Seeds for requests that bring none: the digests of a number and of how many came before; or chance."""
@@ -99,6 +113,7 @@ def resolve(
             "which leaves no room for an answer. Shorten the prompt.",
             param=prompt_param,
             code="context_length_exceeded",
+            counts={"prompt_tokens": prompt_len, "max_model_len": max_model_len},
         )
     if sampling.max_tokens is not None and sampling.max_tokens > room:
         raise RequestError(

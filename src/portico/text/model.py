@@ -14,6 +14,7 @@ from portico.protocol.messages import Add, Loaded, TokenLogprobs
 from portico.protocol.request import CallWish, ChatPrompt, Embed, GenerationRequest, TextPrompt, TokenPrompt
 from portico.protocol.sampling import Pooling, SamplingParams, TokenParams
 from portico.text import thinking
+from portico.text.builtin import template_source
 from portico.text.calling import Calling
 from portico.text.choice import ChoiceText
 from portico.text.defaults import SamplingDefaults, Seeds, resolve
@@ -61,13 +62,17 @@ class TextModel:
         beside = options.tokenizer or folder
         tokenizer = Tokenizer.load(beside, model_folder=folder, mode=options.tokenizer_mode)
         template = ChatTemplate.load(
-            beside, tokenizer.special, source=options.chat_template, trust_requests=options.trust_request_templates
+            beside,
+            tokenizer.special,
+            source=options.chat_template,
+            fallback=None if options.fallback_template is None else template_source(options.fallback_template),
+            trust_requests=options.trust_request_templates,
         )
         return cls(
             tokenizer,
             template,
-            SamplingDefaults.choose(options.generation_config, folder),
-            PoolingDefaults.load(folder),
+            SamplingDefaults.choose(options.generation_config, folder).but(options.generation_overrides),
+            PoolingDefaults.load(folder, options.pooling),
             Infill.find(tokenizer),
             registry.choose(options.tool_call_parser, template.sources),
             thinking.choose(options.reasoning_parser, template.sources),
@@ -305,6 +310,7 @@ def _check_length(prompt_ids: Sequence[int], param: str, max_model_len: int) -> 
             f"{param} has {len(prompt_ids)} tokens; this model takes at most {max_model_len - 1}.",
             param=param,
             code="context_length_exceeded",
+            counts={"prompt_tokens": len(prompt_ids), "max_model_len": max_model_len},
         )
 
 

@@ -24,6 +24,7 @@ from portico.text.engine_client import EngineClient
 from portico.text.known import answer_text, known_after
 from portico.text.model import TextModel
 from portico.text.reading import ChoiceReading
+from portico.text.trace import Trace
 
 T = TypeVar("T")
 
@@ -46,9 +47,10 @@ class Prepared:
 class Pipeline:
     """One model's text layer over its engine; one object for all requests of the front."""
 
-    def __init__(self, model: TextModel, engine: EngineClient) -> None:
+    def __init__(self, model: TextModel, engine: EngineClient, trace: Trace | None = None) -> None:
         self.model = model
         self.engine = engine
+        self._trace = trace or Trace()
 
     async def prepare(self, request: GenerationRequest) -> Prepared:
         """Check a request and turn its prompt into tokens; RequestError if it cannot be honoured."""
@@ -59,7 +61,9 @@ class Pipeline:
             echo = self.model.echo(add.prompt_ids, request) if request.echo else ""
             return Prepared(add, self.model.choices(request, add.prompt_ids), echo)
 
-        return await _done(request, work)
+        self._trace.mark(request.request_id, "receive request")
+        with self._trace.span(request.request_id, "tokenization"):
+            return await _done(request, work)
 
     async def tokenize(self, request: GenerationRequest) -> list[int]:
         """The tokens that the request's prompt would have, though it be too long; RequestError as `prepare`."""

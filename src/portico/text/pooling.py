@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
+from portico.config.text import PoolingKind
 from portico.errors import CheckpointError
 from portico.weights.files import read_json
 
-_KINDS: dict[str, Literal["last", "mean", "first"]] = {
+_KINDS: dict[str, PoolingKind] = {
     "pooling_mode_lasttoken": "last",
     "pooling_mode_mean_tokens": "mean",
     "pooling_mode_cls_token": "first",
@@ -22,17 +23,17 @@ _KINDS: dict[str, Literal["last", "mean", "first"]] = {
 class PoolingDefaults:
     """What the model's folder says of its vectors; without a word, the last token's state with length 1."""
 
-    kind: Literal["last", "mean", "first"] = "last"
+    kind: PoolingKind = "last"
     normalize: bool = True
     problem: str | None = None
     """Why vectors as the folder describes them cannot be made."""
 
     @classmethod
-    def load(cls, folder: str | Path) -> PoolingDefaults:
-        """Read modules.json and what it points to; CheckpointError if a file is broken."""
+    def load(cls, folder: str | Path, unsaid: PoolingKind = "last") -> PoolingDefaults:
+        """Read modules.json and what it points to, or take what is `unsaid`; CheckpointError if a file is broken."""
         path = Path(folder) / "modules.json"
         if not path.is_file():
-            return cls()
+            return cls(unsaid)
         modules = {str(entry["type"]).rpartition(".")[2]: str(entry.get("path", "")) for entry in _entries(path)}
         unknown = sorted(modules.keys() - {"Transformer", "Pooling", "Normalize"})
         if unknown:

@@ -63,10 +63,18 @@ class ChatTemplate:
 
     @classmethod
     def load(
-        cls, folder: str | Path, special: SpecialTokens, *, source: str | None = None, trust_requests: bool = False
+        cls,
+        folder: str | Path,
+        special: SpecialTokens,
+        *,
+        source: str | None = None,
+        fallback: str | None = None,
+        trust_requests: bool = False,
     ) -> ChatTemplate:
-        """The templates of a model folder, or `source` in their place; a model may have none."""
+        """The templates of a model folder, or `source` in their place; where there are none, `fallback` if any."""
         sources = template_sources(Path(folder)) if source is None else {"default": source}
+        if not sources and fallback is not None:
+            sources = {"default": fallback}
         return cls(sources, special, trust_requests=trust_requests)
 
     @property

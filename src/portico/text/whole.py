@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from portico.protocol.events import FinishReason, ReasoningDelta, TextDelta, TokenInfo, ToolCallDelta
@@ -26,6 +27,8 @@ class WholeChoice:
     calls: list[ToolCall] = field(default_factory=list)
     tokens: list[TokenInfo] = field(default_factory=list)
     """Where the request asked for log-probabilities."""
+    token_ids: Sequence[int] = ()
+    """Where they are to be told."""
     reason: FinishReason = "stop"
 
     def add(self, event: TextDelta | ReasoningDelta | ToolCallDelta) -> None:

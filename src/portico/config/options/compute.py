@@ -16,6 +16,7 @@ from portico.config.values import (
     parse_switch,
     translated,
 )
+from portico.errors import ConfigError
 
 ENGINE = "engine"
 MEMORY = "memory for keys and values"
@@ -75,6 +76,9 @@ class ComputeOptions:
         None, "tokens that it holds at most (default: what --max-num-seqs sequences can need, and fits)",
         group=MEMORY, parse=parse_positive, metavar="TOKENS", aliases=("--max-total-seq-length",),
     )  # fmt: skip
+    num_gpu_blocks_override: int | None = option(
+        None, "the same in blocks of --block-size tokens", group=MEMORY, parse=parse_positive, metavar="BLOCKS"
+    )
     cache_max_entry_count: float | None = option(
         None, "share of the memory that is free once the weights are loaded, as LMDeploy counts",
         group=MEMORY, parse=parse_share, metavar="SHARE",
@@ -99,3 +103,11 @@ class ComputeOptions:
         group=MEMORY, parse=translated(_PREFIX_WORDS, parse_switch),
         valued=(("--prefix-cache-mode", "{radix,disable}"),),
     )  # fmt: skip
+
+    def most_tokens(self) -> int | None:
+        """Tokens that the KV cache holds at most, as far as somebody says; ConfigError if two say it."""
+        if self.num_gpu_blocks_override is None:
+            return self.kv_cache_tokens
+        if self.kv_cache_tokens is not None:
+            raise ConfigError("kv_cache_tokens and num_gpu_blocks_override say the same; give one of them.")
+        return self.num_gpu_blocks_override * self.block_size

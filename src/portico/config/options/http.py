@@ -42,7 +42,7 @@ class HttpOptions:
     )
     drain_timeout: float = option(
         5.0, "seconds that running requests get to finish at Ctrl-C or SIGTERM",
-        group=SERVER, parse=parse_seconds, metavar="SECONDS",
+        group=SERVER, parse=parse_seconds, metavar="SECONDS", aliases=("--shutdown-timeout",),
     )  # fmt: skip
     max_logprobs: int = option(
         20, "likeliest tokens that 'logprobs' of a completion may ask for", group=SERVER, parse=parse_count, metavar="N"
@@ -50,6 +50,22 @@ class HttpOptions:
     trust_request_chat_template: bool = option(
         False, "let requests bring their own chat_template, a program that runs in a sandbox", group=SERVER
     )
+    enable_debug: bool = option(
+        False, "open the routes under /debug, which end requests and show what ran; to whoever has a key", group=SERVER
+    )
+    enable_tracing: bool = option(
+        False, "keep the events of the latest 256 requests for /debug/dump_event_trace", group=SERVER
+    )
+    enable_abort_handling: bool = option(
+        False, "let /abort_request end all requests at once, those of other keys too", group=SERVER
+    )
+    enable_force_include_usage: bool = option(
+        False, "end every stream with its usage, whether stream_options asks for it or not", group=SERVER
+    )
+    return_tokens_as_token_ids: bool = option(
+        False, 'name tokens in log-probabilities as "token_id:17" where a request does not say how', group=SERVER
+    )
+    response_role: str = option("assistant", "the role that answers of chats have", group=SERVER, metavar="ROLE")
     allow_credentials: bool = option(False, "let pages of other origins send cookies", group=CORS)
     allowed_origins: tuple[str, ...] = option(
         (), "origins whose pages may read answers, as a JSON list, a,b or several values; * is any "

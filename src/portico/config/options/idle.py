@@ -28,6 +28,7 @@ _ADAPTERS = "it is about adapters, which are refused"
 _IMAGES = "it is about images, sound and video, which are refused"
 _TOOLS = "tool calls are read whenever a request has tools"
 _KERNELS = "kernels are chosen by the machine; see --kernels"
+_QUICK_LOAD = "weights are mapped from their files, which takes no time worth showing or tuning"
 _SPLIT_OFF = "the server and the engine are processes of their own always"
 
 IDLE: tuple[Option, ...] = (
@@ -81,6 +82,7 @@ IDLE: tuple[Option, ...] = (
     _valued("max_cpu_loras", _ADAPTERS),
     _valued("lora_dtype", _ADAPTERS),
     _switch("enable_request_id_headers", "answers have an x-request-id always"),
+    _switch("enable_server_load_tracking", "/load tells what runs always"),
     _switch("enable_prompt_tokens_details", "usage tells the cached tokens always"),
     _switch("disable_hybrid_kv_cache_manager", "all layers share one table of blocks"),
     _valued("max_num_partial_prefills", "how prompts share a step is decided at each step"),
@@ -92,5 +94,27 @@ IDLE: tuple[Option, ...] = (
     _valued("tokenizer_pool_size", "tokenizing needs no pool: it runs beside the event loop"),
     _valued("limit_mm_per_prompt", _IMAGES),
     _valued("prefix_caching_hash_algo", "prefixes are compared, not hashed"),
+    _switch("exclude_tools_when_tool_choice_none", "with tool_choice none the model is not shown the tools anyway"),
+    _switch("guided_decoding_disable_fallback", "there is one way to enforce a grammar, and none to fall back to"),
+    _switch("guided_decoding_disable_any_whitespace", "the parts of JSON have one space or none between them anyway"),
+    _switch("log_error_stack", "the log has the traceback of every fault of the server's own"),
+    _switch("disable_cascade_attn", _KERNELS),
+    _valued("attention_backend", _KERNELS),
+    _switch("calculate_kv_scales", "each entry of an int8 cache has a scale of its own"),
+    _switch("use_tqdm_on_load", _QUICK_LOAD),
+    _valued("safetensors_load_strategy", _QUICK_LOAD),
+    _valued("pt_load_map_location", _QUICK_LOAD),
+    _valued("max_long_partial_prefills", "how prompts share a step is decided at each step"),
+    _valued("num_lookahead_slots", "it is about drafts, which are refused"),
+    _valued("tokenizer_pool_type", "tokenizing needs no pool: it runs beside the event loop"),
+    _valued("tokenizer_pool_extra_config", "tokenizing needs no pool: it runs beside the event loop"),
+    _switch("ray_workers_use_nsight", _ONE_DEVICE),
+    _switch("fully_sharded_loras", _ADAPTERS),
+    _switch("disable_chunked_mm_input", _IMAGES),
+    _switch("disable_mm_preprocessor_cache", _IMAGES),
+    _switch("skip_mm_profiling", _IMAGES),
+    _valued("mm_processor_cache_gb", _IMAGES),
+    _valued("media_io_kwargs", _IMAGES),
+    _valued("show_hidden_metrics_for_version", "no metric is hidden"),
     _switch("use_flash_attention_2", _KERNELS),
 )  # fmt: skip

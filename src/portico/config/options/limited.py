@@ -54,6 +54,7 @@ _ADAPTERS = "adapters (LoRA) are not there yet; merge them into the checkpoint"
 _SPECULATION = "speculative decoding is not there yet"
 _WINDOW = "the model's own attention window is used; changing it is not there yet"
 _ROPE = "the rotary scaling of the model's config.json is used; write it there, or raise --max-model-len"
+_POOLING = "vectors are pooled as modules.json and 1_Pooling in the model's folder say; write it there"
 _SPECULATIVE = ("small_draft", "eagle", "medusa")
 
 LIMITED: tuple[Option, ...] = (
@@ -75,8 +76,6 @@ LIMITED: tuple[Option, ...] = (
     _valued("num_speculative_tokens", ("0",), _SPECULATION, "--speculative-num-draft-tokens"),
     _valued("spec_draft_length", ("0",), _SPECULATION),
     _valued("spec_tree_width", ("1",), _SPECULATION),
-    _switch("enable_tracing", "recording the events of requests is not there yet"),
-    _switch("enable_debug", "endpoints for debugging are not there yet"),
     _switch("enable_lora", _ADAPTERS),
     _valued("lora_modules", (), _ADAPTERS, "--adapters", "--lora-model", several=True),
     _switch("enable_prompt_adapter", _ADAPTERS),
@@ -89,7 +88,6 @@ LIMITED: tuple[Option, ...] = (
             known=("pt", "npcache", "dummy", "tensorizer", "sharded_state", "gguf", "bitsandbytes", "mistral",
                    "runai_streamer", "fastsafetensors")),
     _valued("config_format", ("auto", "hf"), "the configuration is read from config.json", known=("mistral",)),
-    _valued("response_role", ("assistant",), "answers have the role assistant"),
     _valued("sliding_window_size", ("-1",), _WINDOW),
     _valued("attention_sink_size", ("-1", "0"), _WINDOW),
     _switch("disable_sliding_window", _WINDOW),
@@ -97,8 +95,6 @@ LIMITED: tuple[Option, ...] = (
     _valued("rope_theta", (), _ROPE),
     _valued("rope_scaling_factor", ("0", "0.0"), _ROPE),
     _valued("hf_overrides", (), "config.json is taken as it is; edit a copy of it"),
-    _valued("override_generation_config", (), "write the defaults into a generation_config.json and name its folder by "
-            "--generation-config"),
     _valued("task", ("auto", "generate"), "a model that generates is served, and answers /v1/embeddings too",
             known=("embed", "embedding", "classify", "score", "reward", "transcription", "draft")),
     _valued("runner", ("auto", "generate"), "a model that generates is served, and answers /v1/embeddings too",
@@ -108,15 +104,12 @@ LIMITED: tuple[Option, ...] = (
     _valued("cpu_offload_gb", ("0", "0.0"), "all weights are on the device; --quantization makes them smaller"),
     _valued("max_concurrent_requests", (), "requests are never refused for their number, and --max-num-seqs says how "
             "many run; another limit is not there yet"),
-    _valued("num_gpu_blocks_override", (), "give --kv-cache-tokens, blocks times --block-size"),
     _valued("num_tokens_per_iter", ("0",), "give --max-num-batched-tokens"),
     _valued("proxy_url", (), "a proxy that spreads requests over servers is not there yet"),
     _valued("role", ("hybrid",), "prompts and answers are computed in one place", known=("prefill", "decode")),
     _switch("allow_terminate_by_client", "stopping the server by a request is not there yet"),
-    _switch("enable_abort_handling", "leaving the connection ends a request; an endpoint for it is not there yet"),
     _switch("enable_sleep_mode", "putting the engine to sleep is not there yet"),
     _switch("skip_tokenizer_init", "the tokenizer is needed for all that the server does"),
-    _switch("return_tokens_as_token_ids", "a request may ask for it; for all of them it is not there yet"),
     _valued("middleware", (), "own middleware is not there yet", several=True),
     _valued("tool_parser_plugin", (), "give --tool-call-parser FILE.py:ATTRIBUTE"),
     _valued("chat_template_content_format", ("auto",), "it is found out from the template", known=("string", "openai")),
@@ -126,8 +119,28 @@ LIMITED: tuple[Option, ...] = (
     _valued("gpus", ("0",), "give --device cuda:N"),
     _valued("api_server_count", ("1",), "one process answers; more are not there yet"),
     _switch("headless", "the server and its engine start together"),
-    _switch("enable_server_load_tracking", "/load is not there yet; /health tells what runs and waits"),
-    _switch("enable_force_include_usage", "a stream has usage where stream_options asks for it"),
+    _switch("enable_ssl_refresh", "the certificate is read at the start; start again for another"),
+    _switch("enable_log_outputs", "what models say is never logged"),
+    _switch("enable_prompt_embeds", "prompts are text or token ids"),
+    _switch("enable_tokenizer_info_endpoint", "that endpoint is not there yet; /tokenize and /detokenize are"),
+    _valued("log_config_file", (), "give --log-level and --uvicorn-log-level"),
+    _valued("tool_server", (), "tools of the server's own are not there yet"),
+    _valued("convert", ("auto", "none"), "a model that generates is served, and answers /v1/embeddings too",
+            known=("embed", "classify", "reward")),
+    _valued("pooler_config", (), _POOLING, "--override-pooler-config"),
+    _valued("hf_config_path", (), "config.json is read from the model's folder"),
+    _valued("logits_processors", (), "own processors are not there yet", several=True),
+    _valued("logits_processor_pattern", (), "own processors are not there yet"),
+    _valued("stream_interval", ("1",), "each token is sent when it is there"),
+    _valued("scheduler_cls", (), "there is one scheduler"),
+    _valued("default_chat_template_kwargs", (), "a request may bring chat_template_kwargs; for all of them it is not "
+            "there yet"),
+    _valued("max_num_queued_reqs", (), "requests are never refused for their number yet"),
+    _valued("max_num_queued_tokens", (), "requests are never refused for their number yet"),
+    _valued("kv_events_config", (), "keys and values stay in one engine"),
+    _valued("data_parallel_rank", ("0",), _PARALLEL),
+    _valued("data_parallel_size_local", ("1",), _PARALLEL),
+    _switch("enable_eplb", _PARALLEL),
     _valued("alpha", ("1.0", "1"), _ROPE),
     _switch("use_ntk", _ROPE),
 )  # fmt: skip

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from portico.config.option import option
-from portico.config.values import one_of, only, parse_dtype, parse_integer, parse_positive, parse_size, translated
+from portico.config.values import (
+    one_of,
+    only,
+    parse_dtype,
+    parse_integer,
+    parse_numbers,
+    parse_positive,
+    parse_size,
+    translated,
+)
 
 MODEL = "model"
 TEXT = "prompts and answers"
@@ -80,7 +90,7 @@ class ModelOptions:
     )
     chat_template: str | None = option(
         None, "chat template in place of the model's: a file, Jinja itself, or a built-in name (alpaca, chatml, "
-        "deepseek, gemma, llama-2, llama-3, mistral, phi-3, vicuna, zephyr)",
+        "chinese-alpaca-2, deepseek, gemma, llama-2, llama-3, mistral, phi-3, vicuna, zephyr)",
         group=TEXT, metavar="TEMPLATE",
     )  # fmt: skip
     tool_call_parser: str = option(
@@ -97,6 +107,10 @@ class ModelOptions:
         "auto", "where defaults of sampling come from: auto (the model's generation_config.json), the folder of "
         f"another, or {', '.join(NO_DEFAULTS)} for none",
         group=TEXT, metavar="WHERE",
+    )  # fmt: skip
+    override_generation_config: Mapping[str, float] | None = option(
+        None, 'further defaults of sampling, which come before those, as \'{"temperature": 0.5}\'',
+        group=TEXT, parse=parse_numbers, metavar="JSON",
     )  # fmt: skip
     seed: int | None = option(
         None, "seed from which requests without one get theirs, in turn (default: chance)",

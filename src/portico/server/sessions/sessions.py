@@ -82,11 +82,13 @@ class Sessions:
                 async for event in events:
                     yield event
 
-    async def stop(self, key: Key) -> None:
-        """End what runs in a session, if anything does; what waits for it goes on."""
+    async def stop(self, key: Key) -> bool:
+        """End what runs in a session; what waits for it goes on. Whether anything ran."""
         place = self._places.get(key)
-        for stop in list(place.running) if place is not None else ():
+        running = [] if place is None else list(place.running)
+        for stop in running:
             await stop()
+        return bool(running)
 
     async def close(self) -> None:
         """Close the store."""

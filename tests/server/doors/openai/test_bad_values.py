@@ -29,7 +29,10 @@ KINDS: dict[str, set[str]] = {
     "model": TEXT,
     "prompt": {"str", "list[int]", "list[str]"},
     "input": {"str", "list[int]", "list[str]"},
-    "messages": set(),
+    "messages": TEXT,
+    "input_ids": {"list[int]"},
+    "do_preprocess": FLAG,
+    "debug_config": {"object"},
     "encoding_format": TEXT,
     "dimensions": WHOLE,
     "max_tokens": WHOLE,
@@ -66,6 +69,7 @@ KINDS: dict[str, set[str]] = {
     "add_special_tokens": FLAG,
     "prompt_logprobs": WHOLE,
     "return_tokens_as_token_ids": FLAG,
+    "return_token_ids": FLAG,
     "response_format": {"object"},
     "structured_outputs": {"object"},
     "guided_json": {"object", "str"},
@@ -164,6 +168,8 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "thinking_token_budget": [-1, 5],  # of a model that does not think
     "suffix": ["x"],  # of a model without the tokens for it
     "messages": [[], [{"role": "nobody", "content": "x"}], [{"content": "x"}], [{"role": "user"}]],
+    "input_ids": [[], [1]],  # beside messages
+    "debug_config": [{"special_request": "query_engine_metrics"}],
     "encoding_format": ["hex"],
     "dimensions": [0, -1, 9],
     "input": ["", [], [[]], [10**6], ["x", 1], ["x", ""], list(range(2, 402)) * 2],
@@ -178,7 +184,7 @@ NO_RANGE = {
     "spaces_between_special_tokens",
     "add_special_tokens", "guided_decoding_backend", "return_tokens_as_token_ids", "echo", "user", "metadata",
     "logprobs", "use_beam_search", "add_generation_prompt", "continue_final_message", "documents", "tools",
-    "return_token_strs", "session_id",
+    "return_token_strs", "session_id", "do_preprocess", "return_token_ids",
 }  # fmt: skip
 """Fields of which every value of the right kind means something; completions' logprobs are checked below."""
 

@@ -234,7 +234,7 @@ def test_the_bytes_of_a_stream(server: LiveServer) -> None:
         ({"stream": "yes"}, "stream"),
         ({"stream": True, "stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
-        ({"stream": True, "stream_options": {"continuous_usage_stats": True}}, "stream_options.continuous_usage_stats"),
+        ({"stream": True, "stream_options": {"include_obfuscation": True}}, "stream_options.include_obfuscation"),
         ({"metadata": "x"}, "metadata"),
         ({"seed": 2**70}, "seed"),
         ({"top_p": 0}, "top_p"),

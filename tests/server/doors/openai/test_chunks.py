@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portico.errors import EngineError
-from portico.protocol.events import Failure, Finish, TextDelta, Usage
+from portico.protocol.events import Finish, TextDelta, Usage
+from portico.server.dialect import OPENAI
 from portico.server.doors.openai.chunks import CHAT, COMPLETION, ChunkWriter
 
 HEAD: dict[str, object] = {"id": 'a"b', "created": 5, "model": "mödel"}
@@ -57,6 +58,5 @@ def test_usage_comes_alone_and_only_when_asked_for() -> None:
 
 
 def test_a_failure_is_an_error_object() -> None:
-    chunk = read(ChunkWriter(CHAT, HEAD, include_usage=False).write(Failure(EngineError("gone"))))
     error = {"message": "gone", "type": "server_error", "param": None, "code": "engine_error"}
-    assert chunk == {"error": error}
+    assert read(OPENAI.failed(EngineError("gone"))) == {"error": error}

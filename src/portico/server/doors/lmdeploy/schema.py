@@ -151,3 +151,12 @@ class EncodeAnswer(BaseModel):
 
     input_ids: list[int] | list[list[int]]
     length: int | list[int]
+
+
+class AbortRequest(BaseModel):
+    """The body of POST /abort_request."""
+
+    model_config = ConfigDict(extra="allow")
+
+    session_id: int = Field(NEW_SESSION, description="What runs under it is ended where it is.")
+    abort_all: bool = Field(False, description="End whatever runs, as failed; only with --enable-abort-handling.")

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from fastapi import Request
 from starlette.responses import Response
 
 from portico.errors import RequestError
-from portico.protocol.events import GenerationEvent
+from portico.protocol.events import Failure, GenerationEvent
 from portico.protocol.request import GenerationRequest
+from portico.server.dialect import Dialect
 from portico.server.disconnect import while_connected
-from portico.server.doors.openai.chunks import DONE, ChunkWriter, Form, last_words, usage_fields
+from portico.server.doors.openai.chunks import ChunkWriter, Form, usage_fields
 from portico.server.doors.openai.logprobs import Logprobs, prompt_entries
-from portico.server.fold import Answer, fold, keep_best, run_all, stop_all
+from portico.server.fold import Answer, Progress, fold, keep_best, prepare_all, run_all, stop_all
 from portico.server.middleware import context_of
 from portico.server.service import Service
 from portico.server.sessions.history import Key
 from portico.server.sse import EventStream
-from portico.text.pipeline import Pipeline, Prepared
 from portico.text.whole import WholeChoice
 
 ChoiceBody = Callable[[int, WholeChoice], dict[str, Any]]
@@ -50,6 +48,12 @@ class Call:
     """Choices of each prompt that the answer shows, the likeliest of those drawn."""
     session_id: int | None = None
     """By which another request may end it."""
+    token_ids: bool = False
+    """Whether to tell the tokens of prompt and answer."""
+    usage_in_chunks: bool = False
+    """Whether each chunk of a stream tells what the answer has cost so far."""
+    tools: bool = False
+    """Whether there are tools that may be called."""
     role: str = "assistant"
     """Whose message a chat answers with: without the beginning of another turn, that of the last; as in vLLM."""
 
@@ -71,25 +75,29 @@ async def answer(http: Request, call: Call, service: Service, *, form: Form, cho
         "model": call.model,
         "system_fingerprint": f"portico-{service.settings.version}",
     }
+    progress = Progress(prepared)
     if call.stream:
-        writer = ChunkWriter(form, head, include_usage=call.include_usage, logprobs=call.logprobs)
-        events = _chunks(running, writer, roles=[call.role] * call.choices * form.is_chat)
-        return EventStream(events, on_crash=last_words, headers=call.headers)
+        writer = ChunkWriter(
+            form,
+            head,
+            include_usage=call.include_usage or service.settings.always_usage,
+            logprobs=call.logprobs,
+            token_ids=progress if call.token_ids else None,
+            tally=progress if call.usage_in_chunks or service.dialect.usage_in_chunks else None,
+        )
+        events = _chunks(running, writer, service.dialect, call, roles=[call.role] * call.choices * form.is_chat)
+        return EventStream(events, on_crash=service.dialect.last_words, headers=call.headers)
     whole = await while_connected(http.receive, fold(running, call.choices))
+    for index, given in enumerate(whole.choices):
+        given.token_ids = progress.token_ids(index)
     drawn = call.requests[0].sampling.n
     if call.kept < drawn:
         whole = keep_best(whole, drawn, call.kept)
     body = {**head, "object": form.object.removesuffix(".chunk"), **_answer_fields(whole, choice_body, call, form)}
-    return Response(msgspec.json.encode(body), headers=call.headers, media_type="application/json")
-
-
-async def prepare_all(pipeline: Pipeline, requests: Sequence[GenerationRequest]) -> list[Prepared]:
-    """Check and tokenise every prompt of a call; RequestError for the first that cannot be honoured."""
-    prepared = []
-    for request in requests:
-        prepared.append(await pipeline.prepare(request))
-        await asyncio.sleep(0)  # streams go on between one prompt and the next
-    return prepared
+    if call.token_ids:
+        _tell_tokens(body, whole, progress, call, form)
+    told = service.dialect.body(body, call.tools)
+    return Response(told, headers=call.headers, media_type="application/json")
 
 
 async def _session(http: Request, call: Call, service: Service) -> Key | None:
@@ -104,15 +112,24 @@ async def _session(http: Request, call: Call, service: Service) -> Key | None:
 
 
 async def _chunks(
-    running: AsyncGenerator[GenerationEvent, None], writer: ChunkWriter, *, roles: Sequence[str]
+    running: AsyncGenerator[GenerationEvent, None],
+    writer: ChunkWriter,
+    dialect: Dialect,
+    call: Call,
+    *,
+    roles: Sequence[str],
 ) -> AsyncGenerator[bytes, None]:
     for choice, role in enumerate(roles):
-        yield writer.role(choice, role)
+        if chunk := dialect.event(writer.role(choice, role), call.tools):
+            yield chunk
     async with aclosing(running) as events:
         async for event in events:
-            if chunk := writer.write(event):
+            if isinstance(event, Failure):
+                yield dialect.failed(event.error)
+            elif chunk := dialect.event(writer.write(event), call.tools):
                 yield chunk
-    yield DONE
+    if dialect.done:
+        yield dialect.done
 
 
 def _answer_fields(whole: Answer, choice_body: ChoiceBody, call: Call, form: Form) -> dict[str, Any]:
@@ -129,3 +146,14 @@ def _answer_fields(whole: Answer, choice_body: ChoiceBody, call: Call, form: For
             for index, choice in enumerate(choices):
                 choice["prompt_logprobs"] = entries[index - index % call.kept]
     return fields
+
+
+def _tell_tokens(body: dict[str, Any], whole: Answer, progress: Progress, call: Call, form: Form) -> None:
+    """Add the tokens, by vLLM's names and LMDeploy's."""
+    drawn = call.requests[0].sampling.n
+    for index, choice in enumerate(body["choices"]):
+        choice["token_ids"] = choice["output_ids"] = whole.choices[index].token_ids
+        if not form.is_chat:
+            choice["prompt_token_ids"] = progress.prompt_ids(index // call.kept * drawn)
+    if form.is_chat:
+        body["prompt_token_ids"] = progress.prompt_ids(0)

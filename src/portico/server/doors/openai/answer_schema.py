@@ -129,6 +129,8 @@ class ChatChoice(BaseModel):
     message: AssistantMessage
     logprobs: ChatChoiceLogprobs | None = None
     finish_reason: Literal["stop", "length", "tool_calls", "function_call"]
+    token_ids: list[int] | None = Field(None, description="Only with return_token_ids.")
+    output_ids: list[int] | None = Field(None, description="The same by LMDeploy's name.")
 
 
 class ChatCompletion(BaseModel):
@@ -141,6 +143,7 @@ class ChatCompletion(BaseModel):
     choices: list[ChatChoice]
     usage: UsageBody
     prompt_logprobs: list[PromptLogprobs] | None = Field(None, description="Only where the request asks for them.")
+    prompt_token_ids: list[int] | None = Field(None, description="Only with return_token_ids.")
     system_fingerprint: str
 
 
@@ -152,6 +155,9 @@ class CompletionChoice(BaseModel):
     logprobs: CompletionChoiceLogprobs | None = None
     prompt_logprobs: list[PromptLogprobs] | None = Field(None, description="Only where the request asks for them.")
     finish_reason: Literal["stop", "length"]
+    prompt_token_ids: list[int] | None = Field(None, description="Only with return_token_ids.")
+    token_ids: list[int] | None = Field(None, description="Only with return_token_ids.")
+    output_ids: list[int] | None = Field(None, description="The same by LMDeploy's name.")
 
 
 class Completion(BaseModel):

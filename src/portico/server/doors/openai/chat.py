@@ -12,12 +12,15 @@ from starlette.responses import Response
 
 from portico.errors import RequestError
 from portico.protocol.request import ChatPrompt, GenerationRequest
+from portico.protocol.sampling import SamplingParams
 from portico.server.body import read_body
 from portico.server.describe import describe
 from portico.server.doors.openai.answer import Call, answer
 from portico.server.doors.openai.answer_schema import ChatCompletion
+from portico.server.doors.openai.bare import bare_prompt
 from portico.server.doors.openai.chunks import CHAT
 from portico.server.doors.openai.functions import FUNCTION_CHAT, function_message, modern_messages, old_names, tools_of
+from portico.server.doors.openai.generation import with_defaults
 from portico.server.doors.openai.layout import read_layout
 from portico.server.doors.openai.logprobs import ChatLogprobs, chat_count, prompt_count
 from portico.server.doors.openai.params import CHAT_ONLY, check_fields
@@ -60,20 +63,23 @@ def _with_tools(body: ChatCompletionRequest) -> ChatCompletionRequest:
 def _understand(body: ChatCompletionRequest, request_id: str, service: Service) -> Call:
     model = service.resolve_model(body.model)
     ignored = check_fields(body, CHAT_ONLY, service)
-    newer = body.max_completion_tokens is not None
+    body = with_defaults(body, service.dialect.defaults)
     logprobs = chat_count(body.logprobs, body.top_logprobs)
     prompt_logprobs = prompt_count(body.prompt_logprobs, bool(body.stream), service.settings.max_logprobs)
     tools, calls = read_wish(body.tools or [], body.tool_choice, body.parallel_tool_calls is not False)
+    unread = body.stream and not service.dialect.streams_calls and calls is not None and not calls.required
     layout = read_layout(body)
+    messages = plain_messages([] if isinstance(body.messages, str) else body.messages)
+    bare = bare_prompt(body, messages)
     request = GenerationRequest(
         request_id,
-        ChatPrompt(plain_messages(body.messages), tools, layout, calls, body.thinking()),
-        body.sampling(body.max_completion_tokens if newer else body.max_tokens, logprobs, prompt_logprobs),
+        bare or ChatPrompt(messages, tools, layout, None if unread else calls, body.thinking()),
+        _sampling(body, service, logprobs, prompt_logprobs),
         echo=bool(body.echo),
-        max_tokens_param="max_completion_tokens" if newer else "max_tokens",
-        prompt_param="messages",
+        max_tokens_param="max_tokens" if body.max_completion_tokens is None else "max_completion_tokens",
+        prompt_param="messages" if body.input_ids is None else "input_ids",
     )
-    told = None if logprobs is None else ChatLogprobs(bool(body.return_tokens_as_token_ids))
+    told = None if logprobs is None else ChatLogprobs(body.names_ids(service.settings.tokens_as_ids))
     return Call(
         request_id,
         model,
@@ -85,8 +91,21 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
         prompt_logprobs,
         body.kept,
         session_id=body.session_id,
-        role="assistant" if layout.add_generation_prompt else body.messages[-1].role,
+        tools=calls is not None,
+        role=service.settings.response_role if layout.add_generation_prompt or bare else messages[-1]["role"],
+        token_ids=bool(body.return_token_ids),
+        usage_in_chunks=body.usage_in_chunks,
     )
+
+
+def _sampling(
+    body: ChatCompletionRequest, service: Service, logprobs: int | None, prompt_logprobs: int | None
+) -> SamplingParams:
+    given = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
+    sampling = body.sampling(service.dialect.chat_tokens if given is None else given, logprobs, prompt_logprobs)
+    if service.dialect.check is not None:
+        service.dialect.check(sampling)
+    return sampling
 
 
 def plain_messages(messages: Sequence[ChatMessage]) -> list[dict[str, Any]]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from portico.errors import RequestError
 from portico.protocol.events import (
     Embedding,
     Failure,
@@ -23,9 +22,7 @@ from portico.protocol.events import (
     Usage,
 )
 from portico.server.doors.openai.logprobs import Logprobs
-from portico.server.errors import error_body
-
-DONE = b"data: [DONE]\n\n"
+from portico.server.fold import Progress
 
 _encode = msgspec.json.Encoder().encode
 
@@ -71,14 +68,27 @@ class ChunkWriter:
     """Writes the events of one request as server-sent events, one for each."""
 
     def __init__(
-        self, form: Form, head: dict[str, object], *, include_usage: bool, logprobs: Logprobs | None = None
+        self,
+        form: Form,
+        head: dict[str, object],
+        *,
+        include_usage: bool,
+        logprobs: Logprobs | None = None,
+        token_ids: Progress | None = None,
+        tally: Progress | None = None,
     ) -> None:
-        """`head` are the fields that all chunks have: id, created, model and so on."""
+        """`head` are the fields that all chunks have: id, created, model and so on.
+
+        With `token_ids` each chunk tells its tokens, the first those of the prompt too; with `tally` each tells what
+        the answer has cost so far.
+        """
+        self._token_ids = token_ids
+        self._tally = tally
         self._form = form
         self._logprobs = logprobs
         self._include_usage = include_usage
         self._open = b"data: " + _encode({**head, "object": form.object})[:-1] + b',"choices":['
-        null_usage = b',"usage":null' if include_usage else b""
+        null_usage = b',"usage":null' if include_usage and tally is None else b""
         self._end = b',"finish_reason":null}]' + null_usage + b"}\n\n"
         self._more = form.after + b',"logprobs":null' + self._end
         self._null_usage = null_usage
@@ -86,7 +96,26 @@ class ChunkWriter:
     def role(self, choice: int, role: str) -> bytes:
         """The first chunk of a chat choice."""
         delta = b'"delta":{"role":%b,"content":""},"logprobs":null,"finish_reason":null}]' % _encode(role)
-        return b'%b{"index":%d,%b%b}\n\n' % (self._open, choice, delta, self._null_usage)
+        return self._closed(b"%b%b%b}\n\n" % (self._begin(choice), delta, self._null_usage))
+
+    def _begin(self, choice: int) -> bytes:
+        """A chunk up to what its choice says."""
+        progress = self._token_ids
+        if progress is None:
+            return b'%b{"index":%d,' % (self._open, choice)
+        opened, prompt = self._open, b""
+        if progress.is_new(choice):
+            prompt = b'"prompt_token_ids":%b,' % _encode(progress.prompt_ids(choice))
+            if self._form.is_chat:  # there all choices have one prompt, and it stands beside them
+                opened, prompt = b"data: {%b%b" % (prompt, opened.removeprefix(b"data: {")), b""
+        ids = _encode(progress.new_ids(choice))
+        return b'%b{"index":%d,%b"token_ids":%b,"output_ids":%b,' % (opened, choice, prompt, ids, ids)
+
+    def _closed(self, chunk: bytes) -> bytes:
+        """A chunk of a choice with what the answer has cost so far, where that is to be told."""
+        if self._tally is None:
+            return chunk
+        return b'%b,"usage":%b}\n\n' % (chunk.removesuffix(b"}\n\n"), _encode(_short_usage(self._tally.usage())))
 
     def _told(self, choice: int, tokens: Sequence[TokenInfo]) -> bytes:
         """The log-probabilities and the end of a chunk."""
@@ -95,6 +124,13 @@ class ChunkWriter:
 
     def write(self, event: GenerationEvent) -> bytes:
         """One event; empty for a usage that was not asked for."""
+        if isinstance(event, Usage):
+            told = self._open + b'],"usage":' + _encode(usage_fields(event)) + b"}\n\n"
+            return told if self._include_usage else b""
+        chunk = self._chunk(event)
+        return self._closed(chunk) if chunk else chunk
+
+    def _chunk(self, event: GenerationEvent) -> bytes:
         match event:
             case TextDelta(_, "", tokens=tokens) if tokens and self._form.is_chat and not any(t.said for t in tokens):
                 return b""  # the token that ended the answer
@@ -102,46 +138,36 @@ class ChunkWriter:
                 more = self._more
                 if tokens and self._logprobs is not None:
                     more = self._form.after + self._told(choice, tokens)
-                return b'%b{"index":%d,%b%b%b' % (self._open, choice, self._form.before, _encode(text), more)
+                return b"%b%b%b%b" % (self._begin(choice), self._form.before, _encode(text), more)
             case ToolCallDelta(choice, tokens=tokens):
                 delta, told = _encode(self._form.call(event)), self._told(choice, tokens)
-                return b'%b{"index":%d,"delta":%b%b' % (self._open, choice, delta, told)
+                return b'%b"delta":%b%b' % (self._begin(choice), delta, told)
             case ReasoningDelta(choice, text, tokens=tokens):
                 thought, told = _encode(text), self._told(choice, tokens)
                 delta = b'"delta":{"reasoning_content":%b,"reasoning":%b}' % (thought, thought)
-                return b'%b{"index":%d,%b%b' % (self._open, choice, delta, told)
-            case PromptScores() | Embedding():
+                return b"%b%b%b" % (self._begin(choice), delta, told)
+            case PromptScores() | Embedding() | Failure() | Usage():
                 return b""  # no field of a chunk holds them
             case Finish(choice, reason):
                 ending = b'%b,"logprobs":null,"finish_reason":%b}]' % (
                     self._form.end,
                     _encode(self._form.reason(reason)),
                 )
-                return b'%b{"index":%d,%b%b}\n\n' % (self._open, choice, ending, self._null_usage)
-            case Usage():
-                return (
-                    self._open + b'],"usage":' + _encode(usage_fields(event)) + b"}\n\n" if self._include_usage else b""
-                )
-            case Failure(error):
-                return error_event(error)
+                return b"%b%b%b}\n\n" % (self._begin(choice), ending, self._null_usage)
 
 
-def error_event(error: RequestError) -> bytes:
-    """A failure in mid-stream; OpenAI's clients raise on any event with an `error`."""
-    return b"data: " + error_body(error) + b"\n\n"
-
-
-def last_words(error: RequestError) -> bytes:
-    """The end of a stream that cannot go on."""
-    return error_event(error) + DONE
+def _short_usage(usage: Usage) -> dict[str, object]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+    }
 
 
 def usage_fields(usage: Usage) -> dict[str, object]:
     """OpenAI's usage object."""
     return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        **_short_usage(usage),
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
         "completion_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
     }

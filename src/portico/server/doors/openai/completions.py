@@ -8,12 +8,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from portico.errors import RequestError
-from portico.protocol.request import GenerationRequest, TextPrompt, TokenPrompt
+from portico.protocol.request import ChatPrompt, GenerationRequest, Prompt, TextPrompt, TokenPrompt
 from portico.server.body import read_body
 from portico.server.describe import describe
 from portico.server.doors.openai.answer import Call, answer
 from portico.server.doors.openai.answer_schema import Completion
 from portico.server.doors.openai.chunks import COMPLETION
+from portico.server.doors.openai.generation import with_defaults
 from portico.server.doors.openai.logprobs import CompletionLogprobs, completion_count, prompt_count
 from portico.server.doors.openai.params import COMPLETION_ONLY, check_fields
 from portico.server.doors.openai.schema import CompletionRequest
@@ -21,7 +22,6 @@ from portico.server.middleware import context_of
 from portico.server.service import Service
 from portico.text.whole import WholeChoice
 
-DEFAULT_MAX_TOKENS = 16
 MAX_PROMPTS = 2048
 MAX_ANSWERS = 4096
 
@@ -42,8 +42,11 @@ def router(service: Service) -> APIRouter:
 
 def _understand(body: CompletionRequest, request_id: str, service: Service) -> Call:
     model = service.resolve_model(body.model)
+    body = with_defaults(body, service.dialect.defaults)
     ignored = check_fields(body, COMPLETION_ONLY, service)
-    prompts = read_prompts(body.prompt, suffix=body.suffix or "")
+    prompts: list[tuple[str, Prompt]] = [*read_prompts(body.prompt, suffix=body.suffix or "")]
+    if service.dialect.instructions:
+        prompts = [(param, _instruction(prompt, body)) for param, prompt in prompts]
     logprobs = completion_count(body.logprobs, service.settings.max_logprobs)
     if body.suffix and body.echo and logprobs is not None:
         raise RequestError(
@@ -53,10 +56,12 @@ def _understand(body: CompletionRequest, request_id: str, service: Service) -> C
             code="invalid_value",
         )
     prompt_logprobs = prompt_count(body.prompt_logprobs, bool(body.stream), service.settings.max_logprobs)
-    max_tokens, max_tokens_param = _max_tokens(body)
+    max_tokens, max_tokens_param = _max_tokens(body, service.dialect.completion_tokens)
     scored = [prompt_logprobs, logprobs if body.echo else None, 0 if body.echo and max_tokens == 0 else None]
     most_scored = max((count for count in scored if count is not None), default=None)
     sampling = body.sampling(max_tokens, logprobs, most_scored)
+    if service.dialect.check is not None:
+        service.dialect.check(sampling)
     if len(prompts) * sampling.n > MAX_ANSWERS:
         raise RequestError(
             f"n is {sampling.n} for {len(prompts)} prompts; a request may have at most {MAX_ANSWERS} answers.",
@@ -75,7 +80,7 @@ def _understand(body: CompletionRequest, request_id: str, service: Service) -> C
         )
         for index, (param, prompt) in enumerate(prompts)
     ]
-    told = None if logprobs is None else CompletionLogprobs(bool(body.return_tokens_as_token_ids), logprobs)
+    told = None if logprobs is None else CompletionLogprobs(body.names_ids(service.settings.tokens_as_ids), logprobs)
     return Call(
         request_id,
         model,
@@ -87,14 +92,29 @@ def _understand(body: CompletionRequest, request_id: str, service: Service) -> C
         prompt_logprobs,
         body.kept,
         body.session_id,
+        token_ids=bool(body.return_token_ids),
+        usage_in_chunks=body.usage_in_chunks,
     )
 
 
-def _max_tokens(body: CompletionRequest) -> tuple[int, str]:
+def _instruction(prompt: Prompt, body: CompletionRequest) -> Prompt:
+    """A text as what a user says; RequestError for what has no meaning then. Token ids are left as they are."""
+    for name in ("echo", "suffix"):
+        if getattr(body, name):
+            raise RequestError(
+                f"{name} is not currently supported: on this server a prompt is an instruction and is laid out by the "
+                "chat template.",
+                param=name,
+                code="unsupported_parameter",
+            )
+    return ChatPrompt([{"role": "user", "content": prompt.text}]) if isinstance(prompt, TextPrompt) else prompt
+
+
+def _max_tokens(body: CompletionRequest, default: int | None) -> tuple[int | None, str]:
     """The larger of the two, with its name."""
     names = {"max_tokens": body.max_tokens, "max_completion_tokens": body.max_completion_tokens}
     given = [(most, name) for name, most in names.items() if most is not None]
-    return max(given, key=lambda pair: pair[0], default=(DEFAULT_MAX_TOKENS, "max_tokens"))
+    return max(given, key=lambda pair: pair[0]) if given else (default, "max_tokens")
 
 
 def read_prompts(raw: Any, param: str = "prompt", suffix: str = "") -> list[tuple[str, TextPrompt | TokenPrompt]]:

@@ -14,16 +14,14 @@ from portico.protocol.request import Embed, GenerationRequest
 from portico.protocol.sampling import SamplingParams
 from portico.server.body import read_body
 from portico.server.describe import describe
-from portico.server.disconnect import while_connected
-from portico.server.doors.openai.answer import prepare_all
 from portico.server.doors.openai.answer_schema import EmbeddingList
 from portico.server.doors.openai.completions import read_prompts
 from portico.server.doors.openai.params import EMBEDDINGS
 from portico.server.doors.openai.schema import EmbeddingRequest
 from portico.server.fields import check_extra
-from portico.server.fold import fold_embeddings, run_all
 from portico.server.middleware import context_of
 from portico.server.service import Service
+from portico.server.vectors import embed_all
 
 
 def router(service: Service) -> APIRouter:
@@ -37,8 +35,7 @@ def router(service: Service) -> APIRouter:
         model = service.resolve_model(body.model)
         headers = check_extra(body.model_extra or {}, EMBEDDINGS, service)
         requests = _understand(body, context_of(http.scope).rename("embd"))
-        prepared = await while_connected(http.receive, prepare_all(service.pipeline, requests))
-        vectors, usage = await while_connected(http.receive, fold_embeddings(run_all(service.pipeline, prepared)))
+        vectors, usage = await embed_all(http, service.pipeline, requests)
         write = _base64 if body.encoding_format == "base64" else list
         fields = {
             "object": "list",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from portico.errors import RequestError
 from portico.protocol.sampling import MAX_CHOICES, SamplingParams
 from portico.server.doors.openai.guided import read_guided
+
+Body = TypeVar("Body", bound=BaseModel)
 
 
 class StreamOptions(BaseModel):
@@ -18,6 +20,17 @@ class StreamOptions(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow")
 
     include_usage: bool | None = Field(None, description="End the stream with a chunk that has only `usage`.")
+    continuous_usage_stats: bool | None = Field(
+        None, description="With include_usage: each chunk has `usage` too, of what the answer has cost so far."
+    )
+
+
+class DebugConfig(BaseModel):
+    """MLC LLM's."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    ignore_eos: bool | None = Field(None, description="Go on to max_tokens: past the end of text and past `stop`.")
 
 
 class GenerationBody(BaseModel):
@@ -117,6 +130,11 @@ class GenerationBody(BaseModel):
     )
     min_new_tokens: int | None = Field(None, description="LMDeploy's name for min_tokens.")
     ignore_eos: bool | None = Field(None, description="Go on after the model's end of text, up to max_tokens.")
+    debug_config: DebugConfig | None = Field(
+        None,
+        description="`{ignore_eos: true}`: go on after the model's end of text and after stop strings and tokens, up "
+        "to max_tokens. Its other fields are refused unless they ask for nothing.",
+    )
     logit_bias: dict[str, float] | None = Field(
         None,
         description="Token id to -100 to 100, added to the logits before penalties and temperature; up to 1024 tokens.",
@@ -165,6 +183,11 @@ class GenerationBody(BaseModel):
     return_tokens_as_token_ids: bool | None = Field(
         None, description='With logprobs: tokens as "token_id:17", which are unique where texts are not.'
     )
+    return_token_ids: bool | None = Field(
+        None,
+        description="Tell the tokens too: those of the prompt as `prompt_token_ids`, those of an answer or a chunk as "
+        "`token_ids` and `output_ids`.",
+    )
     session_id: int | None = Field(
         None,
         description="A name for the request, by which `cancel` of `/v1/chat/interactive` ends it; -1: none. That of a "
@@ -176,6 +199,10 @@ class GenerationBody(BaseModel):
     def sampling(self, max_tokens: int | None, logprobs: int | None, prompt_logprobs: int | None) -> SamplingParams:
         """The request's wishes, ranges not yet checked."""
         stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        stop_ids = self.stop_token_ids or []
+        endless = self.debug_config is not None and bool(self.debug_config.ignore_eos)
+        if endless:
+            stop, stop_ids = [], []
         return SamplingParams(
             n=self.drawn,
             max_tokens=max_tokens,
@@ -189,10 +216,10 @@ class GenerationBody(BaseModel):
             repetition_penalty=self.repetition_penalty,
             seed=self.seed,
             stop=tuple(stop),
-            stop_token_ids=tuple(self.stop_token_ids or ()),
+            stop_token_ids=tuple(stop_ids),
             include_stop_str_in_output=bool(self.include_stop_str_in_output),
             min_tokens=self._min_tokens(),
-            ignore_eos=bool(self.ignore_eos),
+            ignore_eos=endless or bool(self.ignore_eos),
             logit_bias=_token_biases(self.logit_bias or {}),
             allowed_token_ids=None if self.allowed_token_ids is None else tuple(self.allowed_token_ids),
             bad_words=tuple(self.bad_words or ()),
@@ -255,6 +282,20 @@ class GenerationBody(BaseModel):
     @property
     def include_usage(self) -> bool:
         return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+    def names_ids(self, unsaid: bool) -> bool:
+        """Whether tokens are named by their ids in log-probabilities."""
+        return unsaid if self.return_tokens_as_token_ids is None else self.return_tokens_as_token_ids
+
+    @property
+    def usage_in_chunks(self) -> bool:
+        return self.include_usage and bool(self.stream_options and self.stream_options.continuous_usage_stats)
+
+
+def with_defaults(body: Body, defaults: Mapping[str, float]) -> Body:
+    """The body with these fields where it leaves them out."""
+    missing = {name: value for name, value in defaults.items() if getattr(body, name) is None}
+    return body.model_copy(update=missing) if missing else body
 
 
 def _token_biases(given: Mapping[str, float]) -> dict[int, float]:

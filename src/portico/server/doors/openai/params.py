@@ -33,13 +33,10 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "prompt_embeds": (),
     "repetition_detection": (),
     "request_id": (),
-    "return_token_ids": (False,),
     "structural_tag": (),
     "vllm_xargs": ({},),
     # LMDeploy, MLC LLM, Chinese-LLaMA-Alpaca-2, SGLang, llama.cpp
     "adapter_name": (),
-    "debug_config": (),
-    "do_preprocess": (True,),
     "ebnf": (),
     "grammar": (),
     "interactive_mode": (False,),
@@ -48,7 +45,6 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "regex": (),
     "repeat_penalty": (1,),
     "image_data": ([],),
-    "input_ids": ([],),
     "migration_request": (),
     "preserve_cache": (False,),
     "repetition_ngram_size": (0,),
@@ -77,11 +73,13 @@ COMPLETION_ONLY: Mapping[str, tuple[Any, ...]] = {
     "chat_template": (),
     "chat_template_kwargs": ({},),
     "continue_final_message": (False,),
+    "do_preprocess": (False,),
     "documents": ([],),
     "enable_thinking": (),
     "function_call": ("none", "auto"),
     "functions": ([],),
     "include_reasoning": (True,),
+    "input_ids": ([],),
     "reasoning_effort": (),
     "parallel_tool_calls": (True, False),
     "thinking_token_budget": (),
@@ -91,12 +89,22 @@ COMPLETION_ONLY: Mapping[str, tuple[Any, ...]] = {
 }
 TOKENS: Mapping[str, tuple[Any, ...]] = {"media_io_kwargs": ({},), "mm_processor_kwargs": ({},)}
 """What vLLM's /tokenize knows and this does not honour."""
-STREAM_OPTIONS: Mapping[str, tuple[Any, ...]] = {"continuous_usage_stats": (False,), "include_obfuscation": (False,)}
+DEBUG_CONFIG: Mapping[str, tuple[Any, ...]] = {
+    "disagg_config": (),
+    "grammar_execution_mode": ("jump_forward", "constraint"),
+    "pinned_system_prompt": (False,),
+    "special_request": (),
+}
+"""What MLC LLM's debug_config has besides ignore_eos."""
+STREAM_OPTIONS: Mapping[str, tuple[Any, ...]] = {"include_obfuscation": (False,)}
 
 
 def check_fields(body: GenerationBody, only_here: Mapping[str, tuple[Any, ...]], service: Service) -> dict[str, str]:
     """Refuse what is known and not honoured; return the header that names what nobody knows and is ignored."""
     _check_stream_options(body)
+    if body.debug_config is not None:
+        for name, value in (body.debug_config.model_extra or {}).items():
+            refuse_unless_neutral(f"debug_config.{name}", value, DEBUG_CONFIG.get(name, (value,)))
     return check_extra(body.model_extra or {}, {**NOT_HONOURED, **only_here}, service)
 
 

@@ -38,11 +38,16 @@ class ChatMessage(BaseModel):
 class ChatCompletionRequest(GenerationBody):
     """The body of POST /v1/chat/completions."""
 
-    messages: list[ChatMessage] = Field(
-        min_length=1,
+    messages: list[ChatMessage] | str = Field(
         description="The conversation, laid out by the model's chat template: roles system, developer, user, "
-        "assistant, tool, function; content as a string or as text parts.",
+        "assistant, tool, function; content as a string or as text parts. A string instead is continued as it is.",
         examples=[[{"role": "user", "content": "What is the capital of France?"}]],
+    )
+    input_ids: list[int] | None = Field(
+        None, description="Token ids in place of messages, which are empty then; continued as they are."
+    )
+    do_preprocess: bool | None = Field(
+        None, description="false: the texts of the messages are continued as they are, without the chat template."
     )
     tools: list[dict[str, Any]] | None = Field(
         None,
