@@ -118,7 +118,9 @@ class TextModel:
         shows_thinking = wish is not None and wish.shown
         return [
             ChoiceReading(
-                self._choice_text(request, calling, reasoning), _events(choice, calling, reasoning, shows_thinking), self.token_infos
+                self._choice_text(request, calling, reasoning),
+                _events(choice, calling, reasoning, shows_thinking),
+                self.token_infos,
             )
             for choice in range(request.sampling.n)
         ]
@@ -282,9 +284,7 @@ def _stop_ids(tokenizer: Tokenizer, words: Sequence[str]) -> tuple[int, ...]:
     return tuple(token_id for token_id in ids.values() if token_id is not None)
 
 
-def _events(
-    choice: int, calling: Calling | None, reasoning: Reasoning | None, shows_thinking: bool
-) -> ChoiceEvents:
+def _events(choice: int, calling: Calling | None, reasoning: Reasoning | None, shows_thinking: bool) -> ChoiceEvents:
     return ChoiceEvents(
         choice,
         thinking=None if reasoning is None or reasoning.form.frame is not None else reasoning.reader(),

@@ -91,9 +91,9 @@ class ChoiceEvents:
             text = said
         if self._tools is None:
             return [*pieces, Said(text)] if text else pieces
-        thought = self._tools.thinks
+        thinks = self._tools.thinks
         pieces += self._tools.push(text) if text else []
-        self.reasoning_tokens += count if thought or self._tools.thinks else 0
+        self.reasoning_tokens += count if thinks or self._tools.thinks else 0
         pieces += self._tools.end() if finish is not None else []
         return [piece for piece in pieces if self._shows_thinking or not isinstance(piece, Thought)]
 

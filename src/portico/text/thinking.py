@@ -24,7 +24,7 @@ class ThinkingFormat:
     starts_inside: bool = False
     """Whether an answer begins with thinking though neither it nor the prompt says so."""
     frame: ToolFormat | None = None
-    """The form in which such models write answers from beginning to end: it tells thinking from text, time and again."""
+    """The form in which such models write answers from beginning to end, what they think each time included."""
 
     def is_open(self, prompt_end: str) -> bool:
         """Whether an answer to a prompt with this end begins inside of the thinking."""

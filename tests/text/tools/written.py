@@ -152,8 +152,8 @@ WRITTEN = {
     ),
     "harmony": _w(
         "harmony", lambda calls: _each(_harmony, "<|call|><|start|>assistant")(calls) + "<|call|>",
-        "<|start|>assistant", "<|channel|>", "analysis", "final", "commentary", " to=functions.f", " ", "<|constrain|>json",
-        "<|message|>", "<|end|>", "<|call|>",
+        "<|start|>assistant", "<|channel|>", "analysis", "final", "commentary", " to=functions.f", " ",
+        "<|constrain|>json", "<|message|>", "<|end|>", "<|call|>",
     ),
     "hunyuan": _w(
         "hunyuan", lambda calls: f"<tool_calls>{_objects(calls)}</tool_calls>",

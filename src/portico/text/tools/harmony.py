@@ -21,6 +21,7 @@ THOUGHT = f"{END}{START}assistant"
 ANSWERS = f"{CHANNEL}final{MESSAGE}"
 TOOL = "to=functions."
 RECIPIENT = re.compile(r"\bto=([^\s<]+)")
+ON_CHANNEL = re.compile(re.escape(CHANNEL) + r"\s*([^\s<]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,8 @@ class Header:
     @classmethod
     def of(cls, text: str) -> Header:
         """Recipients stand behind the role or behind the channel."""
-        found = RECIPIENT.search(text)
-        channel = text.partition(CHANNEL)[2].split(None, 1)
-        return cls(channel[0] if channel else "", found[1] if found else "")
+        channel, recipient = ON_CHANNEL.search(text), RECIPIENT.search(text)
+        return cls(channel[1] if channel else "", recipient[1] if recipient else "")
 
     @property
     def tool(self) -> str:

@@ -1,4 +1,4 @@
-"""Answers on channels over HTTP, on a model whose template is like gpt-oss's: thought, said and called, in any order."""
+"""Answers on channels over HTTP, on a model whose template is like gpt-oss's: thought, said and called in any order."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_what_is_cut_short(server: LiveServer) -> None:
     assert (choice["message"]["content"] or "", choice["finish_reason"]) == ("", "length")
     answering(server, THOUGHT + CALLS[:-3], "length")
     [choice] = whole(server, tools=[TOOL])["choices"]
-    assert choice["message"]["tool_calls"][0]["function"]["arguments"] == '{"a": '
+    assert choice["message"]["tool_calls"][0]["function"]["arguments"] == '{"a": ['
     assert choice["finish_reason"] == "length"
 
 
@@ -204,7 +204,8 @@ def test_calls_and_results_are_laid_out(server: LiveServer) -> None:
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "c", "content": "seven"},
     ]
-    assert whole(server, messages=talk, tools=[TOOL])["choices"][0]["message"]["content"] == "Paris < Rome"
+    small = {"type": "function", "function": {"name": "f"}}
+    assert whole(server, messages=talk, tools=[small])["choices"][0]["message"]["content"] == "Paris < Rome"
     prompt = server.text.tokenizer.decode(server.engine.added[-1].prompt_ids, skip_special_tokens=False)
     assert '<|start|>assistant to=functions.f<|channel|>commentary json<|message|>{"a": 7}<|call|>' in prompt
     assert prompt.endswith("<|message|>seven<|end|><|start|>assistant")
