@@ -49,6 +49,7 @@ def _draw(axes: Any, entries: list[Any], colours: dict[str, str], shapes: list[A
             label=f"{entry['engine']} {entry['format']}",
         )
     axes.set_xscale("log", base=2)
+    axes.set_xticks([shape[along] for shape in shapes], [str(shape[along]) for shape in shapes])
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
 

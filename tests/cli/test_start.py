@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from portico.cli.serve import FORMS, read_options
+from portico.cli.serve import FORMS, is_loopback, read_options
 
 ROOT = Path(__file__).parents[2]
 MODULES = ["portico.rest", "portico.serve.server", "portico.entrypoints.openai.api_server"]
@@ -31,7 +31,7 @@ def test_each_is_the_same_command_line(command: list[str]) -> None:
 
 
 def test_what_is_not_there_says_so() -> None:
-    for word in ("api_client", "gradio", "proxy"):
+    for word in ("gradio", "proxy"):
         refused = said("-m", "portico", "serve", word, "http://localhost:23333")
         assert refused.returncode == 2
         assert "not there yet" in refused.stderr
@@ -50,3 +50,12 @@ def test_a_help_needs_neither_torch_nor_yaml_nor_a_web_server() -> None:
         "print([name for name in ('torch', 'yaml', 'fastapi', 'uvicorn', 'pydantic') if name in sys.modules])"
     )
     assert said("-c", code).stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("host", "alone"),
+    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("[::1]", True), ("localhost", True),
+     ("0.0.0.0", False), ("::", False), ("192.168.1.5", False), ("myhost", False), ("", False)],
+)  # fmt: skip
+def test_who_is_alone_on_this_machine(host: str, alone: bool) -> None:
+    assert is_loopback(host) == alone

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from portico import build
 from portico.config.engine import EngineConfig
 from portico.engine.engine import Engine
+from portico.engine.plan import RowResult, Runner, StepPlan
 from portico.engine.scheduler import Limits
 from portico.errors import CheckpointError
 from portico.protocol.messages import Loaded
@@ -19,12 +24,36 @@ BLOCKS = 1100
 CONTEXT = 4096
 
 
+DEADLY, ENDLESS = 1041, 1042
+"""Tokens of prompts: computing the one kills the process, computing the other never ends. The fake model says neither."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlyRunner:
+    """A runner that some tokens bring down."""
+
+    runner: Runner
+
+    def run(self, plan: StepPlan) -> Sequence[RowResult]:
+        for row in plan.rows:
+            if DEADLY in row.token_ids:
+                os.kill(os.getpid(), signal.SIGSEGV)
+            if ENDLESS in row.token_ids:
+                signal.pause()
+        return self.runner.run(plan)
+
+
 def build_engine(config: EngineConfig) -> tuple[Engine, Loaded]:
     if config.model_path == "broken":
         raise CheckpointError("the folder holds no model")
     if config.model_path == "crash":
         os._exit(7)
-    runner = MemoryRunner(BLOCKS, 4)
+    if config.model_path.startswith("once:"):
+        try:
+            Path(config.model_path.removeprefix("once:")).touch(exist_ok=False)
+        except FileExistsError:
+            raise CheckpointError("the folder holds no model any more") from None
+    runner = DeadlyRunner(MemoryRunner(BLOCKS, 4))
     engine = Engine(runner, Limits(CONTEXT, 8, 16, 6), num_blocks=BLOCKS, block_size=4)
     return engine, Loaded(CONTEXT, 8, 16, 6, 4, BLOCKS, VOCABULARY, 8, "cpu", "none", 1, "fake", 0.0)
 

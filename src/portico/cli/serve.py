@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -165,7 +166,9 @@ async def _serve(
 
     http = options.http
     listener = bind(http.host, http.port)
-    client = AsyncEngineClient(process)
+    if not (http.api_key or is_loopback(http.host)):
+        log.warning("Everybody who can reach %s may use this server; --api-key KEY asks for a key.", http.host)
+    client = AsyncEngineClient(process, step_timeout=options.compute.step_timeout)
     sessions: Sessions | None = None
     try:
         sessions = await _open_sessions(options.sessions)
@@ -180,6 +183,7 @@ async def _serve(
             response_role=http.response_role,
             compat=compat,
             cors=http.cors(),
+            queue=options.queue(),
             root_path=http.root_path,
             docs=http.docs,
             debug=http.enable_debug,
@@ -204,6 +208,14 @@ async def _serve(
         if sessions is not None:
             await sessions.close()
         await client.close()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is one that only this machine reaches; a name but localhost may be anything."""
+    try:
+        return ipaddress.ip_address(host.strip("[]").partition("%")[0]).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 async def _open_sessions(options: SessionOptions) -> Sessions:

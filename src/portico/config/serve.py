@@ -22,6 +22,7 @@ from portico.config.options.limited import LIMITED
 from portico.config.options.model import NO_DEFAULTS, ModelOptions
 from portico.config.options.sessions import SessionOptions
 from portico.config.overrides import expand
+from portico.config.queue import QueueLimits
 from portico.config.text import TextOptions, TokenizerMode
 from portico.config.tls import TlsFiles, tls_files
 from portico.errors import ConfigError
@@ -76,7 +77,7 @@ class ServeOptions:
             max_model_len=model.max_model_len,
             longest_context=mode.longest_context,
             one_context=mode.one_context,
-            max_num_seqs=compute.max_num_seqs or mode.max_num_seqs,
+            max_num_seqs=compute.sequences,
             max_num_batched_tokens=compute.max_num_batched_tokens,
             kv_cache_memory=compute.kv_cache_memory,
             kv_cache_dtype=cast(KVDtypeName, compute.kv_cache_dtype),
@@ -93,6 +94,11 @@ class ServeOptions:
             weights_cache_size=(WEIGHTS_CACHE_BYTES if model.weights_cache_size is None else model.weights_cache_size),
             log_level=self.http.log_level,
         )
+
+    def queue(self) -> QueueLimits:
+        """How many requests are taken at a time."""
+        running = self.compute.sequences
+        return QueueLimits(running + self.http.max_queue, running, self.http.max_queue_tokens)
 
     def tls(self, environ: Mapping[str, str]) -> TlsFiles | None:
         """What to speak HTTPS with, if it is to be; ConfigError if a file is missing."""

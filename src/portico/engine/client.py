@@ -1,89 +1,71 @@
-"""The front's side of the engine process: starts it, sends requests, and hands each request its own tokens."""
+"""The front's side of the engine: sends requests, hands each its own tokens, and replaces an engine that is lost."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import shutil
-import subprocess
-import sys
-import tempfile
+import signal
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
-import msgspec
-import zmq
 import zmq.asyncio
 
-from portico.config.engine import EngineConfig
+from portico.engine.link import EngineProcess, Link
+from portico.engine.streams import Streams
 from portico.errors import EngineError
 from portico.protocol import messages
-from portico.protocol.messages import Add, Cancel, EngineStats, Loaded, TokenEvent
+from portico.protocol.messages import Add, EngineStats, Loaded, TokenEvent
+
+__all__ = ["AsyncEngineClient", "EngineProcess"]
 
 log = logging.getLogger(__name__)
 
-EXIT_SECONDS = 5.0
 LAST_WORDS_SECONDS = 1.0
+LOOK_SECONDS = 0.25
+"""Between two looks at whether the engine goes on."""
+PAUSES = (0.0, 1.0, 5.0)
+"""Seconds before each attempt to start a new engine; after as many that did not get ready there is no other."""
 
 
-class EngineProcess:
-    """A running engine process and the address it talks at; it ends by itself when this process is gone.
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an engine ended."""
 
-    `module` is what the process runs: `portico.build`, or a stand-in that speaks the same messages.
-    """
-
-    def __init__(self, config: EngineConfig, module: str = "portico.build") -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="portico-"))  # mode 0700: nobody else can reach the socket
-        self.endpoint = f"ipc://{self.folder / 'engine.sock'}"
-        self.popen = subprocess.Popen([sys.executable, "-m", module, self.endpoint], stdin=subprocess.PIPE, text=False)
-        assert self.popen.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # an engine that died at once is reported by its exit status
-            self.popen.stdin.write(msgspec.json.encode(config) + b"\n")
-            self.popen.stdin.flush()
-
-    def close(self) -> None:
-        """End the process, by force if it does not go by itself, and remove its socket."""
-        self.popen.terminate()  # it holds nothing that could be lost
-        try:
-            self.popen.wait(EXIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.popen.kill()
-            self.popen.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-@dataclass(slots=True)
-class _Stream:
-    """Where one request's events go."""
-
-    running: set[int]
-    """Choices that have neither finished nor been cancelled."""
-    queue: asyncio.Queue[list[TokenEvent]] = field(default_factory=asyncio.Queue)
+    why: str
+    killed: bool = False
+    """By a signal from outside."""
 
 
 class AsyncEngineClient:
-    """Talks to an `EngineProcess` from an event loop; one object for all requests of the front."""
+    """Talks to an engine process from an event loop; one object for all requests of the front.
 
-    def __init__(self, process: EngineProcess) -> None:
-        self._process = process
-        self._streams: dict[str, _Stream] = {}
+    Once the model was loaded, an engine that ends, or whose step takes longer than `step_timeout` seconds (0: any), is
+    replaced by a new one, in which every request goes on where it was.
+    """
+
+    def __init__(self, process: EngineProcess, *, step_timeout: float = 0.0) -> None:
+        self.restarts = 0
+        self._step_timeout = step_timeout
         self._loaded: Loaded | None = None
         self._stats: EngineStats | None = None
         self._failure: str | None = None
+        self._trouble: str | None = None
         self._closing = False
+        self._silent_looks = 0
+        self._unready = 0
         self._ready = asyncio.Event()
-        self._last_words = asyncio.Event()
         self._context = zmq.asyncio.Context()
-        self._socket = self._context.socket(zmq.DEALER)
-        self._socket.set_hwm(0)
-        self._socket.bind(process.endpoint)
-        self._tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._watch())]
+        self._link = Link(process, self._context)
+        self._streams = Streams(lambda message: self._link.send(message))
+        self._supervisor = asyncio.create_task(self._supervise())
 
     @property
     def loaded(self) -> Loaded:
-        """What the engine runs and its limits; raises EngineError (503) while it loads and when it has failed."""
+        """What the engine runs and its limits; raises EngineError (503) while it loads and when it has failed for good.
+
+        While a lost engine is being replaced it is what the lost one ran.
+        """
         if self._failure is not None:
             raise EngineError(f"The engine is not running: {self._failure}", status=503, code="engine_dead")
         if self._loaded is None:
@@ -96,8 +78,12 @@ class AsyncEngineClient:
         return self._stats
 
     def failure(self) -> str | None:
-        """Why the engine is not healthy, or None."""
-        return self._failure
+        """Why the engine is not healthy at this moment, or None."""
+        if self._failure is None and self._trouble is None and self._step_timeout:
+            silent = self._silent_looks * LOOK_SECONDS
+            if silent > self._step_timeout / 2:
+                return f"a step of the engine has been running for {silent:.0f} seconds"
+        return self._failure or self._trouble
 
     async def wait_loaded(self) -> Loaded:
         """Wait until the model is loaded; raises EngineError if it cannot be."""
@@ -105,98 +91,108 @@ class AsyncEngineClient:
         return self.loaded
 
     async def submit(self, add: Add) -> AsyncIterator[list[TokenEvent]]:
-        """Start a request and yield its events as they come, until each choice has finished or the engine fails.
+        """Start a request and yield its events as they come, until each choice has finished or there is no engine.
 
         Leaving the iterator early cancels the request in the engine.
         """
         _ = self.loaded
-        stream = _Stream(set(range(add.n)))
-        self._streams[add.request_id] = stream
+        stream = self._streams.open(add)
         try:
-            self._send(add)
-            while stream.running:
-                events = [event for event in await stream.queue.get() if event.choice in stream.running]
-                stream.running.difference_update(event.choice for event in events if event.finish is not None)
+            while stream.wanted:
+                events = [event for event in await stream.queue.get() if event.choice in stream.wanted]
+                stream.wanted.difference_update(event.choice for event in events if event.finish is not None)
                 if events:
                     yield events
         finally:
-            del self._streams[add.request_id]
-            if stream.running:
-                self._send(Cancel(add.request_id))
+            self._streams.close(stream)
 
     async def cancel(self, request_id: str, choice: int | None = None) -> None:
         """Drop a request or one choice of it; no more events come for what is dropped."""
-        stream = self._streams.get(request_id)
-        if stream is None:
-            return
-        self._send(Cancel(request_id, choice))
-        stream.running.difference_update(list(stream.running) if choice is None else [choice])
-        stream.queue.put_nowait([])  # wakes the iterator, which ends if nothing is left
+        self._streams.drop(request_id, choice)
 
     async def close(self) -> None:
         """End the engine process and fail whatever still runs."""
         self._closing = True
         self._fail("the server is shutting down")
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._send(messages.Stop())
-        self._socket.close(linger=500)
+        self._supervisor.cancel()
+        await asyncio.gather(self._supervisor, return_exceptions=True)
+        self._link.send(messages.Stop())
+        self._link.close(linger=500)
         self._context.term()
-        await asyncio.to_thread(self._process.close)
+        await asyncio.to_thread(self._link.process.close)
 
-    def _send(self, message: messages.ToEngine) -> None:
-        # The socket's queue is unbounded, so the future is done at once; not awaited, so that generators that are being
-        # closed can cancel too.
-        if self._failure is None or self._closing:
-            self._socket.send(messages.encode(message))
-
-    async def _receive(self) -> None:
+    async def _supervise(self) -> None:
+        """Serve one engine after the other, until one cannot be replaced."""
         while True:
-            message = messages.decode_from_engine(await self._socket.recv())
+            self._unready += 1
+            ending = await self._serve()
+            if self._loaded is None or self._unready > len(PAUSES):
+                self._fail(ending.why)
+                return
+            log.error("engine: %s; another one is being started for %d requests", ending.why, len(self._streams))
+            self._trouble = f"{ending.why}; another one is being started"
+            self._streams.engine_lost(ending.why, killed=ending.killed)
+            lost = self._link
+            lost.close(linger=0)
+            lost.process.popen.kill()
+            await asyncio.to_thread(lost.process.close)
+            await asyncio.sleep(PAUSES[self._unready - 1] if self._unready else 0.0)
+            self._link = Link(lost.process.again(), self._context)
+            self.restarts += 1
+
+    async def _serve(self) -> Ending:
+        """Take what the engine of the moment says until it ends; how it ended."""
+        words = asyncio.create_task(self._receive())
+        watches = [asyncio.create_task(self._exit()), asyncio.create_task(self._stall())]
+        try:
+            done, _ = await asyncio.wait([words, *watches], return_when=asyncio.FIRST_COMPLETED)
+            ending = next(iter(done)).result()
+            if watches[0] in done and not ending.killed:  # it may have said why, and the message be on its way
+                with contextlib.suppress(TimeoutError):
+                    ending = await asyncio.wait_for(asyncio.shield(words), LAST_WORDS_SECONDS)
+            return ending
+        finally:
+            for task in (words, *watches):
+                task.cancel()
+
+    async def _receive(self) -> Ending:
+        while True:
+            message = await self._link.receive()
+            self._silent_looks = 0
             match message:
                 case messages.StepDone():
                     self._stats = message.stats
-                    self._deliver(message.events)
+                    self._unready = 0
+                    self._streams.take(message.events)
                 case messages.Loaded():
                     self._loaded = message
+                    self._trouble = None
                     self._ready.set()
+                    self._streams.engine_ready()
                 case messages.Died():
-                    self._fail(message.message)
-                    self._last_words.set()
+                    return Ending(message.message)
 
-    def _deliver(self, events: list[TokenEvent]) -> None:
-        if len(events) == 1:
-            self._put(events)
-            return
-        by_request: dict[str, list[TokenEvent]] = {}
-        for event in events:
-            by_request.setdefault(event.request_id, []).append(event)
-        for group in by_request.values():
-            self._put(group)
+    async def _exit(self) -> Ending:
+        """Wait for the end of the process, however it ends."""
+        status = await asyncio.to_thread(self._link.process.popen.wait)
+        if status < 0:
+            return Ending(f"the engine process was killed by signal {-status}", killed=-status == signal.SIGKILL)
+        return Ending(f"the engine process ended with status {status}")
 
-    def _put(self, events: list[TokenEvent]) -> None:
-        stream = self._streams.get(events[0].request_id)
-        if stream is not None:
-            stream.queue.put_nowait(events)
-
-    async def _watch(self) -> None:
-        """Notice the end of the process, however it ends."""
-        status = await asyncio.to_thread(self._process.popen.wait)
-        if status > 0:  # it ended itself, so it has said why; the message may still be on its way
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._last_words.wait(), LAST_WORDS_SECONDS)
-        how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-        self._fail(f"the engine process {how}")
+    async def _stall(self) -> Ending:
+        """Wait until a step takes too long. Looks are counted, not seconds: this process may have been held up itself."""
+        self._silent_looks = 0
+        while not self._step_timeout or self._silent_looks * LOOK_SECONDS < self._step_timeout:
+            await asyncio.sleep(LOOK_SECONDS)
+            self._silent_looks = self._silent_looks + 1 if self._streams.waits else 0
+        return Ending(f"a step of the engine took longer than {self._step_timeout:g} seconds")
 
     def _fail(self, why: str) -> None:
+        """There is no engine any more."""
         if self._failure is not None:
             return
         self._failure = why
         if not self._closing:
             log.error("engine: %s", why)
         self._ready.set()
-        for request_id, stream in self._streams.items():
-            stream.queue.put_nowait(
-                [TokenEvent(request_id, choice, [], "error", error=why) for choice in stream.running]
-            )
+        self._streams.fail_all(why)

@@ -48,7 +48,9 @@ class Engine:
             return
         request = Request(add.request_id, array(TOKENS, add.prompt_ids), add.params, add.n, self._search(add))
         for choice in range(1 if request.search else add.n):
-            self._new_sequence(request, choice)
+            said = add.said[choice] if add.said else []
+            if said is not None:
+                self._new_sequence(request, choice).output_ids.extend(said)
         request.held = request.sequences[1:]
         self._requests[request.id] = request
         self.scheduler.add(request.sequences[0])

@@ -18,6 +18,7 @@ from torch import Tensor
 import portico.kernels
 from portico.kernels.context import Context, Paged
 from portico.kernels.linear import Linear, Rows, Shape, WeightFormat
+from portico.kernels.memory import large_zeros
 from portico.kernels.prepare import HeadNorm
 from portico.kernels.sampling import Changes, Description, Drawn, Filters
 from portico.kernels.tape import Recorder, Tape
@@ -142,7 +143,7 @@ class NativeKernels:
 
         def pack(weight: Tensor) -> Tensor:
             outputs, inputs = weight.shape
-            packed = torch.empty(packed_bytes((outputs, inputs)), dtype=torch.uint8)
+            packed = large_zeros((packed_bytes((outputs, inputs)),), torch.uint8)
             weight = weight.contiguous()
             arguments = _Linear(
                 weight=weight.data_ptr(), packed=packed.data_ptr(), inputs=inputs, outputs=outputs, format=code

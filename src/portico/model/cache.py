@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import math
-import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from portico.kernels.int8_keys import row_width
+from portico.kernels.memory import large_zeros
 from portico.model.config import ModelConfig
 
 
@@ -38,23 +37,11 @@ def make_cache(
 ) -> KVCache:
     """An empty cache; with int8 each key and value has a scale."""
     shape = (num_blocks, 2, config.num_kv_heads, block_size, row_width(config.head_dim, dtype))
-    return KVCache(list(lazy_zeros((config.num_layers, *shape), dtype, device)))
+    zeros = large_zeros if device.type == "cpu" else partial(torch.zeros, device=device)
+    return KVCache(list(zeros((config.num_layers, *shape), dtype=dtype)))
 
 
 def bytes_per_block(config: ModelConfig, block_size: int, dtype: torch.dtype) -> int:
     """Bytes that one block takes over all layers."""
     row = row_width(config.head_dim, dtype) * dtype.itemsize
     return 2 * config.num_layers * config.num_kv_heads * block_size * row
-
-
-def lazy_zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Zeros whose memory the system hands out at first touch, where it can; what was never written is finite.
-
-    On Linux in huge pages, for blocks lie anywhere and each small page would be an entry more to look up.
-    """
-    if device.type != "cpu" or not hasattr(mmap, "MADV_HUGEPAGE"):
-        return torch.zeros(shape, dtype=dtype, device=device)
-    memory = mmap.mmap(-1, math.prod(shape) * dtype.itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with contextlib.suppress(OSError):  # a kernel without them
-        memory.madvise(mmap.MADV_HUGEPAGE)
-    return torch.frombuffer(memory, dtype=dtype).view(shape)

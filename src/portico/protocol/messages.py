@@ -16,6 +16,8 @@ class Add(msgspec.Struct, frozen=True, tag="add"):
     prompt_ids: list[int]
     params: TokenParams
     n: int = 1
+    said: list[list[int] | None] = []
+    """Of a request that goes on from another engine: the tokens of each choice so far; None for one that has ended."""
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):

@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from portico.config.compat import CompatName
 from portico.config.cors import CorsRules
 from portico.server import errors, health
+from portico.server.admission import Admission
 from portico.server.dialect import OPENAI, Dialect
 from portico.server.doors import alpaca, lmdeploy, mlc, openai, vllm
 from portico.server.metrics import route
@@ -60,6 +61,8 @@ def create_app(
     if settings.root_path:
         app.add_middleware(ShownUnder, path=settings.root_path.rstrip("/"))
     errors.install(app, dialect.error)
+    if settings.queue is not None:
+        app.add_middleware(Admission, limits=settings.queue, shape=dialect.error)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, shape=dialect.error)
     if settings.api_keys:
         app.add_middleware(BearerKeys, keys=settings.api_keys, shape=dialect.error)

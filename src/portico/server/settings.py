@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from portico.config.compat import CompatName
 from portico.config.cors import CorsRules
+from portico.config.queue import QueueLimits
 
 MIB = 2**20
 
@@ -42,5 +43,7 @@ class ServerSettings:
     """Whether there are routes for debugging."""
     tracing: bool = False
     """Whether the events of requests are kept."""
+    queue: QueueLimits | None = None
+    """How many requests it takes at a time; None: any number."""
     log_requests: bool = True
     """Whether each request is a line in the log."""

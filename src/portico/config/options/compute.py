@@ -11,6 +11,7 @@ from portico.config.values import (
     only,
     parse_device,
     parse_positive,
+    parse_seconds,
     parse_share,
     parse_size,
     parse_switch,
@@ -58,6 +59,10 @@ class ComputeOptions:
     threads: int | None = option(
         None, "CPU threads of the engine (default: the physical cores it may use)",
         group=ENGINE, parse=parse_positive, metavar="N",
+    )  # fmt: skip
+    step_timeout: float = option(
+        300.0, "seconds that one step may take before the engine is given up for stuck and replaced; 0: any",
+        group=ENGINE, parse=parse_seconds, metavar="SECONDS",
     )  # fmt: skip
     kernels: str = option(
         "auto", "torch: only the plain-torch twins of the fast paths; or the native ones for one instruction set",
@@ -111,3 +116,8 @@ class ComputeOptions:
         if self.kv_cache_tokens is not None:
             raise ConfigError("kv_cache_tokens and num_gpu_blocks_override say the same; give one of them.")
         return self.num_gpu_blocks_override * self.block_size
+
+    @property
+    def sequences(self) -> int:
+        """Sequences that run at the same time."""
+        return self.max_num_seqs or MODES[self.mode or "server"].max_num_seqs

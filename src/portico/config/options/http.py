@@ -8,7 +8,7 @@ from portico.config.compat import parse_compat
 from portico.config.cors import CorsRules
 from portico.config.option import option
 from portico.config.tls import parse_cert_requirement
-from portico.config.values import parse_count, parse_level, parse_list, parse_port, parse_seconds
+from portico.config.values import parse_count, parse_level, parse_list, parse_port, parse_positive, parse_seconds
 
 SERVER = "server"
 CORS = "pages of other origins (CORS)"
@@ -43,6 +43,15 @@ class HttpOptions:
     drain_timeout: float = option(
         5.0, "seconds that running requests get to finish at Ctrl-C or SIGTERM",
         group=SERVER, parse=parse_seconds, metavar="SECONDS", aliases=("--shutdown-timeout",),
+    )  # fmt: skip
+    max_queue: int = option(
+        1024, "requests that may wait for their turn; one more is a 429 that says when to come again",
+        group=SERVER, parse=parse_count, metavar="N",
+    )  # fmt: skip
+    max_queue_tokens: int | None = option(
+        None, "tokens that the prompts of all requests, running and waiting, may have together, reckoned as a quarter of "
+        "their bodies' bytes (default: any number)",
+        group=SERVER, parse=parse_positive, metavar="TOKENS",
     )  # fmt: skip
     max_logprobs: int = option(
         20, "likeliest tokens that 'logprobs' of a completion may ask for", group=SERVER, parse=parse_count, metavar="N"

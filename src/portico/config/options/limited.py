@@ -102,8 +102,7 @@ LIMITED: tuple[Option, ...] = (
     _valued("scheduling_policy", ("fcfs",), "requests run in the order they come; priorities are not there yet",
             known=("priority",)),
     _valued("cpu_offload_gb", ("0", "0.0"), "all weights are on the device; --quantization makes them smaller"),
-    _valued("max_concurrent_requests", (), "requests are never refused for their number, and --max-num-seqs says how "
-            "many run; another limit is not there yet"),
+    _valued("max_concurrent_requests", (), "give --max-num-seqs for those that run and --max-queue for those that wait"),
     _valued("num_tokens_per_iter", ("0",), "give --max-num-batched-tokens"),
     _valued("proxy_url", (), "a proxy that spreads requests over servers is not there yet"),
     _valued("role", ("hybrid",), "prompts and answers are computed in one place", known=("prefill", "decode")),

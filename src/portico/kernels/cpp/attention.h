@@ -208,8 +208,10 @@ void take_span(const AttendArguments& a, const Item& item, int from, int to, con
         const bool ahead = first + TILE - 1 > a.starts[item.sequence] + item.begin;
         const bool behind = a.window && first <= last_key(a, item) - a.window;
         const TileView view{first, a.head_dim, padded_width(a), a.window, a.block_size, a.scale, ahead || behind};
-        for (int r = 0; r < w.rows; r += ROWS) {
-            const auto take = r == 0 ? take_tile_rows<true, Keys> : take_tile_rows<false, Keys>;
+        int begin = 0;
+        while (w.positions[std::min(begin + ROWS, w.rows) - 1] < first) begin += ROWS;  // these see none of the keys
+        for (int r = begin; r < w.rows; r += ROWS) {
+            const auto take = r == begin ? take_tile_rows<true, Keys> : take_tile_rows<false, Keys>;
             take(std::min(ROWS, w.rows - r), w.query + r * w.query_bytes, w.positions + r, r, tile, next, view, running,
                  w.weights);
         }

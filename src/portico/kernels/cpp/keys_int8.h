@@ -43,12 +43,6 @@ inline Ints add_digits(Ints sum, Words a, Words b) {
 #endif
 }
 
-// Values of less than 2^22 to the nearest integer, halves to the even one.
-inline Ints nearest_whole(Floats value) {
-    const Floats magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds
-    return (Ints)(value + magic) - (Ints)magic;
-}
-
 // The scale of a key or value x [width]: its extreme becomes 127.
 template <class T>
 inline float int8_scale(const T* x, int width) {
@@ -67,7 +61,7 @@ inline void int8_values(const T* x, int width, float scale, int8_t* out) {
     for (int i = 0; i < width; i += LANES) {
         const Floats value = padded(x + i, width - i, 0.0f) / divisor;
         const Floats kept = maximum(-maximum(-value, splat(-127.0f)), splat(-127.0f));
-        store_raw(out + i, __builtin_convertvector(nearest_whole(kept), Bytes));
+        store_raw(out + i, __builtin_convertvector(nearest(kept), Bytes));
     }
 }
 
@@ -124,7 +118,7 @@ struct Int8Keys {
         const Query query(to, head_dim);
         Ints total{};
         for (int i = 0; i < head_dim; i += LANES) {
-            const Ints value = nearest_whole(padded(from + i, head_dim - i, 0.0f) * inverse);
+            const Ints value = nearest(padded(from + i, head_dim - i, 0.0f) * inverse);
             const Ints high = (value + (1 << (DIGIT_BITS - 1))) >> DIGIT_BITS;
             store_raw(query.digits[0] + i, __builtin_convertvector(high, Bytes));
             store_raw(query.digits[1] + i, __builtin_convertvector(value - (high << DIGIT_BITS), Bytes));
@@ -150,7 +144,7 @@ struct Int8Keys {
         const float worth = extreme / MOST_SHARE;
         std::memcpy(to, &worth, sizeof worth);
         for (int c = 0; c < COLUMNS; c++) {
-            const Ints value = nearest_whole(weights[c] * inverse), high = value >> DIGIT_BITS;
+            const Ints value = nearest(weights[c] * inverse), high = value >> DIGIT_BITS;
             store_raw(to + 64 + c * LANES, __builtin_convertvector(high, Bytes));
             store_raw(to + 64 + TILE + c * LANES, __builtin_convertvector(value - (high << DIGIT_BITS), Bytes));
         }

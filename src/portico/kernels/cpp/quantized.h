@@ -15,12 +15,6 @@ namespace portico::PORTICO_ISA {
 
 constexpr int BLOCK = 128;
 
-// To the nearest integer, halves to the even one; for values of less than 2^22.
-inline Ints nearest(Floats value) {
-    const Floats magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds
-    return (Ints)(value + magic) - (Ints)magic;
-}
-
 inline Ints nearest_within(Floats value, float least, float most) {
     return nearest(maximum(-maximum(-value, splat(-most)), splat(least)));
 }

@@ -95,6 +95,12 @@ inline Floats select(Ints where, Floats yes, Floats no) { return where ? yes : n
 
 inline Floats maximum(Floats a, Floats b) { return select(a > b, a, b); }
 
+// To the nearest integer, halves to the even one; for values of less than 2^22.
+inline Ints nearest(Floats value) {
+    const Floats magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds
+    return (Ints)(value + magic) - (Ints)magic;
+}
+
 // Write those of 16 values that are at least `least`, and their numbers from `first` on; returns how many they are.
 inline int keep_from(Floats value, float least, int first, float* values, int* numbers) {
 #if defined(__AVX512F__)

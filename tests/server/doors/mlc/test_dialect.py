@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import openai
 import pytest
 
 from tests.server.fake_engine import say
@@ -144,3 +145,15 @@ def test_debug_config_goes_on_after_every_end(mlc: LiveServer) -> None:
     refused = post(mlc, **body, debug_config={"pinned_system_prompt": True})
     assert refused.status_code == 400
     assert "debug_config.pinned_system_prompt is not supported" in json.loads(refused.json())["message"]
+
+
+def test_openais_client_reads_it_too(mlc: LiveServer) -> None:
+    answering(mlc, "Hello, world!")
+    client = mlc.openai("key")
+    chunks = list(client.chat.completions.create(model="any", messages=HELLO, stream=True))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "Hello, world!"
+    with client.chat.completions.stream(model="any", messages=HELLO) as stream:
+        assert stream.get_final_completion().choices[0].message.content == "Hello, world!"
+    with pytest.raises(openai.UnprocessableEntityError) as caught:
+        client.chat.completions.create(model="any", messages=HELLO, temperature=9)
+    assert "temperature is 9" in caught.value.response.text

@@ -1,0 +1,76 @@
+"""An engine process and the socket to it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+import zmq
+import zmq.asyncio
+
+from portico.config.engine import EngineConfig
+from portico.protocol import messages
+
+EXIT_SECONDS = 5.0
+
+
+class EngineProcess:
+    """A running engine process and the address it talks at; it ends by itself when this process is gone.
+
+    `module` is what the process runs: `portico.build`, or a stand-in that speaks the same messages.
+    """
+
+    def __init__(self, config: EngineConfig, module: str = "portico.build") -> None:
+        self.config = config
+        self.module = module
+        self.folder = Path(tempfile.mkdtemp(prefix="portico-"))  # mode 0700: nobody else can reach the socket
+        self.endpoint = f"ipc://{self.folder / 'engine.sock'}"
+        self.popen = subprocess.Popen([sys.executable, "-m", module, self.endpoint], stdin=subprocess.PIPE, text=False)
+        assert self.popen.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # an engine that died at once is reported by its exit status
+            self.popen.stdin.write(msgspec.json.encode(config) + b"\n")
+            self.popen.stdin.flush()
+
+    def again(self) -> EngineProcess:
+        """Another process for the same engine."""
+        return EngineProcess(self.config, self.module)
+
+    def close(self) -> None:
+        """End the process, by force if it does not go by itself, and remove its socket."""
+        self.popen.terminate()  # it holds nothing that could be lost
+        try:
+            self.popen.wait(EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            self.popen.wait()
+        if self.popen.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.popen.stdin.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Link:
+    """The front's end of the way to one engine process; belongs to an event loop."""
+
+    def __init__(self, process: EngineProcess, context: zmq.asyncio.Context) -> None:
+        self.process = process
+        self._socket = context.socket(zmq.DEALER)
+        self._socket.set_hwm(0)
+        self._socket.bind(process.endpoint)
+
+    def send(self, message: messages.ToEngine) -> None:
+        """Send without waiting: the socket's queue is unbounded, so generators that are being closed can send too."""
+        self._socket.send(messages.encode(message))
+
+    async def receive(self) -> messages.FromEngine:
+        """The engine's next message."""
+        return messages.decode_from_engine(await self._socket.recv())
+
+    def close(self, linger: int) -> None:
+        """Give the socket up, what is unsent after `linger` milliseconds."""
+        self._socket.close(linger=linger)

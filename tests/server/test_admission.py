@@ -1,0 +1,96 @@
+"""A bounded queue: what is too much is refused before it is read, and told when to come again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import openai
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from portico.config.queue import QueueLimits
+from portico.protocol.messages import Add
+from portico.server.admission import LONGEST_SECONDS, Admission
+from portico.text.model import TextModel
+from tests.server.fake_engine import Gate, Step, echo
+from tests.server.harness import MODEL, SETTINGS, portico
+
+
+def test_one_too_many_is_refused_unread_and_room_is_found_again(text_model: TextModel) -> None:
+    gates: list[Gate] = []
+
+    def held(add: Add) -> Iterable[Step]:
+        gates.append(Gate())
+        yield gates[-1]
+        yield from echo(add)
+
+    settings = replace(SETTINGS, queue=QueueLimits(requests=3, running=2))
+    with portico(text_model, settings) as server, ThreadPoolExecutor(8) as pool:
+        server.engine.script = held
+        client = server.openai()
+
+        def complete() -> openai.types.Completion:
+            return client.completions.create(model=MODEL, prompt="hello", max_tokens=2)
+
+        running = [pool.submit(complete) for _ in range(3)]
+        with server.engine.changed:
+            assert server.engine.changed.wait_for(lambda: len(server.engine.added) == 3, 20)
+        with pytest.raises(openai.RateLimitError) as caught:
+            complete()
+        assert caught.value.code == "queue_full"
+        assert int(caught.value.response.headers["retry-after"]) >= 1
+        unreadable = server.http().post("/v1/chat/completions", content=b"{not json")
+        assert unreadable.status_code == 429
+        assert server.http().get("/health").status_code == 200
+        assert server.http().post("/tokenize", json={"model": MODEL, "prompt": "hello"}).status_code == 200
+        assert server.http().post("/stats").status_code == 200
+        for gate in gates:
+            gate.open()
+        assert [future.result().choices[0].finish_reason for future in running] == ["length"] * 3
+        server.engine.script = echo
+        assert complete().choices[0].finish_reason == "length"
+        assert len(server.engine.added) == 4
+
+
+def test_tokens_are_limited_by_the_bodies_sizes_but_one_request_may_always_come(text_model: TextModel) -> None:
+    gate = Gate()
+
+    def held(add: Add) -> Iterable[Step]:
+        yield gate
+        yield from echo(add)
+
+    settings = replace(SETTINGS, queue=QueueLimits(requests=9, running=9, tokens=100))
+    with portico(text_model, settings) as server, ThreadPoolExecutor(2) as pool:
+        server.engine.script = held
+        body = {"model": MODEL, "prompt": "word " * 20, "max_tokens": 1, "user": "x" * 600}
+        first = pool.submit(server.http().post, "/v1/completions", json=body)
+        assert gate.reached.wait(20)
+        second = server.http().post("/v1/completions", json=body)
+        assert (second.status_code, "--max-queue-tokens" in second.text) == (429, True)
+        gate.open()
+        assert first.result().status_code == 200
+
+
+async def test_the_estimate_follows_the_rate_at_which_requests_end() -> None:
+    now = 0.0
+
+    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal now
+        now += 2.0
+
+    admission = Admission(answered, QueueLimits(requests=10, running=1), clock=lambda: now)
+    assert admission.retry_after() == 1
+
+    async def receive() -> dict[str, object]:
+        return {}
+
+    async def send(message: object) -> None:
+        pass
+
+    for _ in range(20):
+        await admission({"type": "http", "method": "POST", "path": "/v1/completions", "headers": []}, receive, send)
+    assert admission.retry_after() == 2
+    now += 10**6
+    assert admission.retry_after() == LONGEST_SECONDS
