@@ -25,7 +25,11 @@ WEATHER = {
         "parameters": {"type": "object", "properties": {"location": {"type": "string"}}, "required": ["location"]},
     },
 }
-PERSON = {"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}, "required": ["name", "age"]}
+PERSON = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+    "required": ["name", "age"],
+}
 SAMPLED: dict[str, Any] = {"temperature": 1.2, "max_tokens": 300, "extra_body": {"ignore_eos": True}}
 KINDS: tuple[dict[str, Any], ...] = (
     {"say": "Write a haiku about the sea.", **SAMPLED},
@@ -37,8 +41,17 @@ KINDS: tuple[dict[str, Any], ...] = (
         "response_format": {"type": "json_schema", "json_schema": {"name": "person", "schema": PERSON}},
     },
     {"say": "What is the weather in Paris?", "tools": [WEATHER], "tool_choice": "required"},
-    {"say": "Write a long story.", "temperature": 1.0, "max_tokens": 300, "extra_body": {"ignore_eos": True, "top_k": 40}},
-    {"say": "What is the capital of Spain?", "extra_body": {"use_beam_search": True, "n": 2, "best_of": 2}, "stream": False},
+    {
+        "say": "Write a long story.",
+        "temperature": 1.0,
+        "max_tokens": 300,
+        "extra_body": {"ignore_eos": True, "top_k": 40},
+    },
+    {
+        "say": "What is the capital of Spain?",
+        "extra_body": {"use_beam_search": True, "n": 2, "best_of": 2},
+        "stream": False,
+    },
 )
 
 

@@ -25,7 +25,7 @@ CONTEXT = 4096
 
 
 DEADLY, ENDLESS = 1041, 1042
-"""Tokens of prompts: computing the one kills the process, computing the other never ends. The fake model says neither."""
+"""Tokens of prompts: computing the one kills the process, computing the other never ends. No answer has them."""
 
 
 @dataclass(frozen=True, slots=True)

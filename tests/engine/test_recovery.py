@@ -1,4 +1,4 @@
-"""Engines that are lost: every request goes on in the next one with the tokens it would have had, but for the culprit."""
+"""Engines that are lost: every request but the culprit goes on in the next one with the tokens it would have had."""
 
 from __future__ import annotations
 
@@ -121,7 +121,9 @@ async def test_grammars_and_searches_are_the_same_afterwards() -> None:
         assert reader.count > 20
 
 
-@pytest.mark.parametrize(("token", "step_timeout", "words"), [(DEADLY, 0.0, "signal 11"), (ENDLESS, 0.75, "took longer")])
+@pytest.mark.parametrize(
+    ("token", "step_timeout", "words"), [(DEADLY, 0.0, "signal 11"), (ENDLESS, 0.75, "took longer")]
+)
 async def test_the_culprit_alone_is_given_up(token: int, step_timeout: float, words: str) -> None:
     async with running(step_timeout=step_timeout) as client:
         readers = [Reader(client, add(f"r{i}", [i, 2, 3], 400)) for i in range(6)]

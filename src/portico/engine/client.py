@@ -180,7 +180,7 @@ class AsyncEngineClient:
         return Ending(f"the engine process ended with status {status}")
 
     async def _stall(self) -> Ending:
-        """Wait until a step takes too long. Looks are counted, not seconds: this process may have been held up itself."""
+        """Wait until a step takes too long. Looks are counted, not seconds: this process may have been held up."""
         self._silent_looks = 0
         while not self._step_timeout or self._silent_looks * LOOK_SECONDS < self._step_timeout:
             await asyncio.sleep(LOOK_SECONDS)

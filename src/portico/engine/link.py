@@ -69,7 +69,8 @@ class Link:
 
     async def receive(self) -> messages.FromEngine:
         """The engine's next message."""
-        return messages.decode_from_engine(await self._socket.recv())
+        raw: bytes = await self._socket.recv()
+        return messages.decode_from_engine(raw)
 
     def close(self, linger: int) -> None:
         """Give the socket up, what is unsent after `linger` milliseconds."""

@@ -49,7 +49,9 @@ class Stream:
     def fail(self, why: str) -> None:
         """End every choice that is left with an error."""
         request_id = self.add.request_id
-        self.queue.put_nowait([TokenEvent(request_id, choice, [], "error", error=why) for choice in sorted(self.wanted)])
+        self.queue.put_nowait(
+            [TokenEvent(request_id, choice, [], "error", error=why) for choice in sorted(self.wanted)]
+        )
         self.living.clear()
 
     def rest(self) -> Add:

@@ -19,7 +19,17 @@ REMEMBERED = 64
 BYTES_PER_TOKEN = 4
 """Of a body, about: nothing of a request is read before it is admitted."""
 LONGEST_SECONDS = 600
-QUICK_PATHS = ("/tokenize", "/detokenize", "/v1/encode", "/chat/reset", "/stats", "/verbose_stats", "/debug/")
+QUICK_PATHS = (
+    "/tokenize",
+    "/detokenize",
+    "/v1/encode",
+    "/chat/reset",
+    "/stats",
+    "/verbose_stats",
+    "/debug/",
+    "/ping",
+    "/abort_request",
+)
 """What POST routes that do not ask the model begin with."""
 
 

@@ -109,6 +109,11 @@ class ComputeOptions:
         valued=(("--prefix-cache-mode", "{radix,disable}"),),
     )  # fmt: skip
 
+    @property
+    def sequences(self) -> int:
+        """Sequences that run at the same time."""
+        return self.max_num_seqs or MODES[self.mode or "server"].max_num_seqs
+
     def most_tokens(self) -> int | None:
         """Tokens that the KV cache holds at most, as far as somebody says; ConfigError if two say it."""
         if self.num_gpu_blocks_override is None:
@@ -116,8 +121,3 @@ class ComputeOptions:
         if self.kv_cache_tokens is not None:
             raise ConfigError("kv_cache_tokens and num_gpu_blocks_override say the same; give one of them.")
         return self.num_gpu_blocks_override * self.block_size
-
-    @property
-    def sequences(self) -> int:
-        """Sequences that run at the same time."""
-        return self.max_num_seqs or MODES[self.mode or "server"].max_num_seqs

@@ -49,8 +49,8 @@ class HttpOptions:
         group=SERVER, parse=parse_count, metavar="N",
     )  # fmt: skip
     max_queue_tokens: int | None = option(
-        None, "tokens that the prompts of all requests, running and waiting, may have together, reckoned as a quarter of "
-        "their bodies' bytes (default: any number)",
+        None, "tokens that the prompts of all requests, running and waiting, may have together, reckoned as a quarter "
+        "of their bodies' bytes (default: any number)",
         group=SERVER, parse=parse_positive, metavar="TOKENS",
     )  # fmt: skip
     max_logprobs: int = option(
