@@ -69,8 +69,8 @@ class Link:
 
     async def receive(self) -> messages.FromEngine:
         """The engine's next message."""
-        raw: bytes = await self._socket.recv()
-        return messages.decode_from_engine(raw)
+        told: messages.FromEngine = messages.decode_from_engine(await self._socket.recv())
+        return told
 
     def close(self, linger: int) -> None:
         """Give the socket up, what is unsent after `linger` milliseconds."""
