@@ -69,8 +69,9 @@ class Link:
 
     async def receive(self) -> messages.FromEngine:
         """The engine's next message."""
-        told: messages.FromEngine = messages.decode_from_engine(await self._socket.recv())
-        return told
+        raw: bytes = await self._socket.recv()
+        message: messages.FromEngine = messages.decode_from_engine(raw)
+        return message
 
     def close(self, linger: int) -> None:
         """Give the socket up, what is unsent after `linger` milliseconds."""
