@@ -14,6 +14,7 @@ from pathlib import Path
 PYTHON = os.environ.get("PORTICO_PYTHON", sys.executable)
 """The interpreter that Portico is installed for; another than that of the tests if these have their own environment."""
 COMMAND = [PYTHON, "-m", "portico.cli.main", "serve"]
+ANY_PORT = ("--port", "0", "--threads", "1")
 ENVIRONMENT = {"PYTHONUNBUFFERED": "1"}
 """Beside the variables of the tests themselves."""
 
@@ -33,11 +34,15 @@ class Server:
 
 @contextmanager
 def serving(
-    *flags: str, command: Sequence[str] = COMMAND, folder: Path | None = None, **environment: str
+    *flags: str,
+    command: Sequence[str] = COMMAND,
+    tail: Sequence[str] = ANY_PORT,
+    folder: Path | None = None,
+    **environment: str,
 ) -> Iterator[Server]:
-    """A server on a free port, ready; ended with SIGTERM, and its exit status must be 0."""
+    """A server on a free port unless `tail` says another, ready; ended with SIGTERM, and its exit status must be 0."""
     process = subprocess.Popen(
-        [*command, *flags, "--port", "0", "--threads", "1"],
+        [*command, *flags, *tail],
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | ENVIRONMENT | environment,

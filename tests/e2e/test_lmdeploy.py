@@ -1,18 +1,15 @@
-"""LMDeploy's clients and curl lines against the bundled model, and conversations that outlive a server."""
+"""Conversations that the server keeps, as LMDeploy's clients have them, and that outlive a server."""
 
 from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
-from openai import OpenAI
 
 from portico.client import APIClient
 from tests.e2e.serving import Server, serving
@@ -33,33 +30,6 @@ def computed(server: Server) -> tuple[int, int]:
     return state.get("prompt_tokens", 0), state.get("cached_tokens", 0)  # none before the first step
 
 
-def test_openai_client(demo: Server) -> None:
-    client = OpenAI(api_key="YOUR_API_KEY", base_url=f"{demo.url}/v1")
-    model_name = client.models.list().data[0].id
-    response = client.chat.completions.create(
-        model=model_name,
-        messages=[
-            {"role": "system", "content": "You are a helpful assistant."},
-            {"role": "user", "content": " provide three suggestions about time management"},
-        ],
-        temperature=0.8,
-        top_p=0.8,
-    )
-    assert response.choices[0].message.content
-
-
-def test_api_client(demo: Server) -> None:
-    api_client = APIClient(demo.url)
-    assert api_client.available_models is not None
-    model_name = api_client.available_models[0]
-    messages = [{"role": "user", "content": "Say this is a test!"}]
-    for item in api_client.chat_completions_v1(model=model_name, messages=messages):
-        assert "test" in item["choices"][0]["message"]["content"].lower()
-    for item in api_client.completions_v1(model=model_name, prompt="hi"):
-        assert item["choices"][0]["text"]
-        assert item["usage"]["completion_tokens"] <= 16
-
-
 def test_api_client_in_a_conversation(demo: Server) -> None:
     api_client = APIClient(demo.url)
     messages = [
@@ -77,23 +47,6 @@ def test_api_client_in_a_conversation(demo: Server) -> None:
             assert item["finish_reason"] == "stop"
             assert item["history_tokens"] == before
             before += item["input_tokens"] + item["tokens"]
-
-
-@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl here")
-def test_curl(demo: Server) -> None:
-    bodies = {
-        "/v1/chat/completions": {
-            "model": "portico-demo",
-            "messages": [{"role": "user", "content": "Hello! How are you?"}],
-        },
-        "/v1/completions": {"model": "portico-demo", "prompt": "two steps to build a house:"},
-        "/v1/chat/interactive": {"prompt": "Hello! How are you?", "session_id": 1002, "interactive_mode": True},
-    }
-    for path, body in bodies.items():
-        command = ["curl", "-sS", f"{demo.url}{path}", "-H", "Content-Type: application/json", "-d", json.dumps(body)]
-        answer = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout)
-        assert "error" not in answer
-    assert "fine" in answer["text"]
 
 
 def test_the_terminal(demo: Server) -> None:

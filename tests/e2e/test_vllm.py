@@ -3,26 +3,10 @@
 from __future__ import annotations
 
 import httpx
-from openai import OpenAI
 
 from tests.e2e.serving import Server
 
 TEXTS = ["Cats sleep.", "The capital of France is Paris.", "杭州西湖"]
-
-
-def test_its_document(demo: Server) -> None:
-    client = OpenAI(base_url=f"{demo.url}/v1", api_key="token-abc123")
-    completion = client.chat.completions.create(
-        model="portico-demo", messages=[{"role": "user", "content": "Hello!"}], temperature=0
-    )
-    assert completion.choices[0].message.content
-    completion = client.chat.completions.create(
-        model="portico-demo",
-        messages=[{"role": "user", "content": "Classify this sentiment: vLLM is wonderful!"}],
-        extra_body={"guided_choice": ["positive", "negative"]},
-        temperature=0,
-    )
-    assert completion.choices[0].message.content == "positive"
 
 
 def test_texts_are_compared_by_their_vectors(demo: Server) -> None:

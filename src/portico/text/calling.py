@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 
 from portico.errors import RequestError
 from portico.protocol.request import CallWish, ChatPrompt, GenerationRequest
-from portico.protocol.sampling import Guided
-from portico.text.grammar import compile_grammar, joined
+from portico.text.grammar import joined
 from portico.text.tokenizer import Tokenizer
 from portico.text.tools.format import Toolbox, ToolFormat
 from portico.text.tools.grammar import check_schemas, checked_calls, forced_calls
@@ -59,22 +58,25 @@ class Calling:
         ids = (tokenizer.special_id(marker) for marker in self.form.markers)
         return [token_id for token_id in ids if token_id is not None]
 
-    def grammar(self, tokenizer: Tokenizer, guided: Guided | None) -> str | None:
+    def grammar(self, tokenizer: Tokenizer, answer: str | None) -> str | None:
         """What the answer is held to; RequestError for a schema that cannot be honoured.
+
+        `answer` is the grammar of one that is no call, if it is to have a form.
 
         Calls that must be made come before a form that is asked for; else an answer has the form or is calls.
         """
         spelling, wish, marker = self.form.spelling, self.wish, tokenizer.control_id
+        parallel = wish.parallel and not self.form.frames  # what ends a call of those ends the answer
         names = self._names
         if spelling is not None and wish.required:
             check_schemas(self.toolbox, names, spelling.arguments)
-            return forced_calls(spelling, self.toolbox, names, wish.parallel, marker)
-        if spelling is not None and guided is not None:
+            return forced_calls(spelling, self.toolbox, names, parallel, marker)
+        if spelling is not None and answer is not None:
             check_schemas(self.toolbox, names, spelling.arguments)
-            calls = forced_calls(spelling, self.toolbox, names, wish.parallel, marker)
-            return joined("start: @answer | @calls", {"answer": compile_grammar(guided), "calls": calls})
-        if guided is not None:
-            return compile_grammar(guided)
+            calls = forced_calls(spelling, self.toolbox, names, parallel, marker)
+            return joined("start: @answer | @calls", {"answer": answer, "calls": calls})
+        if answer is not None:
+            return answer
         if not self.toolbox.strict:
             return None
         if spelling is not None:

@@ -11,14 +11,14 @@ from portico.config.text import TextOptions
 from portico.errors import RequestError
 from portico.protocol.events import TokenInfo, TokenText
 from portico.protocol.messages import Add, Loaded, TokenLogprobs
-from portico.protocol.request import ChatPrompt, Embed, GenerationRequest, TextPrompt, TokenPrompt
+from portico.protocol.request import CallWish, ChatPrompt, Embed, GenerationRequest, TextPrompt, TokenPrompt
 from portico.protocol.sampling import Pooling, SamplingParams, TokenParams
 from portico.text import thinking
 from portico.text.builtin import template_source
 from portico.text.calling import Calling
 from portico.text.choice import ChoiceText
 from portico.text.defaults import SamplingDefaults, Seeds, resolve
-from portico.text.grammar import compile_grammar
+from portico.text.grammar import compile_grammar, joined
 from portico.text.infill import Infill, no_infill
 from portico.text.known import encode_after
 from portico.text.messages import text_of
@@ -29,7 +29,8 @@ from portico.text.template import ChatTemplate
 from portico.text.thinking import ThinkingFormat
 from portico.text.tokenizer import Tokenizer
 from portico.text.tools import registry
-from portico.text.tools.format import ToolFormat
+from portico.text.tools.format import Toolbox, ToolFormat
+from portico.text.tools.lark import lark_text
 
 log = logging.getLogger(__name__)
 
@@ -111,14 +112,31 @@ class TextModel:
 
     def choices(self, request: GenerationRequest, prompt_ids: Sequence[int]) -> list[ChoiceReading]:
         """A fresh state from tokens to events for each choice of a request that `prepare` has seen."""
-        calling = Calling.of(request, self.tool_format)
+        calling = Calling.of(request, self.tool_format) or self._framing(request)
         reasoning = self._reasoning(request, prompt_ids)
+        wish = request.prompt.thinking if isinstance(request.prompt, ChatPrompt) else None
+        shows_thinking = wish is not None and wish.shown
         return [
             ChoiceReading(
-                self._choice_text(request, calling, reasoning), _events(choice, calling, reasoning), self.token_infos
+                self._choice_text(request, calling, reasoning),
+                _events(choice, calling, reasoning, shows_thinking),
+                self.token_infos,
             )
             for choice in range(request.sampling.n)
         ]
+
+    @property
+    def frame(self) -> ToolFormat | None:
+        """The form in which the model writes answers from beginning to end, if there is one."""
+        if self.tool_format is not None and self.tool_format.frames:
+            return self.tool_format
+        return None if self.thinking_format is None else self.thinking_format.frame
+
+    def _framing(self, request: GenerationRequest) -> Calling | None:
+        """How an answer without tools is read where it is framed all the same."""
+        if self.frame is None or not isinstance(request.prompt, ChatPrompt):
+            return None
+        return Calling(self.frame, Toolbox({}), CallWish())
 
     def _choice_text(
         self, request: GenerationRequest, calling: Calling | None, reasoning: Reasoning | None
@@ -243,10 +261,13 @@ class TextModel:
     def _grammar(self, request: GenerationRequest, reasoning: Reasoning | None) -> str | None:
         """What the answer is held to, behind its thinking if there may be any."""
         calling, guided = Calling.of(request, self.tool_format), request.sampling.guided
+        grammar = None if guided is None else compile_grammar(guided)
+        framing = self._framing(request)
+        if grammar is not None and framing is not None:
+            begin = lark_text(framing.form.answers, self.tokenizer.control_id)
+            grammar = joined(f"start: {begin} @form", {"form": grammar})
         if calling is not None:
-            grammar = calling.grammar(self.tokenizer, guided)
-        else:
-            grammar = None if guided is None else compile_grammar(guided)
+            grammar = calling.grammar(self.tokenizer, grammar)
         return grammar if grammar is None or reasoning is None else reasoning.before(grammar, self.tokenizer)
 
     def _end_ids(self, request: GenerationRequest) -> tuple[int, ...]:
@@ -263,11 +284,11 @@ def _stop_ids(tokenizer: Tokenizer, words: Sequence[str]) -> tuple[int, ...]:
     return tuple(token_id for token_id in ids.values() if token_id is not None)
 
 
-def _events(choice: int, calling: Calling | None, reasoning: Reasoning | None) -> ChoiceEvents:
+def _events(choice: int, calling: Calling | None, reasoning: Reasoning | None, shows_thinking: bool) -> ChoiceEvents:
     return ChoiceEvents(
         choice,
-        thinking=None if reasoning is None else reasoning.reader(),
-        shows_thinking=reasoning is None or reasoning.wish.shown,
+        thinking=None if reasoning is None or reasoning.form.frame is not None else reasoning.reader(),
+        shows_thinking=shows_thinking,
         tools=None if calling is None else calling.reader(),
         new_id=str if calling is None else calling.form.new_id,
     )

@@ -114,10 +114,10 @@ class Pipeline:
     async def remember(self, request: GenerationRequest, prepared: Prepared) -> tuple[str, Known] | None:
         """The first answer to a conversation as its next turn is to have it, in text and, with all before, in tokens.
 
-        None where its tokens are not its text, as where a stop string was cut off.
+        None where its tokens are not its text, as where a stop string was cut off, or where they frame it.
         """
         prompt, choice = request.prompt, prepared.choices[0]
-        if not isinstance(prompt, ChatPrompt) or choice.ended_by_text:
+        if not isinstance(prompt, ChatPrompt) or choice.ended_by_text or self.model.frame is not None:
             return None
         tokenizer = self.model.tokenizer
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from portico.protocol.events import (
     Finish,
@@ -17,18 +16,11 @@ from portico.protocol.events import (
 from portico.protocol.messages import TokenEvent, TokenLogprobs
 from portico.text.choice import ChoiceText
 from portico.text.thinking import ThinkingReader
-from portico.text.tools.output import Argued, Called, Piece, Said
+from portico.text.tools.output import Argued, Called, Piece, Said, Thought
 from portico.text.tools.reader import ToolReader
 
 Infos = Callable[[Sequence[int], Sequence[TokenLogprobs], int], Sequence[TokenInfo]]
 """Tokens with their log-probabilities as text, of which so many are part of the answer's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Thought:
-    """Text that the model thinks."""
-
-    text: str
 
 
 class ChoiceEvents:
@@ -58,6 +50,8 @@ class ChoiceEvents:
     @property
     def thinks(self) -> bool:
         """Whether what comes next may be part of the thinking."""
+        if self._tools is not None and self._tools.frames:
+            return True
         return self._thinking is not None and not self._thinking.over
 
     @property
@@ -82,8 +76,8 @@ class ChoiceEvents:
             finish = "tool_calls"
         return [*events, Finish(self._choice, finish)]
 
-    def _read(self, text: str, count: int, finish: FinishReason | None) -> list[Piece | Thought]:
-        pieces: list[Piece | Thought] = []
+    def _read(self, text: str, count: int, finish: FinishReason | None) -> list[Piece]:
+        pieces: list[Piece] = []
         if self._thinking is not None:
             self._undecided += count if self.thinks else 0
             thought, said = self._thinking.push(text)
@@ -97,10 +91,13 @@ class ChoiceEvents:
             text = said
         if self._tools is None:
             return [*pieces, Said(text)] if text else pieces
+        thinks = self._tools.thinks
         pieces += self._tools.push(text) if text else []
-        return pieces if finish is None else [*pieces, *self._tools.end()]
+        self.reasoning_tokens += count if thinks or self._tools.thinks else 0
+        pieces += self._tools.end() if finish is not None else []
+        return [piece for piece in pieces if self._shows_thinking or not isinstance(piece, Thought)]
 
-    def _event(self, piece: Piece | Thought) -> TextDelta | ReasoningDelta | ToolCallDelta:
+    def _event(self, piece: Piece) -> TextDelta | ReasoningDelta | ToolCallDelta:
         count, infos = self._count, tuple(self._infos)
         self._count, self._infos = 0, []
         match piece:

@@ -14,7 +14,7 @@ from portico.text.grammar import joined
 from portico.text.messages import text_of
 from portico.text.thinking import ThinkingFormat, ThinkingReader
 from portico.text.tokenizer import Tokenizer
-from portico.text.tools.lark import lark_text
+from portico.text.tools.lark import lark_text, split
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +65,15 @@ class Reasoning:
     def before(self, grammar: str, tokenizer: Tokenizer) -> str:
         """A grammar of answers that have the form of `grammar` behind their thinking."""
         marker = tokenizer.control_id
-        ids = [marker(end) for end in self.form.ends]
-        if None in ids:
+        if any(marker(split(end, marker)[0]) is None for end in self.form.ends):
             ends = " | ".join(json.dumps(end, ensure_ascii=False) for end in self.form.ends)
             thought = ["thought: ending", f"ending[lazy]: TEXT ({ends})"]
         else:
-            thought = [f"thought: TEXT ({' | '.join(f'<[{token_id}]>' for token_id in ids)})"]
+            thought = [f"thought: TEXT ({' | '.join(lark_text(end, marker) for end in self.form.ends)})"]
+        often = "?" if self.form.frame is None else "*"
         begins = " | ".join(lark_text(begin, marker) for begin in self.form.begins)
         lines = [
-            "start: thought SPACE @behind" if self.inside else "start: (begin thought SPACE)? @behind",
+            "start: thought SPACE @behind" if self.inside else f"start: (begin thought SPACE){often} @behind",
             *([] if self.inside else [f"begin: {begins}"]),
             *thought,
             r"TEXT: /(.|\n)*/",

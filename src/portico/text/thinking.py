@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from portico.errors import ConfigError
 from portico.text.plugins import plugin
+from portico.text.tools import harmony
+from portico.text.tools.format import ToolFormat
 from portico.text.tools.source import SPACES, Source, Steps
 
 
@@ -21,6 +23,8 @@ class ThinkingFormat:
     """A chat template that has all of these belongs to a model that thinks so."""
     starts_inside: bool = False
     """Whether an answer begins with thinking though neither it nor the prompt says so."""
+    frame: ToolFormat | None = None
+    """The form in which such models write answers from beginning to end, what they think each time included."""
 
     def is_open(self, prompt_end: str) -> bool:
         """Whether an answer to a prompt with this end begins inside of the thinking."""
@@ -32,11 +36,14 @@ class ThinkingFormat:
 
     def is_over(self, prompt_end: str) -> bool:
         """Whether the prompt itself has ended the thinking, so that there will be none."""
-        return prompt_end.rstrip(SPACES).endswith(self.ends)
+        return self.frame is None and prompt_end.rstrip(SPACES).endswith(self.ends)
 
 
 _THINK = ("<think>",), ("</think>",)
 FORMATS = (
+    ThinkingFormat(
+        "harmony", (harmony.THINKS,), (harmony.THOUGHT,), signs=harmony.HARMONY.signs, frame=harmony.HARMONY
+    ),
     ThinkingFormat("seed_oss", ("<seed:think>",), ("</seed:think>",), signs=("</seed:think>",)),
     ThinkingFormat("mistral", ("[THINK]",), ("[/THINK]",), signs=("[THINK]",)),
     ThinkingFormat("kimi", ("◁think▷",), ("◁/think▷",), signs=("◁/think▷",)),
@@ -57,6 +64,8 @@ ALIASES = {
     "deepseek_v3": "qwen3",
     "deepseek-v3": "qwen3",
     "glm45": "qwen3",
+    "gpt-oss": "harmony",
+    "openai_gptoss": "harmony",
     "holo2": "qwen3",
     "intern-s1": "qwen3",
     "olmo3": "qwen3",

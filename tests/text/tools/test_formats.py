@@ -64,7 +64,7 @@ def test_any_split_of_any_text_adds_up_to_the_same(written: Written, data: st.Da
     whole = read(written.form, text)
     assert read(written.form, text, cuts) == whole
     assert read(written.form, text, range(len(text))) == whole
-    if not whole.calls:
+    if not whole.calls and not written.form.frames:
         assert whole.said == text
 
 

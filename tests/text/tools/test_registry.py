@@ -13,6 +13,7 @@ from portico.text.tools.registry import ALIASES, BY_NAME, choose
 from tests.text.tools.written import read
 
 TEMPLATES = {
+    "harmony": "<|start|>assistant<|channel|>final<|message|>…<|end|> to=functions.f<|channel|>commentary json",
     "hermes": '<tool_call>\\n{"name": <function-name>, "arguments": <args-json-object>}\\n</tool_call>',
     "qwen3_coder": "<tool_call>\\n<function=example>\\n<parameter=a>\\nvalue\\n</parameter>\\n</function>",
     "llama3_json": '<|start_header_id|>… Respond in the format {"name": …, "parameters": …}',

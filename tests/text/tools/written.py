@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from portico.text.tools.format import Toolbox, ToolFormat
-from portico.text.tools.output import Argued, Called, Piece, Said
+from portico.text.tools.output import Argued, Called, Piece, Said, Thought
 from portico.text.tools.reader import ToolReader
 from portico.text.tools.registry import BY_NAME
 
@@ -76,6 +76,11 @@ KIMI = (
 
 def _kimi(call: Call) -> str:
     return f"{KIMI[1]}functions.{call[0]}:0{KIMI[2]}{json.dumps(call[1], ensure_ascii=False)}{KIMI[3]}"
+
+
+def _harmony(call: Call) -> str:
+    head = f"<|channel|>commentary to=functions.{call[0]} <|constrain|>json<|message|>"
+    return head + json.dumps(call[1], ensure_ascii=False)
 
 
 def _minimax(call: Call) -> str:
@@ -145,6 +150,11 @@ WRITTEN = {
     "kimi_k2": _w(
         "kimi_k2", lambda calls: f"{KIMI[0]}{_each(_kimi, '')(calls)}{KIMI[4]}", *KIMI, "functions.f:0", "f", "\n",
     ),
+    "harmony": _w(
+        "harmony", lambda calls: _each(_harmony, "<|call|><|start|>assistant")(calls) + "<|call|>",
+        "<|start|>assistant", "<|channel|>", "analysis", "final", "commentary", " to=functions.f", " ",
+        "<|constrain|>json", "<|message|>", "<|end|>", "<|call|>",
+    ),
     "hunyuan": _w(
         "hunyuan", lambda calls: f"<tool_calls>{_objects(calls)}</tool_calls>",
         "<tool_calls>", "[", "]", "</tool_calls>",
@@ -168,6 +178,7 @@ class Read:
 
     said: str
     calls: tuple[tuple[str, str], ...]
+    thought: str = ""
 
     @property
     def parsed(self) -> list[Call]:
@@ -176,12 +187,15 @@ class Read:
 
 def add_up(pieces: Iterable[Piece]) -> Read:
     """The sum of pieces, which must come in an order that a client understands."""
-    said, names, arguments = "", [], []
+    said, thought, names, arguments = "", "", [], []
     for piece in pieces:
         match piece:
             case Said(text):
                 assert text
                 said += text
+            case Thought(text):
+                assert text
+                thought += text
             case Called(index, name):
                 assert index == len(names)
                 names.append(name)
@@ -190,7 +204,7 @@ def add_up(pieces: Iterable[Piece]) -> Read:
                 assert index == len(names) - 1
                 assert text
                 arguments[index] += text
-    return Read(said, tuple(zip(names, arguments, strict=True)))
+    return Read(said, tuple(zip(names, arguments, strict=True)), thought)
 
 
 def read(

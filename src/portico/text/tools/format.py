@@ -108,4 +108,8 @@ class ToolFormat:
     """What begins a call besides, and is kept out of answers in which calls are held to schemas."""
     loose: tuple[str, ...] = ()
     """Markers that such answers may have anywhere, for alone they mean nothing."""
+    frames: bool = False
+    """Whether answers are written in it from beginning to end, with tools or without, what is thought too."""
+    answers: str = ""
+    """Of a form that frames: what stands before the text of an answer."""
     new_id: Callable[[], str] = field(default=random_id)

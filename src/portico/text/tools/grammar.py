@@ -55,7 +55,7 @@ def _marked_calls(form: ToolFormat, spelling: Spelling, toolbox: Toolbox, marker
     head = lark_text(spelling.opening, marker, behind=trigger)
     begins_list = trigger in spelling.opening
     rest = f"{head} call (between call)* closing" if begins_list else "call"
-    is_token = all(marker(piece) is not None for piece in split(trigger, marker))
+    is_token = marker(split(trigger, marker)[0]) is not None
     start = f"TEXT {lark_text(trigger, marker)}" if is_token else "trigger"
     parts = [f"{start} {rest}", *(f"TEXT {token}" for token in _tokens(form.loose, marker))]
     but = f" & ~/{ANY}({'|'.join(map(pattern, form.rivals))}){ANY}/" if form.rivals else ""

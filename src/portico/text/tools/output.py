@@ -15,6 +15,13 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
+class Thought:
+    """Text that the model thinks."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Called:
     """A call begins."""
 
@@ -30,7 +37,7 @@ class Argued:
     text: str
 
 
-Piece = Said | Called | Argued
+Piece = Said | Thought | Called | Argued
 
 
 class Enough(Exception):  # noqa: N818 - no error
@@ -45,8 +52,12 @@ class Output:
         self._most_calls = most_calls
         self._space = ""
         self._has_said = False
+        self._has_thought = False
+        self._said_apart = self._thought_apart = False
         self._argued = False
         self.calls = 0
+        self.thinks = False
+        """Whether what is being read is thought."""
         self.fresh_line = True
         """Whether nothing but whitespace stands between here and the start of the line, or the latest call."""
 
@@ -55,8 +66,21 @@ class Output:
         pieces, self._pieces = self._pieces, []
         return pieces
 
+    def part(self, *, thinks: bool) -> None:
+        """Another message of several begins, whose text stands on lines of its own."""
+        self.thinks = thinks
+        self._said_apart, self._thought_apart = self._has_said, self._has_thought
+
+    def thought(self, text: str) -> None:
+        """More of what the model thinks."""
+        if text:
+            self._add(Thought("\n" + text if self._thought_apart else text))
+            self._has_thought, self._thought_apart = True, False
+
     def text(self, text: str) -> None:
         """Text that belongs to no call; whitespace waits for what follows it."""
+        if text and self._said_apart:
+            self._space, self._said_apart = "\n", False
         body = text.rstrip(SPACES)
         if "\n" in text:
             self.fresh_line = not text[text.rfind("\n") :].strip(SPACES)
@@ -100,6 +124,8 @@ class Output:
         match last, piece:
             case Said(before), Said(text):
                 self._pieces[-1] = Said(before + text)
+            case Thought(before), Thought(text):
+                self._pieces[-1] = Thought(before + text)
             case Argued(index, before), Argued(same, text) if index == same:
                 self._pieces[-1] = Argued(index, before + text)
             case _:

@@ -31,6 +31,16 @@ class ToolReader:
         """Whether all calls that are wanted have been made, so that the answer ends here."""
 
     @property
+    def frames(self) -> bool:
+        """Whether it reads all that the model writes, what is thought too."""
+        return self._form.frames
+
+    @property
+    def thinks(self) -> bool:
+        """Whether what was read last is thought and goes on."""
+        return self._output.thinks
+
+    @property
     def calls(self) -> int:
         """Calls so far."""
         return self._calls

@@ -11,6 +11,7 @@ from portico.text.tools.format import ToolFormat
 from portico.text.tools.functionary import FUNCTIONARY, JSON_LIST
 from portico.text.tools.glm4 import GLM4, GLM45
 from portico.text.tools.granite import GRANITE
+from portico.text.tools.harmony import HARMONY
 from portico.text.tools.hermes import HERMES
 from portico.text.tools.hunyuan import HUNYUAN
 from portico.text.tools.internlm import INTERNLM2
@@ -24,6 +25,7 @@ from portico.text.tools.qwen3_coder import QWEN3_CODER
 
 FORMATS = (
     # In the order in which templates are looked at: the more particular signs first.
+    HARMONY,
     *(QWEN3_CODER, GLM45, DEEPSEEK_V3, DEEPSEEK_V31, INTERNLM2, MISTRAL, GRANITE, PHI4),
     *(KIMI_K2, MINIMAX_M2, HUNYUAN),
     *(PYTHONIC, FUNCTIONARY, HERMES, LLAMA3_JSON, GLM4, JSON_LIST),
@@ -41,6 +43,8 @@ ALIASES = {
     "internlm": "internlm2",
     "intern-s1": "internlm2",
     "glm47": "glm45",
+    "gpt-oss": "harmony",
+    "openai": "harmony",
     "hunyuan_a13b": "hunyuan",
     "minimax": "hunyuan",
     "minimax-m2": "minimax_m2",

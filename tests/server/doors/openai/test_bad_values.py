@@ -51,7 +51,6 @@ KINDS: dict[str, set[str]] = {
     "early_stopping": FLAG | TEXT,
     "stream": FLAG,
     "stream_options": {"object"},
-    "debug_config": {"object"},
     "presence_penalty": NUMBER,
     "frequency_penalty": NUMBER,
     "repetition_penalty": NUMBER,
@@ -170,7 +169,7 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "messages": [[], [{"role": "nobody", "content": "x"}], [{"content": "x"}], [{"role": "user"}]],
     "input_ids": [[], [1]],  # beside messages
     "encoding_format": ["hex"],
-    "debug_config": [{"pinned_system_prompt": True}, {"ignore_eos": 1}],
+    "debug_config": [{"special_request": "query_engine_metrics"}, {"pinned_system_prompt": True}, {"ignore_eos": 1}],
     "dimensions": [0, -1, 9],
     "input": ["", [], [[]], [10**6], ["x", 1], ["x", ""], list(range(2, 402)) * 2],
     "prompt": ["", [], [[]], [10**6], ["x", 1]],
