@@ -16,7 +16,7 @@ from portico.protocol.messages import Add, Cancel, ToEngine, TokenEvent
 
 MOST_CRASHES = 2
 """Engines that may end while a request runs without going on in between, the last of them with no other suspect."""
-MOST_KILLS = 3
+MOST_KILLS = 4
 """The same where they were killed from outside, which is seldom the request's doing."""
 
 
@@ -122,6 +122,7 @@ class Streams:
         self._up = True
         waiting = [stream for stream in self._streams.values() if stream.living]
         self._suspects = [stream for stream in waiting if stream.crashes]
+        self._suspects.sort(key=lambda stream: -stream.crashes)  # who was tried last is soon cleared, or known
         for stream in waiting:
             if not stream.crashes:
                 self._begin(stream)
