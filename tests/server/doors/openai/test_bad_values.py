@@ -51,6 +51,7 @@ KINDS: dict[str, set[str]] = {
     "early_stopping": FLAG | TEXT,
     "stream": FLAG,
     "stream_options": {"object"},
+    "debug_config": {"object"},
     "presence_penalty": NUMBER,
     "frequency_penalty": NUMBER,
     "repetition_penalty": NUMBER,
