@@ -76,8 +76,8 @@ class Engine:
         self._living[sequence.id] = sequence
         return sequence
 
-    def stats(self) -> EngineStats:
-        """Counts as they stand now."""
+    def stats(self, step_tokens: int = 0) -> EngineStats:
+        """Counts as they stand now, behind a step of so many tokens."""
         pool = self.scheduler.pool
         return EngineStats(
             steps=self._steps,
@@ -89,6 +89,7 @@ class Engine:
             prompt_tokens=self._prompt_tokens,
             cached_tokens=self._cached_tokens,
             generated_tokens=self._generated_tokens,
+            step_tokens=step_tokens,
         )
 
     def check(self) -> None:
@@ -157,7 +158,7 @@ class Engine:
                 events += self._advance(request)
         if plan.rows:
             self._steps += 1
-        return StepDone(events, self.stats())
+        return StepDone(events, self.stats(sum(len(row.token_ids) for row in plan.rows)))
 
     def _read(self, sequence: Sequence) -> TokenEvent:
         """End a sequence of which only the prompt was to be read."""
@@ -209,6 +210,7 @@ class Engine:
             logprobs=logprobs,
             prompt_logprobs=scored,
             embedding=embedding,
+            scheduled=request.scheduled if first else None,
         )
 
     def _fail(self, sequence: Sequence, error: str) -> list[TokenEvent]:

@@ -8,8 +8,9 @@ computed again later; what it has said so far is kept. The beams of a search are
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from portico.engine.blocks import ROOT, BlockPool
@@ -33,7 +34,7 @@ class Limits:
 class Scheduler:
     """Owns the queue, the running set and, through the pool, every block; frees what leaves."""
 
-    def __init__(self, pool: BlockPool, limits: Limits) -> None:
+    def __init__(self, pool: BlockPool, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         if pool.num_blocks < pool.blocks_for(limits.max_model_len):
             raise ValueError(f"{pool.num_blocks} blocks cannot hold one sequence of {limits.max_model_len} tokens")
         self.pool = pool
@@ -41,6 +42,7 @@ class Scheduler:
         self.running: list[Sequence] = []
         self.waiting: deque[Sequence] = deque()
         self.preemptions = 0
+        self._clock = clock
         self._budget = max(limits.max_num_batched_tokens, limits.max_num_seqs)
 
     @property
@@ -223,6 +225,8 @@ class Scheduler:
         sequence.computed = len(matched) * self.pool.block_size
         if not sequence.output_ids:
             sequence.cached_tokens = sequence.computed
+        if sequence.request.scheduled is None:
+            sequence.request.scheduled = self._clock()
 
     def _free(self, sequence: Sequence) -> None:
         self.pool.release(sequence.blocks)

@@ -121,6 +121,8 @@ class Request:
     """The prompt's vector, or what there is of it."""
     held: list[Sequence] = field(default_factory=list)
     """Those of them that wait for the first one to compute the prompt."""
+    scheduled: float | None = None
+    """When the first of its sequences was given a place."""
 
     @property
     def width(self) -> int:

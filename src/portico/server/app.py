@@ -54,7 +54,7 @@ def create_app(
     dialect = DIALECTS[settings.compat]
     trace = Trace(MOST_REQUESTS if settings.tracing else 0)
     metrics = Metrics(engine, settings.model_names[0], (mlc.METRICS,))
-    watched = WatchedEngine(engine, metrics.ended, trace)
+    watched = WatchedEngine(engine, metrics.ended, trace, metrics.gap)
     pipeline = Pipeline(model, watched, trace)
     service = Service(pipeline, watched, metrics, trace, settings, sessions, started=int(time.time()), dialect=dialect)
     app = _bare(settings)
@@ -66,7 +66,7 @@ def create_app(
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, shape=dialect.error)
     if settings.api_keys:
         app.add_middleware(BearerKeys, keys=settings.api_keys, shape=dialect.error)
-    app.add_middleware(RequestIds, log_each=settings.log_requests, shape=dialect.error)
+    app.add_middleware(RequestIds, log_each=settings.log_requests, shape=dialect.error, on_answer=metrics.answered)
     if settings.cors is not None:  # added last, so it is the outermost: a browser asks without the key
         _let_pages_in(app, settings.cors)
     app.include_router(health.router(service))

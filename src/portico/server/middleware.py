@@ -9,14 +9,14 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from portico.errors import RequestError
-from portico.server.errors import ErrorShape, error_response, internal_error, openai_error, shutting_down
+from portico.server.errors import ERROR_CODE, ErrorShape, error_response, internal_error, openai_error, shutting_down
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +51,16 @@ def context_of(scope: Scope) -> RequestContext:
 class RequestIds:
     """Gives every request its context and its answer an x-request-id; a crash or shutdown becomes an error object."""
 
-    def __init__(self, app: ASGIApp, log_each: bool = True, shape: ErrorShape = openai_error) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        log_each: bool = True,
+        shape: ErrorShape = openai_error,
+        on_answer: Callable[[int, str], None] = lambda status, code: None,
+    ) -> None:
+        """`on_answer` is told the status of each answer and the word of its error, empty without one."""
         self._app = app
+        self._on_answer = on_answer
         self._shape = shape
         self._level = logging.INFO if log_each else logging.DEBUG
 
@@ -67,8 +75,10 @@ class RequestIds:
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
-                MutableHeaders(scope=message)["x-request-id"] = context.echo or context.id
+                status, headers = message["status"], MutableHeaders(scope=message)
+                headers["x-request-id"] = context.echo or context.id
+                self._on_answer(status, headers.get(ERROR_CODE, ""))
+                del headers[ERROR_CODE]
             await send(message)
 
         try:

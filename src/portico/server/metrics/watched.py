@@ -21,11 +21,13 @@ class WatchedEngine:
         engine: EngineClient,
         on_end: Callable[[Timeline], None],
         trace: Trace,
+        on_gap: Callable[[float], None] = lambda seconds: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._on_end = on_end
         self._trace = trace
+        self._on_gap = on_gap
         self._clock = clock
         self._running: dict[str, Timeline] = {}
 
@@ -40,7 +42,8 @@ class WatchedEngine:
         try:
             async with aclosing(source):
                 async for events in source:
-                    timeline.take(events, self._clock())
+                    for gap in timeline.take(events, self._clock()):
+                        self._on_gap(gap)
                     if work is not None:
                         self._trace.end(add.request_id, work)
                     work = "decode" if timeline.running else None
@@ -85,6 +88,20 @@ class WatchedEngine:
     def stats(self) -> EngineStats | None:
         """See `EngineClient`."""
         return self._engine.stats
+
+    @property
+    def restarts(self) -> int:
+        """See `EngineClient`."""
+        return self._engine.restarts
+
+    @property
+    def pid(self) -> int:
+        """See `EngineClient`."""
+        return self._engine.pid
+
+    def on_step(self, listener: Callable[[EngineStats], None]) -> None:
+        """See `EngineClient`."""
+        self._engine.on_step(listener)
 
     def failure(self) -> str | None:
         """See `EngineClient`."""
