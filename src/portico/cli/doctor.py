@@ -153,15 +153,20 @@ def _machine(facts: dict[str, Any]) -> Iterator[str]:
 
 
 def _model(model: dict[str, Any]) -> Iterator[str]:
-    yield f"{model['name']}: {model['architecture']}, {model['parameters'] / 1e6:.1f} million weights, {model['device']}"
+    size = f"{model['parameters'] / 1e6:.1f} million weights"
+    yield f"{model['name']}: {model['architecture']}, {size}, {model['device']}"
     yield from ("", "  weights in              take  longest context that fits")
     for name, found in model["formats"].items():
         mark = "*" if name == model["quantization"] else " "
         fits = f"{found['longest']} tokens" if found["fits"] else "does not fit"
         yield f"{mark} {FORMAT_NAMES[name] or model['dtype']:<16}{_size(found['weights']):>12}  {fits}"
+    rest = model["steps"] + model["tables"] + model["first"]
     yield ""
     yield from _entry("weights", f"{_size(model['weights'])} ({model['why']})")
-    yield from _entry("steps", f"{_size(model['steps'] + model['tables'])} at most, for activations and logits")
+    yield from _entry(
+        "steps",
+        f"{_size(rest)} at most, for activations, logits and the vocabulary",
+    )
     yield from _entry(
         "keys, values", f"{_size(1000 * model['kv_bytes_per_token'])} for 1000 tokens in {model['kv_cache_dtype']}"
     )
@@ -171,7 +176,7 @@ def _model(model: dict[str, Any]) -> Iterator[str]:
         )
     yield from _entry("the process", f"{_size(model['process'])} before the model")
     if model["problem"] is None:
-        at_start = model["process"] + model["weights"] + model["tables"]
+        at_start = model["process"] + model["weights"] + model["tables"] + model["first"]
         most = at_start + model["steps"] + model["kv_cache"]
         yield from _entry("together", f"{_size(at_start)} at the start, {_size(most)} at most")
         less = (

@@ -13,6 +13,7 @@ from portico.engine.plan import RowResult, Runner, StepPlan
 from portico.engine.scheduler import Limits, Scheduler
 from portico.engine.sequence import TOKENS, Request, Sequence
 from portico.errors import PorticoError
+from portico.logs import about
 from portico.protocol.messages import Add, Cancel, EngineStats, StepDone, TokenEvent, TokenLogprobs
 
 log = logging.getLogger(__name__)
@@ -129,7 +130,8 @@ class Engine:
                 known = isinstance(error, PorticoError)
                 message = str(error) if known else f"the model step failed: {type(error).__name__}"
                 results.append(RowResult(error=message))
-                log.exception("request %s failed", self._living[row.sequence_id].request.id)
+                request_id = self._living[row.sequence_id].request.id
+                log.exception("request %s failed", request_id, extra=about(request_id))
         return results
 
     def _apply(self, plan: StepPlan, results: ListOf[RowResult]) -> StepDone:

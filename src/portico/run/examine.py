@@ -145,6 +145,7 @@ def _model(config: EngineConfig) -> dict[str, Any]:
         "kv_cache_dtype": _name(kv_dtype),
         "weights": needs.weights,
         "tables": needs.tables,
+        "first": needs.first,
         "steps": needs.steps,
         "kv_bytes_per_token": needs.per_token,
         "process": _resident(),

@@ -10,12 +10,16 @@ import torch
 from portico.config.engine import EngineConfig
 from portico.errors import ConfigError
 from portico.kernels.dispatch import Quantization, can_quantize
+from portico.kernels.memory import HUGE
 from portico.model.cache import bytes_per_block
 from portico.model.config import ModelConfig
 from portico.run.limits import free_memory, kv_budget
 from portico.run.quantization import weight_bytes
 
 FORMATS: tuple[Quantization, ...] = ("none", "int8", "int4")
+FIRST_BYTES = 32 << 20
+BYTES_PER_WORD = 640
+"""Of the vocabulary as grammars know it, with both of those measured."""
 LEAST_TOKENS = 256
 """Of prompt and answer, without which there is no use in serving."""
 
@@ -25,6 +29,8 @@ class Needs:
     """Bytes, of one model in one format."""
 
     weights: int
+    first: int
+    """What is taken once a first request has been answered: threads, a huge page of keys a layer, the vocabulary."""
     tables: int
     """Of rotary positions."""
     steps: int
@@ -35,7 +41,7 @@ class Needs:
     @property
     def fixed(self) -> int:
         """All but keys and values."""
-        return self.weights + self.tables + self.steps
+        return self.weights + self.first + self.tables + self.steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +58,12 @@ class Case:
     def needs(self, quantization: Quantization, kv_dtype: torch.dtype) -> Needs:
         """What it takes with weights and with keys and values in these formats."""
         model = self.model
-        weights = weight_bytes(model, quantization, self.dtype)
-        if self.device.type != "cpu" and not model.tie_word_embeddings:  # there the embedding is no mapped file
-            weights += model.vocab_size * model.hidden_size * self.dtype.itemsize
         heads = (model.num_heads + 2 * model.num_kv_heads) * model.head_dim
         widths = 3 * model.hidden_size + heads + 3 * model.intermediate_size
         logits = 2 * 4 * self.config.max_num_seqs * model.vocab_size
         return Needs(
-            weights=weights,
+            weights=weight_bytes(model, quantization, self.dtype),
+            first=FIRST_BYTES + model.num_layers * HUGE + model.vocab_size * BYTES_PER_WORD,
             tables=2 * 4 * self.max_model_len * model.head_dim,
             steps=self.batched_tokens * widths * self.dtype.itemsize + logits,
             per_token=bytes_per_block(model, self.config.block_size, kv_dtype) // self.config.block_size,
@@ -90,7 +94,7 @@ class Case:
         cache = needs.per_token * (math.ceil(wanted / self.config.block_size) + 1) * self.config.block_size
         kept = _name(self.dtype) if quantization == "none" else quantization
         said = (
-            f"too little memory: weights take {gb(needs.weights)} ({kept}), steps {gb(needs.tables + needs.steps)}, "
+            f"too little memory: weights take {gb(needs.weights)} ({kept}), steps {gb(needs.fixed - needs.weights)}, "
             f"keys and values of {wanted} tokens {gb(cache)}; {gb(free)} are available"
         )
         if asked is not None:

@@ -12,6 +12,14 @@ from portico.server.metrics.figures import Timeline
 from portico.text.engine_client import EngineClient
 from portico.text.trace import Trace
 
+Watch = Callable[[Add], Callable[[Timeline], None]]
+"""Told of each request that begins; what it gives is told of its end."""
+
+
+def not_watched(add: Add) -> Callable[[Timeline], None]:
+    """Nobody else wants to know."""
+    return lambda request: None
+
 
 class WatchedEngine:
     """Gives what another engine gives; tells of each request when it has ended, and traces what happens to it."""
@@ -22,18 +30,21 @@ class WatchedEngine:
         on_end: Callable[[Timeline], None],
         trace: Trace,
         on_gap: Callable[[float], None] = lambda seconds: None,
+        watch: Watch = not_watched,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._on_end = on_end
         self._trace = trace
         self._on_gap = on_gap
+        self._watch = watch
         self._clock = clock
         self._running: dict[str, Timeline] = {}
 
     async def submit(self, add: Add) -> AsyncIterator[list[TokenEvent]]:
         """See `EngineClient`."""
         timeline = self._running[add.request_id] = Timeline.begin(add, self._clock())
+        finish = self._watch(add)
         # Engine clients are generators, whose closing is what cancels; the protocol promises only an iterator.
         source = cast("AsyncGenerator[list[TokenEvent], None]", self._engine.submit(add))
         self._trace.mark(add.request_id, "request added to engine")
@@ -60,6 +71,7 @@ class WatchedEngine:
                 self._trace.end(add.request_id, work)
             self._trace.mark(add.request_id, f"finish: {timeline.outcome}")
             self._on_end(timeline)
+            finish(timeline)
 
     async def cancel(self, request_id: str, choice: int | None = None) -> None:
         """See `EngineClient`."""
