@@ -151,7 +151,8 @@ def test_an_address_that_is_none(address: str) -> None:
 
 def test_without_the_extra() -> None:
     code = (
-        "import sys\nsys.modules['opentelemetry'] = None\nfrom portico.server.telemetry import open_telemetry\n"
+        "import sys\nsys.modules['opentelemetry.exporter'] = None\n"
+        "from portico.server.telemetry import open_telemetry\n"
         "from portico.errors import ConfigError\n"
         "try: open_telemetry('http://127.0.0.1:4318', '1')\nexcept ConfigError as error: print(error)"
     )

@@ -5,13 +5,15 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf, isinf
 from typing import Literal
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.utils import floatToGoString
 
 Labels = Mapping[str, str]
+Labelled = tuple[tuple[str, str], ...]
+"""Further labels with their values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ def value_families(
     kind: Literal["gauge", "counter"],
     help: str,
     model: str,
-    values: Mapping[tuple[tuple[str, str], ...], float],
+    values: Mapping[Labelled, float],
 ) -> Iterator[Metric]:
     """A gauge or counter by each of its names; `values` by their further labels, () for none."""
     family_of = GaugeMetricFamily if kind == "gauge" else CounterMetricFamily
@@ -68,9 +70,9 @@ class Histogram:
     def families(self, model: str) -> Iterator[Metric]:
         """It by each of its names."""
         total, buckets = 0, []
-        for bound, count in zip((*self.bounds, float("inf")), self.counts, strict=True):
+        for bound, count in zip((*self.bounds, inf), self.counts, strict=True):
             total += count
-            buckets.append((floatToGoString(bound), total))
+            buckets.append(("+Inf" if isinf(bound) else str(float(bound)), total))
         for name, labels in self.names.labelled(model):
             family = HistogramMetricFamily(name, self.help, labels=list(labels))
             family.add_metric(list(labels.values()), buckets, self.sum)

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from portico.errors import EngineError
 from portico.protocol.messages import EngineStats, Loaded
-from portico.server.metrics.families import Histogram, Names, value_families
+from portico.server.metrics.families import Histogram, Labelled, Names, value_families
 from portico.server.metrics.figures import Figures, Outcome, Timeline
 from portico.server.metrics.table import ENDS, GAPS, READINGS, SPREADS, STEP_TOKENS, STEPS, TOKEN_SECONDS, VLLM_ENDS
 from portico.text.engine_client import EngineClient
@@ -83,9 +83,9 @@ class Metrics(Collector):
         for histogram in (*(histogram for _, histogram in self._spreads), self._gaps, self._steps):
             yield from histogram.families(self._model)
         for names, label in ((ENDS, "reason"), (VLLM_ENDS, "finished_reason")):
-            counts = {((label, outcome),): count for outcome, count in self._ends.items()}
+            counts: dict[Labelled, float] = {((label, outcome),): count for outcome, count in self._ends.items()}
             yield from value_families(names, "counter", "Requests that have ended, by how.", self._model, counts)
-        answers = {
+        answers: dict[Labelled, float] = {
             (("status", str(status)), ("code", code)): count for (status, code), count in sorted(self._answers.items())
         }
         said = "HTTP answers by status and, for errors, by the word of the error."
