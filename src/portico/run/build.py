@@ -25,6 +25,7 @@ from portico.run.device import (
     resolve_device,
     resolve_dtype,
     resolve_kv_dtype,
+    return_freed_memory,
 )
 from portico.run.limits import size_cache, wanted_model_len
 from portico.run.machine import usable_cores
@@ -71,6 +72,7 @@ def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
             model, checkpoint, packed, dtype=dtype, device=device, kernels=kernels, max_model_len=max_model_len
         )
         packed.keep()
+        return_freed_memory()
         size = size_cache(config, model, max_model_len, kv_dtype, device, packed.mapped_bytes)
         cache = make_cache(model, size.num_blocks + 1, config.block_size, kv_dtype, device)
     read = partial(read_tokenizer, Path(config.tokenizer_path or folder), config.tokenizer_mode)

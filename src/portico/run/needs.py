@@ -13,6 +13,7 @@ from portico.kernels.dispatch import Quantization, can_quantize
 from portico.kernels.memory import HUGE
 from portico.model.cache import bytes_per_block
 from portico.model.config import ModelConfig
+from portico.run.device import DTYPES
 from portico.run.limits import free_memory, kv_budget
 from portico.run.quantization import weight_bytes
 
@@ -58,11 +59,14 @@ class Case:
     def needs(self, quantization: Quantization, kv_dtype: torch.dtype) -> Needs:
         """What it takes with weights and with keys and values in these formats."""
         model = self.model
+        weights = weight_bytes(model, quantization, self.dtype)
+        if self.device.type != "cpu" and self.dtype is DTYPES[model.dtype]:  # there the embedding is no mapped file
+            weights += model.vocab_size * model.hidden_size * self.dtype.itemsize
         heads = (model.num_heads + 2 * model.num_kv_heads) * model.head_dim
         widths = 3 * model.hidden_size + heads + 3 * model.intermediate_size
         logits = 2 * 4 * self.config.max_num_seqs * model.vocab_size
         return Needs(
-            weights=weight_bytes(model, quantization, self.dtype),
+            weights=weights,
             first=FIRST_BYTES + model.num_layers * HUGE + model.vocab_size * BYTES_PER_WORD,
             tables=2 * 4 * self.max_model_len * model.head_dim,
             steps=self.batched_tokens * widths * self.dtype.itemsize + logits,

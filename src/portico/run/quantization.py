@@ -45,7 +45,9 @@ def weight_bytes(model: ModelConfig, quantization: Quantization, dtype: torch.dt
     attention = 2 * model.hidden_size * model.head_dim * (model.num_heads + model.num_kv_heads)
     layers = model.num_layers * (attention + 3 * model.hidden_size * model.intermediate_size)
     if quantization == "none":
-        return (layers + 2 * table) * dtype.itemsize  # a tied head is a table of its own, packed for products
+        # The embedding's rows are read from the file, which the system may drop from memory, unless they are converted.
+        tables = table if model.dtype == str(dtype).removeprefix("torch.") else 2 * table
+        return (layers + tables) * dtype.itemsize
     tables = table if model.tie_word_embeddings else 2 * table
     return int(layers * _BYTES_PER_WEIGHT[quantization] + tables * _BYTES_PER_WEIGHT["int8"])
 
