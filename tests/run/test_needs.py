@@ -72,7 +72,7 @@ def test_the_context_that_is_said_to_fit_does_fit(available: Limit, asked: dict[
     fitting = case(max_model_len=int(found[1]), **asked)
     require_memory(fitting, "none", torch.float32)
     with pytest.raises(ConfigError):
-        require_memory(case(max_model_len=int(found[1]) + 32, **asked), "none", torch.float32)
+        require_memory(case(max_model_len=int(found[1]) + 512, **asked), "none", torch.float32)
     size_cache(fitting.config, MODEL, int(found[1]), torch.float32, CPU, fixed())
 
 
