@@ -73,8 +73,7 @@ class InputReader:
             if opening is None:
                 return ""
             self._place = opening.end()
-        text = self._read()
-        return text
+        return self._read()
 
     def end(self) -> str:
         """The rest, when there are no more arguments: all of what is not as it should be."""

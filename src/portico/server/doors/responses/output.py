@@ -16,7 +16,7 @@ class Output:
     """The answer so far; one item is open at a time."""
 
     def __init__(self, response: str, tools: Toolset, *, summary: bool, seal: bool, as_ids: bool) -> None:
-        """`summary`: thinking comes as a summary; `seal`: and sealed too; `as_ids`: how log-probabilities name tokens."""
+        """`summary`: thinking comes as one; `seal`: and sealed too; `as_ids`: how log-probabilities name tokens."""
         self._response = response
         self._tools = tools
         self._summary = summary

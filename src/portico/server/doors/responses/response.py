@@ -8,7 +8,7 @@ from typing import Any
 
 from portico.errors import EngineError, RequestError
 from portico.protocol.events import Usage
-from portico.protocol.messages import TokenParams
+from portico.protocol.sampling import TokenParams
 from portico.server.doors.responses.items import Item
 from portico.server.doors.responses.schema import CreateResponse
 
@@ -57,9 +57,7 @@ def begun(body: CreateResponse, name: str, model: str, params: TokenParams) -> R
     }
 
 
-def ended(
-    response: Response, output: Sequence[Item], usage: Usage, *, cut: bool, cancelled: bool
-) -> Response:
+def ended(response: Response, output: Sequence[Item], usage: Usage, *, cut: bool, cancelled: bool) -> Response:
     """The same with its answer; `cut`: it had no more tokens."""
     changes: dict[str, Any] = {"output": list(output), "usage": usage_fields(usage)}
     if cancelled:

@@ -24,12 +24,17 @@ from portico.server.sse import EventStream
 MOST_ITEMS, DEFAULT_ITEMS = 100, 20
 """Of one page."""
 PATH = "/v1/responses/{response_id}"
-NOT_KEPT = {404: {"description": "The response is not kept."}}
+NOT_KEPT: dict[int | str, dict[str, Any]] = {404: {"description": "The response is not kept."}}
 STREAM = {"name": "stream", "in": "query", "schema": {"type": "boolean"}, "description": "Send its events once more."}
 PAGE: list[dict[str, Any]] = [
     {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MOST_ITEMS, "default": 20}},
     {"name": "order", "in": "query", "schema": {"type": "string", "enum": ["asc", "desc"], "default": "desc"}},
-    {"name": "after", "in": "query", "schema": {"type": "string"}, "description": "The id of the item before the page."},
+    {
+        "name": "after",
+        "in": "query",
+        "schema": {"type": "string"},
+        "description": "The id of the item before the page.",
+    },
 ]
 
 
@@ -100,7 +105,9 @@ async def _again(response: dict[str, Any]) -> AsyncGenerator[Event, None]:
     before |= {"error": None, "incomplete_details": None}
     events: list[Event] = [{"type": f"response.{name}", "response": before} for name in ("created", "in_progress")]
     for place, item in enumerate(response["output"]):
-        events += [{**event, "item": dict(event["item"])} if "item" in event else event for event in retold(item, place)]
+        events += [
+            {**event, "item": dict(event["item"])} if "item" in event else event for event in retold(item, place)
+        ]
     status = response["status"]
     ending = status if status in ("completed", "failed") else "incomplete"
     events.append({"type": f"response.{ending}", "response": response})

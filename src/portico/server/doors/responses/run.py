@@ -39,7 +39,7 @@ class Run:
     """Where it is kept; None: nowhere."""
     given: list[Item]
     """What the model answers to."""
-    beat_seconds: float = BEAT_SECONDS
+    beat_seconds: float = field(default_factory=lambda: BEAT_SECONDS)
     cancelled: bool = False
     error: RequestError | None = None
     """Why there is no answer."""
@@ -66,14 +66,12 @@ class Run:
 
     async def whole(self) -> Response:
         """The response; raises the error of one that failed."""
-        last: Event = {}
         async with aclosing(self.events()) as events:
-            async for last in events:
+            async for _ in events:
                 pass
         if self.error is not None:
             raise self.error
-        response: Response = last["response"]
-        return response
+        return self._ended.result()
 
     def broken(self, error: RequestError) -> bytes:
         """The end of a stream that cannot go on, as server-sent events."""
@@ -97,7 +95,9 @@ class Run:
                         usage = event
                     case Failure(error):
                         self.error = error
-        for made in [] if self.error is not None else self.output.end("incomplete" if cut or self.cancelled else "completed"):
+        for made in (
+            [] if self.error is not None else self.output.end("incomplete" if cut or self.cancelled else "completed")
+        ):
             yield self._numbered(made)
         for made in await self._conclude(usage, cut):
             yield made
@@ -123,9 +123,11 @@ class Run:
         if not self._ended.done():
             self._ended.set_result(response)
         told = {"type": error.type, "code": error.code, "message": error.message, "param": error.param}
-        # The same twice: OpenAI's schema has it beside the type, Open Responses' below `error`, as its clients raise it.
+        # Twice: as OpenAI has it beside the type, and below `error`, where clients find what to raise.
         return [
-            self._numbered({"type": "error", **{name: told[name] for name in ("code", "message", "param")}, "error": told}),
+            self._numbered(
+                {"type": "error", **{name: told[name] for name in ("code", "message", "param")}, "error": told}
+            ),
             self._numbered({"type": "response.failed", "response": response}),
         ]
 

@@ -107,7 +107,9 @@ class CreateResponse(BaseModel):
     presence_penalty: float | None = Field(None, description="-2 to 2, default 0; as in chat.")
     frequency_penalty: float | None = Field(None, description="-2 to 2, default 0; as in chat.")
     top_k: int | None = Field(None, description="Keep this many of the likeliest tokens; not OpenAI's.")
-    min_p: float | None = Field(None, description="Drop tokens less likely than this share of the likeliest; not OpenAI's.")
+    min_p: float | None = Field(
+        None, description="Drop tokens less likely than this share of the likeliest; not OpenAI's."
+    )
     repetition_penalty: float | None = Field(None, description="Above 0; as in chat, not OpenAI's.")
     seed: int | None = Field(None, description="The same seed and request give the same answer; not OpenAI's.")
     stop: str | list[str] | None = Field(None, description="Up to 16 strings that end the answer; not OpenAI's.")

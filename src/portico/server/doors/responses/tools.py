@@ -88,13 +88,13 @@ class Toolset:
                 return given
             case {"type": "function" | "custom"}:
                 return self._named(given, "tool_choice")
-            case {"type": "allowed_tools", "tools": list(listed)}:
+            case {"type": "allowed_tools", "tools": list(listed), **more}:
                 tools = [
                     self._named(tool, f"tool_choice.tools.{place}")
                     for place, tool in enumerate(listed)
                     if not (isinstance(tool, Mapping) and tool.get("type") in LEFT_OUT)
                 ]
-                return {"type": "allowed_tools", "allowed_tools": {"mode": given.get("mode") or "auto", "tools": tools}}
+                return {"type": "allowed_tools", "allowed_tools": {"mode": more.get("mode") or "auto", "tools": tools}}
         raise wrong(
             "tool_choice",
             f"is {given!r:.200}; it must be none, auto, required, {{type: function, name}}, {{type: custom, name}} or "
