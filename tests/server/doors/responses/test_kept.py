@@ -99,7 +99,7 @@ def test_pages_of_what_was_answered_to(server: LiveServer) -> None:
     first = post(server, {"input": [{"role": "user", "content": text} for text in "abc"]})
     second = post(server, {"input": "d", "previous_response_id": first["id"]})
     client = server.openai()
-    listed = list(client.responses.input_items.list(second["id"], limit=2, order="asc"))
+    listed: list[Any] = list(client.responses.input_items.list(second["id"], limit=2, order="asc"))
     texts = [item.content[0].text for item in listed if item.type == "message"]
     assert texts == ["a", "b", "c", "x", "d"]
     ids = [item.id for item in listed]
@@ -133,7 +133,7 @@ def gated(server: LiveServer) -> tuple[Gate, list[int]]:
 def test_a_stream_can_be_cancelled(server: LiveServer) -> None:
     gate, _ = gated(server)
     client = server.openai()
-    stream = client.responses.create(model=MODEL, input="hi", stream=True)
+    stream: Any = client.responses.create(model=MODEL, input="hi", stream=True)
     created = next(iter(stream))
     assert created.type == "response.created"
     told: list[Any] = []
@@ -154,7 +154,7 @@ def test_a_stream_can_be_cancelled(server: LiveServer) -> None:
 
 def test_a_client_that_hangs_up_ends_its_response(server: LiveServer) -> None:
     gate, _ = gated(server)
-    stream = server.openai().responses.create(model=MODEL, input="hi", stream=True)
+    stream: Any = server.openai().responses.create(model=MODEL, input="hi", stream=True)
     name = next(iter(stream)).response.id
     assert gate.reached.wait(20)
     stream.close()
