@@ -78,8 +78,8 @@ bench-sessions: test-extras
 bench-text: test-extras
 	$(BIN)/python -m benchmarks.text
 
-## clients-test openai-agents, langchain-openai, litellm and instructor against a server, in an environment of their own
-clients-test: $(VENV)/.test-extras .venv-clients/.installed
+## clients-test openai 1, 2 and 3, openai-agents, langchain-openai, litellm and instructor against a server, in environments of their own
+clients-test: $(VENV)/.test-extras .venv-clients/.installed .venv-openai/1 .venv-openai/2 .venv-openai/3
 	PORTICO_PYTHON=$(abspath $(BIN)/python) .venv-clients/bin/python -m pytest tests/clients $(ARGS)
 
 .venv-clients/.installed: tests/clients/requirements.txt
@@ -87,6 +87,11 @@ clients-test: $(VENV)/.test-extras .venv-clients/.installed
 	@test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
 	@.venv-clients/bin/python -m pip install --quiet -r $<
 	@touch $@
+
+.venv-openai/%:
+	@echo "Installing openai $*.x into $@ ..."
+	@$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet "openai>=$*,<$$(($* + 1))" || (rm -rf $@; false)
+
 ## bench-peers  llama.cpp, OpenVINO, transformers and vLLM in the same shapes (docs/performance.md); ARGS="--out DIR --plot"
 bench-peers: test-extras
 	$(BIN)/python -m benchmarks.peers $(ARGS)
