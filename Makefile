@@ -113,9 +113,10 @@ $(VENV)/.lm-eval: pyproject.toml $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --editable '.[lm-eval]'
 	@touch $@
 
-## reference    write docs/parameters.md from the schema and docs/flags.md from the options
+## reference    write docs/parameters.md and docs/responses-parameters.md from the schemas and docs/flags.md from the options
 reference: install
 	$(BIN)/python -m portico.server.doors.openai.reference > docs/parameters.md
+	$(BIN)/python -m portico.server.doors.responses.reference > docs/responses-parameters.md
 	$(BIN)/python -m portico.cli.reference > docs/flags.md
 
 ## eval-demo    ask the demo model held-out questions, by kind

@@ -14,7 +14,6 @@ from portico.server.doors.responses.params import wrong
 
 LEFT_OUT = ("web_search", "web_search_2025_08_26", "web_search_preview", "image_generation", "tool_search")
 """Tools that a server of OpenAI's would run, and that coding agents offer unasked: the model is not shown them."""
-CHOICES = ("none", "auto", "required")
 _FUNCTION_FIELDS = ("name", "description", "parameters", "strict")
 
 
