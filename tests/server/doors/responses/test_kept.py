@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 import openai
 import pytest
 
+from portico.config.queue import QueueLimits
 from portico.protocol.messages import TokenEvent
 from portico.server.sessions.memory import MemoryStore
 from portico.server.sessions.sessions import Sessions
@@ -152,6 +154,25 @@ def test_a_stream_can_be_cancelled(server: LiveServer) -> None:
         client.responses.cancel(created.response.id)
 
 
+def test_what_is_cancelled_when_the_server_is_full(thinker: TextModel) -> None:
+    with portico(thinker, replace(SETTINGS, queue=QueueLimits(requests=1, running=1))) as server:
+        as_new(server)
+        gate, _ = gated(server)
+        client = server.openai()
+        stream: Any = client.responses.create(model=MODEL, input="hi", stream=True, store=False)
+        name = next(iter(stream)).response.id
+        assert gate.reached.wait(20)
+        with pytest.raises(openai.RateLimitError):
+            client.responses.create(model=MODEL, input="hi")
+        cancelling = threading.Thread(target=client.responses.cancel, args=(name,))
+        cancelling.start()
+        server.engine.wait_for(lambda: bool(server.engine.cancelled))
+        gate.open()
+        assert list(stream)[-1].response.status == "cancelled"
+        cancelling.join(20)
+        get(server, name, 404)
+
+
 def test_a_client_that_hangs_up_ends_its_response(server: LiveServer) -> None:
     gate, _ = gated(server)
     stream: Any = server.openai().responses.create(model=MODEL, input="hi", stream=True)
@@ -181,15 +202,20 @@ def test_responses_outlive_the_server(thinker: TextModel, tmp_path: Path) -> Non
         async def save(self, key: Any, data: bytes, now: float) -> None:
             await (await self.opened()).save(key, data, now)
 
-    with portico(thinker, sessions=Sessions(Reopened())) as server:
+        async def close(self) -> None:
+            await (await self.opened()).close()
+
+    with portico(thinker, sessions=Sessions(store := Reopened())) as server:
         as_new(server)
         answering(server, "One.")
         first = post(server, {})
-    with portico(thinker, sessions=Sessions(Reopened())) as server:
+    asyncio.run(store.close())
+    with portico(thinker, sessions=Sessions(store := Reopened())) as server:
         as_new(server)
         assert get(server, first["id"]) == first
         post(server, {"input": "And?", "previous_response_id": first["id"]})
         assert prompt(server) == "[user]hi[assistant]One.[user]And?[assistant]"
+    asyncio.run(store.close())
 
 
 @pytest.fixture

@@ -38,8 +38,9 @@ async def read_items(given: str | Sequence[Item] | None, response: str, find: Fi
     if isinstance(given, str):
         given = [{"role": "user", "content": given}]
     items = []
-    for place, item in enumerate(given):
+    for place, whole in enumerate(given):
         where = f"input.{place}"
+        item = {name: value for name, value in whole.items() if value is not None}
         kind = item.get("type") or ("message" if "role" in item else "item_reference")
         if kind == "item_reference":
             items.append(await _referred(item, where, find))

@@ -24,11 +24,13 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Shelf:
-    """The responses of one API key."""
+    """The responses of one API key, as one request sees them."""
 
     def __init__(self, service: Service, key_digest: str) -> None:
         self._service = service
         self._key_digest = key_digest
+        self._read: dict[str, Kept | None] = {}
+        """What a request has read: many items of one response may be referred to."""
 
     def key(self, name: str) -> Key:
         """Where a response is kept."""
@@ -36,8 +38,11 @@ class Shelf:
 
     async def get(self, name: str) -> Kept | None:
         """The response of that id; None: it is not kept."""
-        if not is_response_id(name):
-            return None
+        if is_response_id(name) and name not in self._read:
+            self._read[name] = await self._load(name)
+        return self._read.get(name)
+
+    async def _load(self, name: str) -> Kept | None:
         data = await self._service.sessions.records.load(self.key(name))
         try:
             return None if data is None else msgspec.msgpack.decode(data, type=Kept)
