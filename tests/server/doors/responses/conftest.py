@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from tokenizers import AddedToken
 
 from portico.text.model import TextModel
-from tests.server.fake_engine import LOADED, say
+from tests.server.fake_engine import LOADED
 from tests.server.harness import MODEL, LiveServer, portico
 from tests.text import folders
 
@@ -74,13 +74,6 @@ def as_new(server: LiveServer) -> None:
     server.engine.limits = ROOMY
     server.engine.added.clear()
     server.engine.cancelled.clear()
-
-
-def answering(server: LiveServer, text: str, finish: str = "stop", per_step: int = 1) -> list[int]:
-    """From now on the model says this."""
-    ids = server.text.tokenizer.encode(text, add_special_tokens=False)
-    server.engine.script = say([*ids, 2] if finish == "stop" else ids, finish, per_step)
-    return ids
 
 
 def prompt(server: LiveServer) -> str:

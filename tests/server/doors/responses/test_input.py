@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.server.doors.responses.conftest import PATCH, WEATHER, answering, call_of, post, prompt, stream
-from tests.server.harness import MODEL, LiveServer
+from tests.server.doors.responses.conftest import PATCH, WEATHER, call_of, post, prompt, stream
+from tests.server.harness import MODEL, LiveServer, answering
 
 CALL = {"type": "function_call", "call_id": "c1", "name": "get_weather", "arguments": '{"city":"Rome"}'}
 RESULT = {"type": "function_call_output", "call_id": "c1", "output": "sunny"}

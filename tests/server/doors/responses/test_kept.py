@@ -22,7 +22,6 @@ from portico.text.model import TextModel
 from tests.server.doors.responses.conftest import (
     PATCH,
     WEATHER,
-    answering,
     as_new,
     call_of,
     events_of,
@@ -31,7 +30,7 @@ from tests.server.doors.responses.conftest import (
     stream,
 )
 from tests.server.fake_engine import Gate, say
-from tests.server.harness import MODEL, SETTINGS, LiveServer, portico
+from tests.server.harness import MODEL, SETTINGS, LiveServer, answering, portico
 
 
 def get(server: LiveServer, path: str, status: int = 200, **params: Any) -> Any:

@@ -9,8 +9,8 @@ import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from tests.server.doors.responses.conftest import WEATHER, answering, call_of, post, stream
-from tests.server.harness import LiveServer
+from tests.server.doors.responses.conftest import WEATHER, call_of, post, stream
+from tests.server.harness import LiveServer, answering
 
 EVENTS: dict[str, Any] = {
     next(iter(model.model_fields["type"].annotation)).value: model
