@@ -18,7 +18,7 @@ from portico.server.doors.responses.freeform import InputReader
 from portico.server.doors.responses.output import Output
 from portico.server.doors.responses.tools import Tool, Toolset
 from portico.text.model import TextModel
-from tests.server.doors.responses.conftest import PATCH, WEATHER, as_new, call_of, post, prompt, stream
+from tests.server.doors.responses.conftest import PATCH, WEATHER, as_new, call_of, events_of, post, prompt, stream
 from tests.server.fake_engine import Gate
 from tests.server.harness import LiveServer, answering, portico
 
@@ -314,3 +314,12 @@ def test_a_stream_that_the_server_s_end_cuts_off(thinker: TextModel) -> None:
         stopping.join(20)
     assert (error["code"], last["type"]) == ("shutting_down", "response.failed")
     assert last["response"]["output"][0]["content"][0]["text"] == "Hello"
+
+
+def test_a_response_that_takes_too_long(server: LiveServer) -> None:
+    server.engine.script = lambda add: [Gate()]
+    asked = {"model": "alias", "input": "hi", "priority": 3, "stream": True}
+    answer = server.http().post("/v1/responses", json=asked, headers={"x-request-timeout": "0.2"})
+    *_, error, last = events_of(answer.text)
+    assert (error["code"], last["response"]["error"]["code"]) == ("request_timeout", "request_timeout")
+    assert server.engine.added[0].priority == 3
