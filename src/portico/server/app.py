@@ -16,7 +16,7 @@ from portico.config.cors import CorsRules
 from portico.server import errors, health
 from portico.server.admission import Admission
 from portico.server.dialect import OPENAI, Dialect
-from portico.server.doors import alpaca, lmdeploy, mlc, openai, vllm
+from portico.server.doors import alpaca, lmdeploy, mlc, openai, responses, vllm
 from portico.server.metrics import route
 from portico.server.metrics.figures import Timeline
 from portico.server.metrics.metrics import Metrics
@@ -36,7 +36,7 @@ from portico.text.pipeline import Pipeline
 from portico.text.prompt_log import PromptLog
 from portico.text.trace import MOST_REQUESTS, Trace
 
-DOORS = (mlc, openai, lmdeploy, vllm)
+DOORS = (mlc, openai, lmdeploy, vllm, responses)
 """The first that has a route gets it."""
 DIALECTS: Mapping[CompatName, Dialect] = {
     "none": OPENAI,
