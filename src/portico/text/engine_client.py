@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
-from portico.protocol.messages import Add, EngineStats, Loaded, TokenEvent
+from portico.protocol.messages import Add, EngineStats, Loaded, Loading, TokenEvent
 
 
 class EngineClient(Protocol):
@@ -27,6 +27,11 @@ class EngineClient(Protocol):
     @property
     def stats(self) -> EngineStats | None:
         """Counts after the latest step; None before the first."""
+        ...
+
+    @property
+    def loading(self) -> Loading | None:
+        """How far an engine is that is not ready yet; None for one that is, or has failed."""
         ...
 
     def failure(self) -> str | None:

@@ -1,0 +1,1 @@
+"""What takes minutes to show: that the server stays up, and stays small."""
