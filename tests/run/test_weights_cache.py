@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from portico.config.engine import EngineConfig
@@ -111,3 +112,14 @@ def test_a_checkpoint_is_checked_with_the_cache_too(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config | shorter))
     with pytest.raises(CheckpointError, match="has no place"):
         load(folder, cache)
+
+
+def test_a_checkpoint_that_is_refused_half_way_leaves_nothing(tmp_path: Path) -> None:
+    folder, cache = tmp_path / "model", tmp_path / "cache"
+    make_tiny_model("qwen3", folder)
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.layers.1.mlp.down_proj.weight"][3, 3] = float("nan")
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match="down_proj.weight holds NaN"):
+        load(folder, cache)
+    assert list(cache.iterdir()) == []

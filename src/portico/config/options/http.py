@@ -80,7 +80,9 @@ class HttpOptions:
         False, 'name tokens in log-probabilities as "token_id:17" where a request does not say how', group=SERVER
     )
     response_role: str = option("assistant", "the role that answers of chats have", group=SERVER, metavar="ROLE")
-    allow_credentials: bool = option(False, "let pages of other origins send cookies", group=CORS)
+    allow_credentials: bool = option(
+        False, "let pages of other origins send cookies, if these origins are named", group=CORS
+    )
     allowed_origins: tuple[str, ...] = option(
         (), "origins whose pages may read answers, as a JSON list, a,b or several values; * is any "
         "(default: none, or * where another option of this group is given)",
