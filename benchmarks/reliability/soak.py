@@ -1,9 +1,9 @@
 """`make soak`: mixed traffic over every door, a third of whose clients leave early, for half an hour.
 
-Each interval ends with a pause in which everything must be free again, and prints what the server holds: resident memory of front
-and engine, file descriptors, threads, blocks. The first fifth of the time is for warming up; after it, resident memory may
-grow by 5 % (16 MiB at least) and descriptors and threads by 4. The exit status says whether that held and whether every request
-that was waited for was answered.
+Each interval ends with a pause in which everything must be free again, and prints what the server holds: resident
+memory of front and engine, file descriptors, threads, blocks. The first fifth of the time is for warming up; after it,
+resident memory may grow by 5 % (16 MiB at least) and descriptors and threads by 4. The exit status says whether that
+held and whether every request that was waited for was answered.
 """
 
 from __future__ import annotations

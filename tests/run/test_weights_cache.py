@@ -120,6 +120,6 @@ def test_a_checkpoint_that_is_refused_half_way_leaves_nothing(tmp_path: Path) ->
     tensors = load_file(folder / "model.safetensors")
     tensors["model.layers.1.mlp.down_proj.weight"][3, 3] = float("nan")
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(CheckpointError, match="down_proj.weight holds NaN"):
+    with pytest.raises(CheckpointError, match=r"down_proj\.weight holds NaN"):
         load(folder, cache)
     assert list(cache.iterdir()) == []

@@ -57,7 +57,17 @@ def test_every_route_but_three_needs_the_key(text_model: TextModel, compat: Comp
     # FastAPI keeps some of its routes in groups; its document has those that are shown.
     routes = {route.path for route in app.routes if isinstance(route, Route)} | set(app.openapi()["paths"])
     assert {"/v1/chat/completions", "/openapi.json", "/docs", "/metrics", "/debug/reset_engine"} <= routes
-    odd = {"/", "/nowhere", "/v1/chat/completions/", "//health", "/health/", "/health/x", "/HEALTH", "/%68ealth/..", "*"}
+    odd = {
+        "/",
+        "/nowhere",
+        "/v1/chat/completions/",
+        "//health",
+        "/health/",
+        "/health/x",
+        "/HEALTH",
+        "/%68ealth/..",
+        "*",
+    }
     with running(app, engine, text_model) as server, server.http() as client:
         for path in sorted(routes | odd):
             for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"):
@@ -96,7 +106,14 @@ def test_where_a_key_may_stand(locked: LiveServer, headers: dict[str, str | byte
 def test_no_answer_and_no_line_holds_a_key(locked: LiveServer, caplog: pytest.LogCaptureFixture) -> None:
     headers = {"authorization": "Bearer first-key"}
     with caplog.at_level(logging.DEBUG), locked.http() as client:
-        for path in ("/server_info", "/server_info?config_format=json", "/metrics", "/openapi.json", "/health", "/load"):
+        for path in (
+            "/server_info",
+            "/server_info?config_format=json",
+            "/metrics",
+            "/openapi.json",
+            "/health",
+            "/load",
+        ):
             answer = client.get(path, headers=headers)
             assert answer.status_code == 200
             assert not any(key in answer.text + str(answer.headers) for key in KEYS)

@@ -75,7 +75,9 @@ def test_running_requests_end_and_new_ones_are_refused_while_draining(
         server.engine.script = lambda add: [gate, [TokenEvent(add.request_id, 0, [40], "length")]]
         answers: list[httpx.Response] = []
         body = {"prompt": "Hello"}
-        asking = threading.Thread(target=lambda: answers.append(server.http().post("/v1/completions", json=body, headers=KEY)))
+        asking = threading.Thread(
+            target=lambda: answers.append(server.http().post("/v1/completions", json=body, headers=KEY))
+        )
         asking.start()
         assert gate.reached.wait(20)
         kept = server.http()

@@ -61,7 +61,9 @@ def test_missing_leftover_and_misshapen_tensors_are_named(
 NUMBERS = {"nan": float("nan"), "infinity": float("inf"), "minus infinity": -float("inf")}
 
 
-@pytest.mark.parametrize("name", [NORM, "model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight", "lm_head.weight"])
+@pytest.mark.parametrize(
+    "name", [NORM, "model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight", "lm_head.weight"]
+)
 @pytest.mark.parametrize("number", NUMBERS)
 @pytest.mark.parametrize("quantization", ["none", "int8"])
 def test_what_is_no_number_is_found_and_named(tmp_path: Path, name: str, number: str, quantization: str) -> None:

@@ -161,12 +161,12 @@ class _Loader:
     def sound(self, name: str, read: Tensor) -> Tensor:
         """A tensor where and as it is wanted; CheckpointError if a number in it is none."""
         tensor = read.to(device=self.device, dtype=self.dtype)
-        # One pass at the speed of memory: a sum is finite if all parts are, unless they are huge; only then each is.
-        if not torch.isfinite(tensor.sum(dtype=torch.float32)) and not torch.isfinite(tensor).all():
+        low, high = torch.aminmax(tensor)  # NaN if there is one; several times as fast as looking at each by isfinite
+        if not (torch.isfinite(low) and torch.isfinite(high)):
             kind = str(self.dtype).removeprefix("torch.")
             raise CheckpointError(
-                f"{self.checkpoint.file_of(name)}: tensor {name} holds NaN or infinity (as {kind}); the file is damaged, "
-                "or its numbers need another --dtype."
+                f"{self.checkpoint.file_of(name)}: tensor {name} holds NaN or infinity (as {kind}); the file is "
+                "damaged, or its numbers need another --dtype."
             )
         return tensor
 

@@ -113,7 +113,8 @@ class BearerKeys:
     def _allows(self, scope: Scope) -> bool:
         for key in _sent_keys(Headers(scope=scope)):
             digest = _digest(key.strip().encode("latin-1"))
-            if any([hmac.compare_digest(digest, known) for known in self._digests]):  # a list: always all of them
+            matches = [hmac.compare_digest(digest, known) for known in self._digests]  # always all of them
+            if any(matches):
                 context_of(scope).key_digest = digest.hex()
                 return True
         return False

@@ -44,7 +44,12 @@ class ChatTemplate:
     """The compiled templates of one model; safe to use from several threads."""
 
     def __init__(
-        self, sources: Mapping[str, str], special: SpecialTokens, *, trust_requests: bool = False, where: str = "this model"
+        self,
+        sources: Mapping[str, str],
+        special: SpecialTokens,
+        *,
+        trust_requests: bool = False,
+        where: str = "this model",
     ) -> None:
         """`sources` by name, "default" being what is used without one; `trust_requests` lets requests bring theirs.
 
