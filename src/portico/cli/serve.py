@@ -26,7 +26,8 @@ from portico.config.text import TextOptions
 from portico.config.tls import TlsFiles
 from portico.demo import NAME as DEMO_NAME
 from portico.demo import demo_folder
-from portico.engine.client import AsyncEngineClient, EngineProcess
+from portico.engine.client import AsyncEngineClient
+from portico.engine.link import EngineProcess
 from portico.errors import ConfigError, EngineError, PorticoError
 from portico.text.builtin import given_template
 

@@ -106,8 +106,9 @@ def _describe(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> None:
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             for body in bodies:
                 schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
-                schemas.update(schema.pop("$defs", {}))
-                schemas[body.__name__] = schema
+                for name, found in {**schema.pop("$defs", {}), body.__name__: schema}.items():
+                    if schemas.setdefault(name, found) != found:
+                        raise ValueError(f"two bodies have a part named {name}, and the parts differ")
         assert app.openapi_schema is not None
         return app.openapi_schema
 

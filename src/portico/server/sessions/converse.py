@@ -31,6 +31,8 @@ class Turn:
     """None: a conversation of this one turn."""
     goes_on: bool = True
     """Whether the session is kept; else it ends with this turn, which still knows what came before."""
+    step: int = 0
+    """Tokens of the conversation, up to the end of a turn, that it goes on from; 0: all."""
     answers: bool = True
     """Whether there is to be an answer; else the messages are only remembered."""
     max_tokens_param: str = "max_tokens"
@@ -62,7 +64,8 @@ async def converse(pipeline: Pipeline, sessions: Sessions, turn: Turn) -> AsyncG
     is part of the history; a turn that brought nothing, or failed, is as if it had never been. The history is stored
     before `Finish` is told.
     """
-    async with _held(sessions, turn) as history:
+    async with _held(sessions, turn) as whole:
+        history = _up_to(whole, turn.step)
         known = history.known(pipeline.model.tokenizer.fingerprint)
         request = GenerationRequest(
             turn.request_id,
@@ -152,6 +155,21 @@ async def _held(sessions: Sessions, turn: Turn) -> AsyncIterator[History]:
         return
     async with sessions.hold(turn.key) as history:
         yield history or History()
+
+
+def _up_to(history: History, step: int) -> History:
+    """The conversation that a turn goes on from."""
+    if not step:
+        return history
+    found = history.back_to(step)
+    if found is None:
+        ends = ", ".join(str(mark.tokens) for mark in history.marks)
+        raise RequestError(
+            f"step is {step}; turns of this conversation ended after {ends or 'no'} tokens, and 0 is all of it.",
+            param="step",
+            code="invalid_value",
+        )
+    return found
 
 
 async def _end(sessions: Sessions, turn: Turn, history: History) -> None:

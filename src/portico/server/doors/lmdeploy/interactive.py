@@ -109,6 +109,7 @@ def _understand(body: InteractiveRequest, request_id: str, key: Key | None) -> T
         sampling,
         key,
         goes_on=body.interactive_mode,
+        step=body.step or 0,
         answers=most != 0,
         max_tokens_param="request_output_len",
     )
