@@ -121,7 +121,7 @@ def engine_of(server: Server) -> psutil.Process:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(300):
         while not condition():
             await asyncio.sleep(0.002)
 

@@ -15,8 +15,9 @@ from portico.config.engine import EngineConfig
 from portico.engine import client as client_module
 from portico.engine.client import AsyncEngineClient
 from portico.engine.link import EngineProcess
+from portico.engine.streams import Streams
 from portico.errors import EngineError
-from portico.protocol.messages import Add
+from portico.protocol.messages import Add, TokenEvent
 from portico.protocol.sampling import Beams, Grammar, TokenParams
 from tests.engine.fake_process import CONTEXT, DEADLY, ENDLESS, KILLING
 from tests.engine.fake_runner import expected_output
@@ -211,3 +212,20 @@ async def test_an_engine_that_does_not_come_back_ends_all(tmp_path: Path, monkey
         with pytest.raises(EngineError) as caught:
             await Reader(client, add("b", [1])).done
         assert caught.value.status == 503
+
+
+def test_those_that_a_lost_engine_did_not_come_to_are_the_first_in_the_next() -> None:
+    """Else engines that live for less than a round would never come to them."""
+    sent: list[str] = []
+    streams = Streams(lambda message: sent.append(message.request_id) if isinstance(message, Add) else None)
+    for name in "abc":
+        streams.open(add(name, [1]))
+    streams.engine_ready()
+    assert sent == ["a", "b", "c"]
+    for turn in ("a", "b", "c", "a"):
+        streams.engine_lost("killed", killed=True)
+        sent.clear()
+        streams.engine_ready()
+        assert sent == [turn]
+        streams.take([TokenEvent(turn, 0, [5])])
+        assert len(sent) == 2  # it has gone on, so the next one is tried
