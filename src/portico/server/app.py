@@ -125,7 +125,7 @@ def _let_pages_in(app: FastAPI, rules: CorsRules) -> None:
         allow_origins=rules.origins,
         allow_methods=rules.methods,
         allow_headers=rules.headers,
-        allow_credentials=rules.credentials,
+        allow_credentials=rules.credentials and not rules.credentials_for_all,  # else it repeats any origin's name
         expose_headers=["x-request-id", "retry-after", *RATE_HEADERS],
     )
 
