@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #if defined(__AVX2__)
 #include <immintrin.h>
@@ -23,6 +24,16 @@ typedef int8_t Bytes __attribute__((vector_size(16)));
 struct Bf16 {
     uint16_t bits;
 };
+
+// Call `f` with 0 to N - 1, as constants from the beginning: arrays of vectors that they index stay in registers, where
+// GCC writes those of a loop that it unrolls later to memory at every step.
+template <int N, class F>
+[[gnu::always_inline]] inline void each(F f) {
+    [&]<int... I>(std::integer_sequence<int, I...>) __attribute__((always_inline)) {
+        (f.template operator()<I>(), ...);
+    }(std::make_integer_sequence<int, N>());
+}
+#define PORTICO_EACH(i) [&]<int i>() __attribute__((always_inline))
 
 inline Floats splat(float value) { return value - Floats{}; }
 
