@@ -152,7 +152,7 @@ inline void quantize_row(const LinearArguments& a, const QuantizedRows& to, int6
             Ints total{};
             for (int i = group * VECTORS; i < (group + 1) * VECTORS; i++) {
                 const Ints value = nearest(found[i] * inverse);
-                store_raw(values + i / PER_ROW * depth_bytes + i % PER_ROW * LANES, __builtin_convertvector(value, Bytes));
+                store_raw(values + i / PER_ROW * depth_bytes + i % PER_ROW * LANES, bytes_of(value));
                 total += value;
             }
             to.begins[number * to.groups + group] = -Format::OFFSET * sum(total);
