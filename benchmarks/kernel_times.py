@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
-from ctypes import CDLL, Array, Structure, c_int32, c_int64, c_void_p
+from ctypes import CDLL, Array, Structure, c_int32, c_void_p
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -165,8 +165,8 @@ def main() -> None:
     console = Console(width=120)
     ceiling = limits.measure(loaded.threads)
     console.print(
-        f"{loaded.threads} threads, kernels {loaded.kernels}; the machine reads {ceiling.read_bytes / 1e9:.1f} GB/s and "
-        f"multiplies {ceiling.bf16_flops / 1e9:.0f} GFLOP/s in bf16, {ceiling.int8_ops / 1e9:.0f} GOP/s in int8"
+        f"{loaded.threads} threads, kernels {loaded.kernels}; the machine reads {ceiling.read_bytes / 1e9:.1f} GB/s "
+        f"and multiplies {ceiling.bf16_flops / 1e9:.0f} GFLOP/s in bf16, {ceiling.int8_ops / 1e9:.0f} GOP/s in int8"
     )
     for name in arguments.shapes:
         console.print(_table(name, *_best(driver, times, SHAPES[name]), ceiling))

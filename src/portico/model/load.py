@@ -13,7 +13,7 @@ from torch import Tensor
 
 from portico.errors import CheckpointError
 from portico.kernels.dispatch import Kernels
-from portico.kernels.linear import Linear, Rows, WeightFormat
+from portico.kernels.linear import Linear, Rows, WeightFormat, stacked
 from portico.kernels.prepare import HeadNorm
 from portico.model.config import ModelConfig
 from portico.model.decoder import Decoder, DecoderLayer
@@ -125,7 +125,7 @@ class _Loader:
         """One linear layer from several of the same input, stacked."""
         weight = self.weight(self.kernels.linear, names, out_sizes, in_size)
         parts = [self.tensor(f"{name}.bias", size) for name, size in zip(names, out_sizes, strict=True)] if bias else []
-        return self.kernels.linear.product(weight, (sum(out_sizes), in_size), _stack(parts) if bias else None)
+        return self.kernels.linear.product(weight, (sum(out_sizes), in_size), stacked(parts) if bias else None)
 
     def weight(
         self, weight_format: WeightFormat, names: Sequence[str], out_sizes: Sequence[int], in_size: int
@@ -133,13 +133,13 @@ class _Loader:
         """A weight stacked from several, as the format packs it."""
         sized = [(f"{name}.weight", size) for name, size in zip(names, out_sizes, strict=True)]
         if weight_format.packed_bytes is None:
-            return weight_format.pack(_stack([self.tensor(name, size, in_size) for name, size in sized]))
+            return weight_format.pack(*(self.tensor(name, size, in_size) for name, size in sized))
         for name, size in sized:
             self.checkpoint.expect(name, (size, in_size))
 
         def make() -> Tensor:
             read = [self.checkpoint.get(name, (size, in_size)) for name, size in sized]
-            packed = weight_format.pack(_stack([part.to(device=self.device, dtype=self.dtype) for part in read]))
+            packed = weight_format.pack(*(part.to(device=self.device, dtype=self.dtype) for part in read))
             for part in read:
                 release(part)
             return packed
@@ -152,7 +152,3 @@ class _Loader:
 
     def tensor(self, name: str, *shape: int) -> Tensor:
         return self.checkpoint.get(name, shape).to(device=self.device, dtype=self.dtype)
-
-
-def _stack(parts: Sequence[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(list(parts))

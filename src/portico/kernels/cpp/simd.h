@@ -25,6 +25,10 @@ struct Bf16 {
     uint16_t bits;
 };
 
+#if defined(__AVX512F__)
+constexpr __mmask16 ALL = 0xffff;  // lanes; GCC 12 warns of functions without a mask
+#endif
+
 // Call `f` with 0 to N - 1, as constants from the beginning: arrays of vectors that they index stay in registers, where
 // GCC writes those of a loop that it unrolls later to memory at every step.
 template <int N, class F>
@@ -54,7 +58,7 @@ inline Floats load(const float* from) { return load_raw<Floats>(from); }
 // Each half word in a word, and the low byte of each; in one instruction, which GCC does not make of a conversion.
 inline Words words_of_halves(Halves value) {
 #if defined(__AVX512F__)
-    return (Words)_mm512_cvtepu16_epi32((__m256i)value);
+    return (Words)_mm512_maskz_cvtepu16_epi32(ALL, (__m256i)value);
 #else
     return __builtin_convertvector(value, Words);
 #endif
@@ -62,7 +66,7 @@ inline Words words_of_halves(Halves value) {
 
 inline Bytes bytes_of(Ints value) {
 #if defined(__AVX512F__)
-    return (Bytes)_mm512_cvtepi32_epi8((__m512i)value);
+    return (Bytes)_mm512_maskz_cvtepi32_epi8(ALL, (__m512i)value);
 #else
     return __builtin_convertvector(value, Bytes);
 #endif
@@ -137,7 +141,7 @@ inline Floats select(Ints where, Floats yes, Floats no) { return where ? yes : n
 // Of equals, and where one is not a number, the second.
 inline Floats maximum(Floats a, Floats b) {
 #if defined(__AVX512F__)
-    return (Floats)_mm512_max_ps((__m512)a, (__m512)b);
+    return (Floats)_mm512_maskz_max_ps(ALL, (__m512)a, (__m512)b);
 #else
     return select(a > b, a, b);
 #endif
@@ -209,11 +213,17 @@ inline float largest(Floats value) {
 inline Floats largest_of(Floats value) { return splat(largest(value)); }
 #endif
 
+#if defined(__AVX512F__)
+inline Floats to_whole(Floats value) {
+    return (Floats)_mm512_maskz_roundscale_ps(ALL, (__m512)value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+#endif
+
 // 2^x for x <= 0, not -inf, and 0 where that is too small: a polynomial of what is left of x without its whole part, its
 // coefficients for the least relative error, 1e-7.
 inline Floats power_of_two(Floats x) {
 #if defined(__AVX512F__)
-    const Floats whole = (Floats)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    const Floats whole = to_whole(x);
     const Floats rest = x - whole;
 #else
     const Floats magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
@@ -227,7 +237,7 @@ inline Floats power_of_two(Floats x) {
     p = p * rest + 6.93147004e-1f;
     p = p * rest + 1.0f;
 #if defined(__AVX512F__)
-    return (Floats)_mm512_scalef_ps((__m512)p, (__m512)whole);
+    return (Floats)_mm512_maskz_scalef_ps(ALL, (__m512)p, (__m512)whole);
 #else
     return select(x < -126.0f, splat(0.0f), (Floats)((Ints)p + (((Ints)whole - (Ints)magic) << 23)));
 #endif
@@ -237,8 +247,7 @@ inline Floats power_of_two(Floats x) {
 inline Floats exponential(Floats x) {
     const Floats clamped = maximum(x, splat(-88.0f));
 #if defined(__AVX512F__)
-    const Floats whole =
-        (Floats)_mm512_roundscale_ps((__m512)(clamped * 1.44269504f), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    const Floats whole = to_whole(clamped * 1.44269504f);
 #else
     const Floats magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
     const Floats rounded = clamped * 1.44269504f + magic, whole = rounded - magic;
