@@ -162,7 +162,7 @@ class NativeKernels:
     def _int8_rows(self, packed: Tensor, shape: Shape) -> Rows:
         """As `quantized.rows_int8_torch`, of the panels that a product reads."""
         groups = packed.view(-1, -(-shape[1] // 128), _PANEL * (128 + 4))
-        words = groups[..., : _PANEL * 128].view(torch.int32).unflatten(-1, (32, _PANEL))
+        words = groups[..., : _PANEL * 128].view(torch.int32).view(*groups.shape[:2], 32, _PANEL)
         scales = groups[..., _PANEL * 128 :].view(torch.float32)
         dtype = next(dtype for dtype, code in _DTYPES.items() if code == self.dtype)
         return partial(_rows, words, scales, shape[1], dtype)
