@@ -16,22 +16,27 @@ from portico.config.cors import CorsRules
 from portico.server import errors, health
 from portico.server.admission import Admission
 from portico.server.dialect import OPENAI, Dialect
-from portico.server.doors import alpaca, lmdeploy, mlc, openai, vllm
+from portico.server.doors import alpaca, lmdeploy, mlc, openai, responses, vllm
 from portico.server.metrics import route
+from portico.server.metrics.figures import Timeline
 from portico.server.metrics.metrics import Metrics
-from portico.server.metrics.watched import WatchedEngine
-from portico.server.middleware import BearerKeys, BodyLimit, RequestIds, ShownUnder
+from portico.server.metrics.watched import Watch, WatchedEngine, not_watched
+from portico.server.middleware import OPEN_PATHS, BearerKeys, BodyLimit, RequestIds, ShownUnder
+from portico.server.rates import HEADERS as RATE_HEADERS
+from portico.server.rates import RateLimiter, Rates
 from portico.server.service import Service
 from portico.server.sessions.memory import MemoryStore
 from portico.server.sessions.sessions import Sessions
 from portico.server.sessions.store import SessionLimits
 from portico.server.settings import ServerSettings
+from portico.server.telemetry import Spans, Telemetry
 from portico.text.engine_client import EngineClient
 from portico.text.model import TextModel
 from portico.text.pipeline import Pipeline
+from portico.text.prompt_log import PromptLog
 from portico.text.trace import MOST_REQUESTS, Trace
 
-DOORS = (mlc, openai, lmdeploy, vllm)
+DOORS = (mlc, openai, lmdeploy, vllm, responses)
 """The first that has a route gets it."""
 DIALECTS: Mapping[CompatName, Dialect] = {
     "none": OPENAI,
@@ -44,9 +49,15 @@ DIALECTS: Mapping[CompatName, Dialect] = {
 
 
 def create_app(
-    engine: EngineClient, model: TextModel, settings: ServerSettings, sessions: Sessions | None = None
+    engine: EngineClient,
+    model: TextModel,
+    settings: ServerSettings,
+    sessions: Sessions | None = None,
+    telemetry: Telemetry | None = None,
 ) -> FastAPI:
     """An ASGI application that serves `model` by `engine`; the engine may still be loading.
+
+    Spans go to `telemetry`, which the caller closes.
 
     Without `sessions` of the caller's, which the caller closes, conversations are kept in memory.
     """
@@ -54,8 +65,15 @@ def create_app(
     dialect = DIALECTS[settings.compat]
     trace = Trace(MOST_REQUESTS if settings.tracing else 0)
     metrics = Metrics(engine, settings.model_names[0], (mlc.METRICS,))
-    watched = WatchedEngine(engine, metrics.ended, trace)
-    pipeline = Pipeline(model, watched, trace)
+    rates = Rates(settings.rates)
+
+    def ended(request: Timeline) -> None:
+        metrics.ended(request)
+        rates.spent(request.owner, request.prompt_tokens + request.tokens)
+
+    watched = WatchedEngine(engine, ended, trace, metrics.gap, _watching(telemetry, settings))
+    prompts = PromptLog(settings.max_log_len) if settings.log_prompts else None
+    pipeline = Pipeline(model, watched, trace, prompts)
     service = Service(pipeline, watched, metrics, trace, settings, sessions, started=int(time.time()), dialect=dialect)
     app = _bare(settings)
     if settings.root_path:
@@ -63,10 +81,20 @@ def create_app(
     errors.install(app, dialect.error)
     if settings.queue is not None:
         app.add_middleware(Admission, limits=settings.queue, shape=dialect.error)
+    if rates.are_limited:
+        app.add_middleware(RateLimiter, rates=rates, shape=dialect.error)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, shape=dialect.error)
     if settings.api_keys:
         app.add_middleware(BearerKeys, keys=settings.api_keys, shape=dialect.error)
-    app.add_middleware(RequestIds, log_each=settings.log_requests, shape=dialect.error)
+    if telemetry is not None:  # inside what gives ids and takes the words of errors away
+        app.add_middleware(Spans, telemetry=telemetry, quiet_paths=OPEN_PATHS | {"/metrics"})
+    app.add_middleware(
+        RequestIds,
+        log_each=settings.log_requests,
+        shape=dialect.error,
+        on_answer=metrics.answered,
+        quiet_paths=settings.quiet_paths,
+    )
     if settings.cors is not None:  # added last, so it is the outermost: a browser asks without the key
         _let_pages_in(app, settings.cors)
     app.include_router(health.router(service))
@@ -76,6 +104,12 @@ def create_app(
             app.include_router(router)
     _describe(app, [body for door in DOORS for body in door.BODIES])
     return app
+
+
+def _watching(telemetry: Telemetry | None, settings: ServerSettings) -> Watch:
+    if telemetry is None:
+        return not_watched
+    return lambda add: telemetry.watch(add, settings.model_names[0])
 
 
 def _bare(settings: ServerSettings) -> FastAPI:
@@ -91,8 +125,8 @@ def _let_pages_in(app: FastAPI, rules: CorsRules) -> None:
         allow_origins=rules.origins,
         allow_methods=rules.methods,
         allow_headers=rules.headers,
-        allow_credentials=rules.credentials,
-        expose_headers=["x-request-id"],
+        allow_credentials=rules.credentials and not rules.credentials_for_all,  # else it repeats any origin's name
+        expose_headers=["x-request-id", "retry-after", *RATE_HEADERS],
     )
 
 
@@ -106,8 +140,9 @@ def _describe(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> None:
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             for body in bodies:
                 schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
-                schemas.update(schema.pop("$defs", {}))
-                schemas[body.__name__] = schema
+                for name, found in {**schema.pop("$defs", {}), body.__name__: schema}.items():
+                    if schemas.setdefault(name, found) != found:
+                        raise ValueError(f"two bodies have a part named {name}, and the parts differ")
         assert app.openapi_schema is not None
         return app.openapi_schema
 
