@@ -9,7 +9,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -103,7 +103,7 @@ class BearerKeys:
             await self._app(scope, receive, send)
             return
         error = RequestError(
-            "The API key is missing or wrong; send it as 'Authorization: Bearer KEY'.",
+            "The API key is missing or wrong; send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'.",
             status=401,
             type="authentication_error",
             code="invalid_api_key",
@@ -111,14 +111,13 @@ class BearerKeys:
         await error_response(error, self._shape, {"www-authenticate": "Bearer"})(scope, receive, send)
 
     def _allows(self, scope: Scope) -> bool:
-        scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            return False
-        digest = _digest(key.strip().encode("latin-1"))
-        matches = [hmac.compare_digest(digest, known) for known in self._digests]
-        if any(matches):
-            context_of(scope).key_digest = digest.hex()
-        return any(matches)
+        for key in _sent_keys(Headers(scope=scope)):
+            digest = _digest(key.strip().encode("latin-1"))
+            matches = [hmac.compare_digest(digest, known) for known in self._digests]  # always all of them
+            if any(matches):
+                context_of(scope).key_digest = digest.hex()
+                return True
+        return False
 
 
 class ShownUnder:
@@ -165,6 +164,15 @@ class BodyLimit:
         return RequestError(
             f"The request's body is larger than {self._max_bytes} bytes.", status=413, code="request_too_large"
         )
+
+
+def _sent_keys(headers: Headers) -> Iterator[str]:
+    """The keys that a request comes with, as OpenAI's and as Anthropic's clients send theirs."""
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        yield key
+    if "x-api-key" in headers:
+        yield headers["x-api-key"]
 
 
 def _digest(key: bytes) -> bytes:
