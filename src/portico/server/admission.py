@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from portico.config.queue import QueueLimits
 from portico.errors import RequestError
-from portico.server.errors import ErrorShape, error_response, openai_error
+from portico.server.errors import ShapeOf, error_response, openai_shape
 
 REMEMBERED = 64
 """Ends of requests by which the speed of the queue is reckoned."""
@@ -23,6 +23,7 @@ QUICK_PATHS = (
     "/tokenize",
     "/detokenize",
     "/v1/encode",
+    "/v1/messages/count_tokens",
     "/chat/reset",
     "/stats",
     "/verbose_stats",
@@ -42,10 +43,10 @@ class Admission:
         app: ASGIApp,
         limits: QueueLimits,
         clock: Callable[[], float] = time.monotonic,
-        shape: ErrorShape = openai_error,
+        shape_of: ShapeOf = openai_shape,
     ) -> None:
         self._app = app
-        self._shape = shape
+        self._shape_of = shape_of
         self._limits = limits
         self._clock = clock
         self._requests = 0
@@ -60,7 +61,7 @@ class Admission:
         problem = self._problem(tokens)
         if problem is not None:
             headers = {"retry-after": str(self.retry_after())}
-            await error_response(problem, self._shape, headers)(scope, receive, send)
+            await error_response(problem, self._shape_of(scope), headers)(scope, receive, send)
             return
         self._requests += 1
         self._tokens += tokens

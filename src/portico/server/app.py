@@ -16,11 +16,11 @@ from portico.config.cors import CorsRules
 from portico.server import errors, health
 from portico.server.admission import Admission
 from portico.server.dialect import OPENAI, Dialect
-from portico.server.doors import alpaca, lmdeploy, mlc, openai, responses, vllm
+from portico.server.doors import alpaca, lmdeploy, messages, mlc, openai, responses, vllm
 from portico.server.metrics import route
 from portico.server.metrics.metrics import Metrics
 from portico.server.metrics.watched import WatchedEngine
-from portico.server.middleware import BearerKeys, BodyLimit, RequestIds, ShownUnder
+from portico.server.middleware import ID_HEADERS, BearerKeys, BodyLimit, RequestIds, ShownUnder
 from portico.server.service import Service
 from portico.server.sessions.memory import MemoryStore
 from portico.server.sessions.sessions import Sessions
@@ -31,7 +31,7 @@ from portico.text.model import TextModel
 from portico.text.pipeline import Pipeline
 from portico.text.trace import MOST_REQUESTS, Trace
 
-DOORS = (mlc, openai, lmdeploy, vllm, responses)
+DOORS = (mlc, messages, openai, lmdeploy, vllm, responses)
 """The first that has a route gets it."""
 DIALECTS: Mapping[CompatName, Dialect] = {
     "none": OPENAI,
@@ -57,16 +57,17 @@ def create_app(
     watched = WatchedEngine(engine, metrics.ended, trace)
     pipeline = Pipeline(model, watched, trace)
     service = Service(pipeline, watched, metrics, trace, settings, sessions, started=int(time.time()), dialect=dialect)
+    shape_of = errors.shape_by_caller(dialect.error, (messages.error_shape,))
     app = _bare(settings)
     if settings.root_path:
         app.add_middleware(ShownUnder, path=settings.root_path.rstrip("/"))
-    errors.install(app, dialect.error)
+    errors.install(app, shape_of)
     if settings.queue is not None:
-        app.add_middleware(Admission, limits=settings.queue, shape=dialect.error)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, shape=dialect.error)
+        app.add_middleware(Admission, limits=settings.queue, shape_of=shape_of)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, shape_of=shape_of)
     if settings.api_keys:
-        app.add_middleware(BearerKeys, keys=settings.api_keys, shape=dialect.error)
-    app.add_middleware(RequestIds, log_each=settings.log_requests, shape=dialect.error)
+        app.add_middleware(BearerKeys, keys=settings.api_keys, shape_of=shape_of)
+    app.add_middleware(RequestIds, log_each=settings.log_requests, shape_of=shape_of)
     if settings.cors is not None:  # added last, so it is the outermost: a browser asks without the key
         _let_pages_in(app, settings.cors)
     app.include_router(health.router(service))
@@ -92,7 +93,7 @@ def _let_pages_in(app: FastAPI, rules: CorsRules) -> None:
         allow_methods=rules.methods,
         allow_headers=rules.headers,
         allow_credentials=rules.credentials,
-        expose_headers=["x-request-id"],
+        expose_headers=ID_HEADERS,
     )
 
 
