@@ -16,8 +16,9 @@ from portico.protocol.messages import TokenEvent, TokenLogprobs
 from portico.server.doors.responses.freeform import InputReader
 from portico.server.doors.responses.output import Output
 from portico.server.doors.responses.tools import Tool, Toolset
-from tests.server.doors.responses.conftest import PATCH, WEATHER, call_of, post, prompt, stream
+from tests.server.doors.responses.conftest import PATCH, WEATHER, post, stream
 from tests.server.harness import LiveServer, answering
+from tests.server.thinker import call_of, prompt
 
 FIELDS = {
     "response.output_text.delta": ("content", "text"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from portico.errors import RequestError
@@ -31,7 +31,7 @@ class Run:
     """As asked for; the context may have room for fewer."""
     request_id: str
     """As errors tell it."""
-    beat_seconds: float = BEAT_SECONDS
+    beat_seconds: float = field(default_factory=lambda: BEAT_SECONDS)
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """All of it, as it is made; raises the error of one that failed."""

@@ -63,5 +63,7 @@ def _function(tool: Tool, where: str) -> dict[str, Any]:
     schema = tool.get("input_schema")
     if schema is None:
         raise wrong(f"{where}.input_schema", "is missing", "missing_required_parameter")
-    parts = {"name": tool.get("name"), "parameters": schema}
-    return {**parts, **{name: tool[name] for name in ("description", "strict") if tool.get(name) is not None}}
+    # In the order in which functions are written everywhere: templates print them as they are.
+    described = {"name": tool.get("name"), "description": tool.get("description"), "parameters": schema}
+    function = {**described, "strict": tool.get("strict")}
+    return {name: value for name, value in function.items() if name == "name" or value is not None}
