@@ -13,14 +13,16 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from portico.errors import EngineError
+from portico.protocol.messages import Add, TokenEvent
 from portico.text.model import TextModel
 from tests.server.doors.messages.conftest import HI, WEATHER, client_of, post, stream
-from tests.server.fake_engine import Gate, say
+from tests.server.fake_engine import Gate, Step, say
 from tests.server.harness import MODEL, SETTINGS, LiveServer, answering, portico
 from tests.server.thinker import ROOMY, as_new, call_of
 
 ADAPTIVE: Any = {"thinking": {"type": "adaptive"}}
 ANY_EVENT: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
+BROKEN = EngineError("The engine is gone.")
 THOUGHT = "<think>\nIt is 东京.\n</think>\n\n"
 
 
@@ -41,6 +43,11 @@ def comparable(message: dict[str, Any]) -> dict[str, Any]:
     content = [{name: value for name, value in block.items() if name != "id"} for block in message["content"]]
     kept = {name: message[name] for name in ("type", "role", "model", "stop_reason", "stop_sequence", "usage")}
     return {**kept, "content": content}
+
+
+def begun(add: Add) -> list[Step]:
+    """The start of an answer."""
+    return [[TokenEvent(add.request_id, 0, [5, 6])]]
 
 
 def kinds(events: list[Any]) -> list[str]:
@@ -174,6 +181,25 @@ def test_calls_that_must_be_made(server: LiveServer) -> None:
     assert len(server.engine.added[-1].prompt_ids) < 40
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ('{"city": "Bo', {}),
+        ('{"city": "Bonn", "days": 3', {"city": "Bonn", "days": 3}),
+        ('{"city": "Bonn",}', {"INVALID_JSON": '{"city": "Bonn",}'}),
+        ('{"city": "\\ud800"}', {"INVALID_JSON": '{"city": "\\ud800"}'}),
+    ],
+)
+def test_arguments_that_are_cut_off_or_no_json(server: LiveServer, written: str, read: dict[str, Any]) -> None:
+    answering(server, f'<tool_call>\n{{"name": "get_weather", "arguments": {written}', "length")
+    message = post(server, {"tools": [WEATHER]})
+    assert message["content"][0]["input"] == read
+    assert message["stop_reason"] == "max_tokens"
+    events = stream(server, {"tools": [WEATHER]})
+    pieces = [event["delta"]["partial_json"] for event in events if event["type"] == "content_block_delta"]
+    assert "".join(pieces) == written
+
+
 def test_thinking_that_is_switched_off_is_not_shown(server: LiveServer) -> None:
     answering(server, "Paris")
     for thinking in (None, {"type": "disabled"}):
@@ -181,7 +207,7 @@ def test_thinking_that_is_switched_off_is_not_shown(server: LiveServer) -> None:
 
 
 def test_a_failure_in_mid_stream_is_an_event(server: LiveServer, client: anthropic.Anthropic) -> None:
-    server.engine.script = lambda add: [*list(say(server.text.tokenizer.encode("a b"), "length")(add))[:1], BROKEN]
+    server.engine.script = lambda add: [*begun(add), BROKEN]
     events = stream(server, {})
     assert events[-1]["type"] == "error"
     assert events[-1]["error"]["type"] == "api_error"
@@ -190,9 +216,6 @@ def test_a_failure_in_mid_stream_is_an_event(server: LiveServer, client: anthrop
     with pytest.raises(anthropic.APIStatusError, match="engine is gone"):
         list(client.messages.create(model=MODEL, max_tokens=9, messages=HI, stream=True))
     assert post(server, {}, 500)["error"] == {"type": "api_error", "message": "The engine is gone."}
-
-
-BROKEN = EngineError("The engine is gone.")
 
 
 def test_a_stream_says_that_it_goes_on(thinker: TextModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +236,7 @@ def test_a_stream_says_that_it_goes_on(thinker: TextModel, monkeypatch: pytest.M
 
 def test_a_client_that_leaves_stops_its_request(server: LiveServer) -> None:
     gate = Gate()
-    server.engine.script = lambda add: [*say([5, 6], "stop")(add)][:1] + [gate]
+    server.engine.script = lambda add: [*begun(add), gate]
     with client_of(server).messages.create(model=MODEL, max_tokens=9, messages=HI, stream=True) as events:
         next(iter(events))
         server.engine.wait_for(lambda: bool(server.engine.added))

@@ -87,7 +87,7 @@ class Output:
             case "text":
                 block["text"] = self._written
             case "tool_use":
-                block["input"] = from_json(self._written or "{}", allow_partial=True)
+                block["input"] = _input(self._written or "{}")
             case "thinking":
                 block["thinking"] = self._written if self._shows_thinking else ""
                 block["signature"] = SIGNATURE if self._shows_thinking else sealed(self._written)
@@ -96,3 +96,12 @@ class Output:
 
     def _delta(self, delta: Event) -> Event:
         return {"type": "content_block_delta", "index": len(self.content) - 1, "delta": delta}
+
+
+def _input(written: str) -> dict[str, Any]:
+    """The arguments of a call, which may be cut off; what is no JSON in the form that Anthropic advises."""
+    try:
+        given = from_json(written, allow_partial=True)  # as their client reads a stream
+    except ValueError:
+        given = None
+    return given if isinstance(given, dict) else {"INVALID_JSON": written}
