@@ -109,6 +109,17 @@ def test_a_crash_is_told_in_the_same_shape(server: LiveServer, client: anthropic
         list(ask(client, stream=True))
 
 
+def test_threads_are_refused_so_that_the_client_goes_on_without(
+    server: LiveServer, client: anthropic.Anthropic
+) -> None:
+    thread: Any = client.beta.messages.thread(
+        model=MODEL, max_tokens=2, messages=HI, unsupported_request_behavior="continue_unthreaded"
+    )
+    assert thread.send().usage.output_tokens == 2
+    assert thread.send("And now?").usage.output_tokens == 2
+    assert len(server.engine.added) == 2
+
+
 def test_the_client_may_name_the_request(server: LiveServer) -> None:
     answer = server.http().post("/v1/messages", json={}, headers={"x-request-id": "mine"})
     assert answer.json()["request_id"] == answer.headers["request-id"] == "mine"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import AddedToken
 
+from portico.text.model import TextModel
 from tests.server.doors.messages.conftest import HI, WEATHER, post
-from tests.server.harness import MODEL, LiveServer, answering
-from tests.server.thinker import prompt
+from tests.server.harness import MODEL, LiveServer, answering, portico
+from tests.server.thinker import as_new, prompt
+from tests.text import folders
 
 OFF = "<think>\n\n</think>\n\n"
 CALL: Any = {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {"city": "Paris"}}
@@ -145,6 +149,7 @@ def test_thoughts_that_were_not_shown_are_read_again(server: LiveServer) -> None
         ({"thinking": {"type": "on"}}, "thinking.type"),
         ({"output_config": {"format": {"type": "xml"}}}, "output_config.format is"),
         ({"mcp_servers": [{"url": "http://a"}]}, "mcp_servers is not supported"),
+        ({"thread": {"type": "create"}}, "thread is not supported"),
         ({"container": "c"}, "container is not supported"),
     ],
 )
@@ -188,6 +193,43 @@ def test_thinking_is_switched(server: LiveServer, thinking: Any, end: str, limit
     assert prompt(server).endswith(end)
     given = server.engine.added[-1].params.thinking
     assert (given and given.budget) == limit
+
+
+@pytest.mark.parametrize(
+    ("thinking", "budget"), [(None, None), ({"type": "disabled"}, 0), ({"type": "adaptive"}, None)]
+)
+def test_thinking_that_no_template_can_switch(tmp_path: Path, thinking: Any, budget: int | None) -> None:
+    tokenizer = folders.byte_level()
+    tokenizer.add_tokens([AddedToken("</think>", special=False, normalized=False)])
+    template = "{% for message in messages %}{{ message.content }}{% endfor %}<think>\n{# </think> #}"
+    with portico(TextModel.load(folders.write_folder(tmp_path, tokenizer, template=template))) as server:
+        as_new(server)
+        answering(server, "Hm.\n</think>\n\nParis")
+        content = post(server, {"thinking": thinking})["content"]
+        given = server.engine.added[-1].params.thinking
+    assert (given and given.budget) == budget
+    # The engine of this test goes on thinking all the same.
+    assert [block["type"] for block in content] == (["text"] if budget == 0 else ["thinking", "text"])
+
+
+@pytest.mark.parametrize(("effort", "shown"), [("low", "low"), ("max", "xhigh"), (None, "")])
+def test_effort_is_for_templates_that_know_it(tmp_path: Path, effort: str | None, shown: str) -> None:
+    template = "{% for message in messages %}{{ message.content }}{% endfor %}[{{ reasoning_effort }}]"
+    with portico(TextModel.load(folders.write_folder(tmp_path, folders.byte_level(), template=template))) as server:
+        as_new(server)
+        answering(server, "ok")
+        answer = server.http().post(
+            "/v1/messages",
+            json={
+                "model": MODEL,
+                "max_tokens": 5,
+                "messages": HI,
+                "thinking": {"type": "adaptive"},
+                "output_config": {"effort": effort},
+            },
+        )
+        assert prompt(server) == f"hi[{shown}]"
+    assert answer.headers["x-portico-ignored"] == "thinking"
 
 
 def test_how_answers_are_drawn(server: LiveServer) -> None:

@@ -16,6 +16,8 @@ from portico.server.middleware import context_of
 PATH = "/v1/messages"
 VERSION = "anthropic-version"
 """The header that Anthropic's clients send with every request."""
+NO_THREADS = "thread_unsupported_request"
+"""The code by which their client knows to send whole conversations instead."""
 TYPES: Mapping[int, str] = {
     401: "authentication_error",
     403: "permission_error",
@@ -48,5 +50,17 @@ def error_shape(scope: Scope) -> ErrorShape | None:
 def error_fields(error: RequestError, request_id: str) -> dict[str, Any]:
     """Anthropic's error object."""
     kind = TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "api_error")
-    message = error.message.encode("utf-8", "replace").decode()  # it may quote lone surrogates
-    return {"type": "error", "error": {"type": kind, "message": message}, "request_id": request_id}
+    message = _message(error).encode("utf-8", "replace").decode()  # it may quote lone surrogates
+    told: dict[str, Any] = {"type": kind, "message": message}
+    if error.code == NO_THREADS:
+        told["details"] = {"error_code": NO_THREADS, "unsupported": ["thread"]}
+    return {"type": "error", "error": told, "request_id": request_id}
+
+
+def _message(error: RequestError) -> str:
+    """Coding clients shorten a conversation by themselves when they are told so in these words."""
+    if error.code == "context_length_exceeded" and "prompt_tokens" in error.counts:
+        return (
+            f"prompt is too long: {error.counts['prompt_tokens']} tokens > {error.counts['max_model_len'] - 1} maximum"
+        )
+    return error.message

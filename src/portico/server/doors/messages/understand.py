@@ -9,6 +9,7 @@ from typing import Any
 from portico.protocol.request import ChatPrompt, GenerationRequest, Layout, ThinkWish
 from portico.protocol.sampling import Guided, SamplingParams
 from portico.server.doors.messages.conversation import Message, messages_of
+from portico.server.doors.messages.errors import NO_THREADS
 from portico.server.doors.messages.schema import Conversation, CreateMessage
 from portico.server.doors.messages.tools import choice_of, functions_of, ignored_of
 from portico.server.fields import check_extra
@@ -30,6 +31,8 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
 
 def check_fields(body: Conversation, service: Service) -> dict[str, str]:
     """Refuse what is known and not honoured; return the header that names what has no effect."""
+    if (body.model_extra or {}).get("thread") is not None:
+        raise wrong("thread", "is not supported by this server; send the whole conversation", NO_THREADS)
     headers = check_extra(body.model_extra or {}, NOT_HONOURED, service)
     ignored = [*filter(None, [headers.get(IGNORED)]), *ignored_of(body.tools or ())]
     if body.thinking is not None and body.thinking.type != "disabled" and not _thinks(service):
