@@ -10,6 +10,7 @@ import anthropic
 import pytest
 
 from portico.text.model import TextModel
+from tests.server.fake_engine import echo
 from tests.server.harness import MODEL, LiveServer, portico
 from tests.server.thinker import as_new
 
@@ -30,6 +31,7 @@ def shared(thinker: TextModel) -> Iterator[LiveServer]:
 @pytest.fixture
 def server(shared: LiveServer) -> Iterator[LiveServer]:
     as_new(shared)
+    shared.engine.script = echo
     yield shared
     shared.engine.wait_for(lambda: not shared.engine.running)
 
