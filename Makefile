@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help serve install test test-extras lint types unit bench bench-chat bench-linear bench-long bench-quality bench-peers bench-sessions bench-text clients-test stress stress-kills lm-eval reference eval-demo train-demo clean
+.PHONY: help serve install test test-extras lint types unit bench bench-chat bench-linear bench-long bench-quality bench-peers bench-sessions bench-text bench-overload bench-prompts clients-test stress stress-kills soak lm-eval reference eval-demo train-demo clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -78,6 +78,14 @@ bench-sessions: test-extras
 bench-text: test-extras
 	$(BIN)/python -m benchmarks.text
 
+## bench-overload ten times the requests that can be served, for two minutes; ARGS="--seconds 30"
+bench-overload: test-extras
+	$(BIN)/python -m benchmarks.reliability.overload $(ARGS)
+
+## bench-prompts  8 streams while a prompt of 4,096 tokens comes each second; ARGS="--seconds 20 --slowdown 0"
+bench-prompts: test-extras
+	$(BIN)/python -m benchmarks.reliability.prompts $(ARGS)
+
 ## clients-test openai 1, 2 and 3, openai-agents, langchain-openai, litellm and instructor against a server, in environments of their own
 clients-test: $(VENV)/.test-extras .venv-clients/.installed .venv-openai/1 .venv-openai/2 .venv-openai/3
 	PORTICO_PYTHON=$(abspath $(BIN)/python) .venv-clients/bin/python -m pytest tests/clients $(ARGS)
@@ -103,6 +111,10 @@ stress: test-extras
 ## stress-kills kill -9 of the engine twenty times under 32 streams of every kind
 stress-kills: test-extras
 	PORTICO_KILLS=20 $(BIN)/python -m pytest tests/e2e/test_lost_engine.py -k lost $(ARGS)
+
+## soak         half an hour of mixed traffic with clients that leave; memory and descriptors must stay; ARGS="--minutes 3"
+soak: test-extras
+	$(BIN)/python -m benchmarks.reliability.soak $(ARGS)
 
 ## lm-eval      lm-evaluation-harness through the server and through transformers: the same figures, and right ones
 lm-eval: $(VENV)/.lm-eval

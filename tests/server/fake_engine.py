@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 
 from portico.errors import EngineError
-from portico.protocol.messages import Add, EngineStats, Loaded, TokenEvent
+from portico.protocol.messages import Add, EngineStats, Loaded, Loading, TokenEvent
 
 LOADED = Loaded(
     max_model_len=256,
@@ -37,9 +38,10 @@ class Gate:
     def open(self) -> None:
         self._open.set()
 
-    async def wait(self) -> None:
+    async def wait(self, dropped: Callable[[], bool] = lambda: False) -> None:
+        """Until it is open, or the request that stands at it is dropped."""
         self.reached.set()
-        while not self._open.is_set():
+        while not self._open.is_set() and not dropped():
             await asyncio.sleep(0.002)
 
 
@@ -89,7 +91,10 @@ class FakeEngine:
             for step in self.script(add):
                 await asyncio.sleep(0)
                 if isinstance(step, Gate):
-                    await step.wait()
+                    await step.wait(lambda: (add.request_id, None) in self.cancelled)
+                    if (add.request_id, None) in self.cancelled:
+                        alive.clear()
+                        break
                 elif isinstance(step, Exception):
                     raise step
                 else:
@@ -124,6 +129,23 @@ class FakeEngine:
     @property
     def stats(self) -> EngineStats | None:
         return None
+
+    @property
+    def restarts(self) -> int:
+        return 0
+
+    @property
+    def pid(self) -> int:
+        return os.getpid()
+
+    @property
+    def loading(self) -> Loading | None:
+        if self.limits is not None or self.why_failed is not None:
+            return None
+        return Loading("reading the weights", 0.42)
+
+    def on_step(self, listener: Callable[[EngineStats], None]) -> None:
+        """It makes no steps."""
 
     def failure(self) -> str | None:
         return self.why_failed

@@ -8,6 +8,7 @@ import msgspec
 
 from portico.config.cache import WEIGHTS_CACHE_BYTES
 from portico.config.text import TokenizerMode
+from portico.logs import LogFormat
 
 LogprobsMode = Literal["raw_logprobs", "raw_logits", "processed_logprobs", "processed_logits"]
 QuantizationName = Literal["auto", "none", "int8", "int4"]
@@ -35,6 +36,8 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Sequences that run at the same time."""
     max_num_batched_tokens: int | None = None
     """Tokens computed in one step at most: decodes first, the rest for chunks of prompts."""
+    prefill_slowdown: float = 0.0
+    """How many times as long as without prompts a step of running sequences may take; 0: prompts at full speed."""
     kv_cache_memory: int | None = None
     """Bytes for keys and values."""
     kv_cache_share: float | None = None
@@ -64,3 +67,4 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     weights_cache_size: int = WEIGHTS_CACHE_BYTES
     """Bytes that they may take there."""
     log_level: str = "info"
+    log_format: LogFormat = "text"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from array import array
+from collections.abc import Callable
 from collections.abc import Sequence as ListOf
 from typing import Literal
 
@@ -13,6 +15,7 @@ from portico.engine.plan import RowResult, Runner, StepPlan
 from portico.engine.scheduler import Limits, Scheduler
 from portico.engine.sequence import TOKENS, Request, Sequence
 from portico.errors import PorticoError
+from portico.logs import about
 from portico.protocol.messages import Add, Cancel, EngineStats, StepDone, TokenEvent, TokenLogprobs
 
 log = logging.getLogger(__name__)
@@ -23,13 +26,23 @@ Ending = Literal["stop", "length"]
 class Engine:
     """Owns every request from `add` until the event that finishes it, or until `cancel`."""
 
-    def __init__(self, runner: Runner, limits: Limits, *, num_blocks: int, block_size: int) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        limits: Limits,
+        *,
+        num_blocks: int,
+        block_size: int,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self.scheduler = Scheduler(BlockPool(num_blocks, block_size), limits)
         self._runner = runner
+        self._clock = clock
         self._limits = limits
         self._requests: dict[str, Request] = {}
         self._living: dict[int, Sequence] = {}
         self._next_id = 0
+        self._added = 0
         self._refused: list[TokenEvent] = []
         self._steps = 0
         self._prompt_tokens = 0
@@ -46,7 +59,7 @@ class Engine:
         if problem is not None:
             self._refused += [TokenEvent(add.request_id, c, [], "error", error=problem) for c in range(add.n)]
             return
-        request = Request(add.request_id, array(TOKENS, add.prompt_ids), add.params, add.n, self._search(add))
+        request = self._new_request(add)
         for choice in range(1 if request.search else add.n):
             said = add.said[choice] if add.said else []
             if said is not None:
@@ -67,7 +80,24 @@ class Engine:
     def step(self) -> StepDone:
         """Schedule, run the model once, and account for what came of it."""
         plan = self.scheduler.plan()
-        return self._apply(plan, self._run(plan))
+        begun = self._clock()
+        results = self._run(plan)
+        self.scheduler.took(self._clock() - begun)
+        return self._apply(plan, results)
+
+    def _new_request(self, add: Add) -> Request:
+        self._added += 1
+        return Request(
+            add.request_id,
+            array(TOKENS, add.prompt_ids),
+            add.params,
+            add.n,
+            self._search(add),
+            owner=add.owner,
+            priority=add.priority,
+            rank=add.priority if add.outranks else 0,
+            arrival=self._added,
+        )
 
     def _new_sequence(self, request: Request, choice: int) -> Sequence:
         self._next_id += 1
@@ -76,8 +106,8 @@ class Engine:
         self._living[sequence.id] = sequence
         return sequence
 
-    def stats(self) -> EngineStats:
-        """Counts as they stand now."""
+    def stats(self, step_tokens: int = 0) -> EngineStats:
+        """Counts as they stand now, behind a step of so many tokens."""
         pool = self.scheduler.pool
         return EngineStats(
             steps=self._steps,
@@ -89,6 +119,7 @@ class Engine:
             prompt_tokens=self._prompt_tokens,
             cached_tokens=self._cached_tokens,
             generated_tokens=self._generated_tokens,
+            step_tokens=step_tokens,
         )
 
     def check(self) -> None:
@@ -128,7 +159,8 @@ class Engine:
                 known = isinstance(error, PorticoError)
                 message = str(error) if known else f"the model step failed: {type(error).__name__}"
                 results.append(RowResult(error=message))
-                log.exception("request %s failed", self._living[row.sequence_id].request.id)
+                request_id = self._living[row.sequence_id].request.id
+                log.exception("request %s failed", request_id, extra=about(request_id))
         return results
 
     def _apply(self, plan: StepPlan, results: ListOf[RowResult]) -> StepDone:
@@ -157,7 +189,7 @@ class Engine:
                 events += self._advance(request)
         if plan.rows:
             self._steps += 1
-        return StepDone(events, self.stats())
+        return StepDone(events, self.stats(sum(len(row.token_ids) for row in plan.rows)))
 
     def _read(self, sequence: Sequence) -> TokenEvent:
         """End a sequence of which only the prompt was to be read."""
@@ -209,6 +241,7 @@ class Engine:
             logprobs=logprobs,
             prompt_logprobs=scored,
             embedding=embedding,
+            scheduled=request.scheduled if first else None,
         )
 
     def _fail(self, sequence: Sequence, error: str) -> list[TokenEvent]:
@@ -288,6 +321,6 @@ class Engine:
             del self._requests[request.id]
 
     def _release_held(self, request: Request) -> None:
-        if request.held:
-            self.scheduler.add_first(request.held)
-            request.held = []
+        for sequence in request.held:
+            self.scheduler.add(sequence)
+        request.held = []

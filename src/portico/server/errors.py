@@ -20,6 +20,8 @@ ErrorShape = Callable[[RequestError], tuple[int, bytes]]
 """What an error is as an answer: the HTTP status and the JSON text of the body."""
 ShapeOf = Callable[[Scope], ErrorShape]
 """The shape of a request's errors, which the API has that it is a call of."""
+ERROR_CODE = "x-portico-error-code"
+"""A header in which the word of an error travels to whoever counts them; it does not leave the server."""
 CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -51,7 +53,16 @@ def shape_by_caller(default: ErrorShape, others: Sequence[Callable[[Scope], Erro
 def error_response(error: RequestError, shape: ErrorShape, headers: dict[str, str] | None = None) -> Response:
     """The whole answer of a request that failed before anything was sent."""
     status, body = shape(error)
+    headers = {**_headers(error), **(headers or {}), ERROR_CODE: error.code or ""}
     return Response(body, status, headers, "application/json")
+
+
+def _headers(error: RequestError) -> dict[str, str]:
+    """What clients that try again by themselves go by."""
+    if "retry_after" in error.counts:
+        return {"retry-after": str(error.counts["retry_after"])}
+    # OpenAI's clients would ask twice more for what took too long, and make a busy server busier.
+    return {"x-should-retry": "false"} if error.code == "request_timeout" else {}
 
 
 def internal_error() -> EngineError:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from portico.errors import EngineError
+from portico.logs import about
 from portico.server.disconnect import ClientGoneError, while_connected
 from portico.server.errors import internal_error, shutting_down
 from portico.server.middleware import context_of
@@ -49,7 +50,8 @@ class EventStream(Response):
         try:
             await while_connected(receive, self._send_all(scope, send))
         except ClientGoneError:
-            log.info("%s: the client is gone", context_of(scope).id)
+            request_id = context_of(scope).id
+            log.info("%s: the client is gone", request_id, extra=about(request_id))
         except asyncio.CancelledError:
             await send({"type": "http.response.body", "body": self._on_crash(shutting_down()), "more_body": False})
             raise
@@ -60,7 +62,8 @@ class EventStream(Response):
                 async for event in self._events:
                     await send({"type": "http.response.body", "body": event, "more_body": True})
             except Exception:
-                log.exception("%s: the stream failed", context_of(scope).id)
+                request_id = context_of(scope).id
+                log.exception("%s: the stream failed", request_id, extra=about(request_id))
                 await send({"type": "http.response.body", "body": self._on_crash(internal_error()), "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 

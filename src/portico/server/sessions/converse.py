@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from portico.errors import RequestError
 from portico.protocol.events import Failure, Finish, GenerationEvent, TextDelta, Usage
 from portico.protocol.messages import TokenEvent
-from portico.protocol.request import ChatPrompt, GenerationRequest, Known
+from portico.protocol.request import ChatPrompt, GenerationRequest, Known, Terms
 from portico.protocol.sampling import SamplingParams
 from portico.server.disconnect import to_its_end
 from portico.server.sessions.history import History, Key
 from portico.server.sessions.sessions import Sessions
-from portico.text.pipeline import Pipeline, Prepared
+from portico.text.pipeline import Pipeline, Prepared, too_late
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Turn:
     """Whether there is to be an answer; else the messages are only remembered."""
     max_tokens_param: str = "max_tokens"
     prompt_param: str = "prompt"
+    terms: Terms = Terms()  # noqa: RUF009 - frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ async def converse(pipeline: Pipeline, sessions: Sessions, turn: Turn) -> AsyncG
             turn.sampling,
             max_tokens_param=turn.max_tokens_param,
             prompt_param=turn.prompt_param,
+            terms=turn.terms,
         )
         try:
             prepared = await pipeline.prepare(request)
@@ -153,7 +157,15 @@ async def _held(sessions: Sessions, turn: Turn) -> AsyncIterator[History]:
     if turn.key is None:
         yield History()
         return
-    async with sessions.hold(turn.key) as history:
+    deadline = turn.terms.deadline
+    async with AsyncExitStack() as held:
+        try:
+            async with asyncio.timeout(None if deadline is None else deadline - time.monotonic()) as limit:
+                history = await held.enter_async_context(sessions.hold(turn.key))
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise too_late(turn.terms) from None
         yield history or History()
 
 

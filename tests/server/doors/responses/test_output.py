@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -16,9 +17,11 @@ from portico.protocol.messages import TokenEvent, TokenLogprobs
 from portico.server.doors.responses.freeform import InputReader
 from portico.server.doors.responses.output import Output
 from portico.server.doors.responses.tools import Tool, Toolset
-from tests.server.doors.responses.conftest import PATCH, WEATHER, post, stream
-from tests.server.harness import LiveServer, answering
-from tests.server.thinker import call_of, prompt
+from portico.text.model import TextModel
+from tests.server.doors.responses.conftest import PATCH, WEATHER, events_of, post, stream
+from tests.server.fake_engine import Gate
+from tests.server.harness import LiveServer, answering, portico
+from tests.server.thinker import as_new, call_of, prompt
 
 FIELDS = {
     "response.output_text.delta": ("content", "text"),
@@ -298,3 +301,26 @@ def test_whatever_comes_is_told_whole(given_events: list[Any], status: Any) -> N
 def copied(event: Any) -> Any:
     """As it is at this moment."""
     return json.loads(json.dumps(event))
+
+
+def test_a_stream_that_the_server_s_end_cuts_off(thinker: TextModel) -> None:
+    with portico(thinker, drain_seconds=0.1) as server:
+        as_new(server)
+        gate = Gate()
+        ids = server.text.tokenizer.encode("Hello", add_special_tokens=False)
+        server.engine.script = lambda add: [[TokenEvent(add.request_id, 0, ids, None)], gate]
+        stopping = threading.Thread(target=lambda: gate.reached.wait(20) and server.ask_to_stop())
+        stopping.start()
+        *_, error, last = stream(server, {})
+        stopping.join(20)
+    assert (error["code"], last["type"]) == ("shutting_down", "response.failed")
+    assert last["response"]["output"][0]["content"][0]["text"] == "Hello"
+
+
+def test_a_response_that_takes_too_long(server: LiveServer) -> None:
+    server.engine.script = lambda add: [Gate()]
+    asked = {"model": "alias", "input": "hi", "priority": 3, "stream": True}
+    answer = server.http().post("/v1/responses", json=asked, headers={"x-request-timeout": "0.2"})
+    *_, error, last = events_of(answer.text)
+    assert (error["code"], last["response"]["error"]["code"]) == ("request_timeout", "request_timeout")
+    assert server.engine.added[0].priority == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -45,7 +46,7 @@ def router(service: Service) -> APIRouter:
                 async with service.sessions.hold(key):
                     await service.sessions.end(key)
             return _whole(_piece("", 0, None, "stop"), headers)
-        turn = _understand(body, context_of(http.scope).rename("chat"), key)
+        turn = replace(_understand(body, context_of(http.scope).rename("chat"), key), terms=service.terms(http))
         events = converse(service.pipeline, service.sessions, turn)
         try:
             begun = await while_connected(http.receive, anext(events))

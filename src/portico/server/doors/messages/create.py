@@ -62,7 +62,7 @@ async def _begin(http: Request, body: CreateMessage, service: Service) -> tuple[
     model = service.resolve_model(body.model)
     headers = check_fields(body, service)
     with said_as_sent(NAMES):
-        request = request_of(body, request_id, service)
+        request = request_of(body, request_id, service, service.terms(http, body.priority))
         prepared = await while_connected(http.receive, service.pipeline.prepare(request))
     is_shown = body.thinking is None or body.thinking.display != "omitted"
     run = Run(

@@ -11,7 +11,7 @@ from starlette.types import Scope
 
 from portico.errors import RequestError
 from portico.server.errors import ErrorShape
-from portico.server.middleware import context_of
+from portico.server.middleware import CONTEXT, context_of
 
 PATH = "/v1/messages"
 VERSION = "anthropic-version"
@@ -39,7 +39,7 @@ def error_shape(scope: Scope) -> ErrorShape | None:
     path = scope["path"]
     if path != PATH and not path.startswith(f"{PATH}/") and not is_of_anthropic(scope):
         return None
-    request_id = context_of(scope).shown_id
+    request_id = context_of(scope).shown_id if CONTEXT in scope else None  # none while the server stops
 
     def shape(error: RequestError) -> tuple[int, bytes]:
         return error.status, msgspec.json.encode(error_fields(error, request_id))
@@ -47,7 +47,7 @@ def error_shape(scope: Scope) -> ErrorShape | None:
     return shape
 
 
-def error_fields(error: RequestError, request_id: str) -> dict[str, Any]:
+def error_fields(error: RequestError, request_id: str | None) -> dict[str, Any]:
     """Anthropic's error object."""
     kind = TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "api_error")
     message = _message(error).encode("utf-8", "replace").decode()  # it may quote lone surrogates

@@ -104,6 +104,10 @@ class CreateMessage(Conversation):
     )
     repetition_penalty: float | None = Field(None, description="Above 0; as in chat, not Anthropic's.")
     seed: int | None = Field(None, description="The same seed and request give the same answer; not Anthropic's.")
+    priority: int | None = Field(
+        None,
+        description="Lower comes first among the waiting requests of the same API key; as in chat, not Anthropic's.",
+    )
     stream: bool | None = Field(None, description="Send events while the answer is made.")
     metadata: dict[str, Any] | None = Field(None, description="Accepted; has no effect.")
 

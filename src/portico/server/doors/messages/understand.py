@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from portico.protocol.request import ChatPrompt, GenerationRequest, Layout, ThinkWish
+from portico.protocol.request import ChatPrompt, GenerationRequest, Layout, Terms, ThinkWish
 from portico.protocol.sampling import Guided, SamplingParams
 from portico.server.doors.messages.conversation import Message, messages_of
 from portico.server.doors.messages.errors import NO_THREADS
@@ -56,10 +56,15 @@ def prompt_of(body: Conversation, service: Service) -> ChatPrompt:
     return ChatPrompt(messages, tools, layout, calls, _think_wish(body, _thinks(service)))
 
 
-def request_of(body: CreateMessage, request_id: str, service: Service) -> GenerationRequest:
+def request_of(body: CreateMessage, request_id: str, service: Service, terms: Terms) -> GenerationRequest:
     """The whole request; RequestError for what cannot be understood."""
     return GenerationRequest(
-        request_id, prompt_of(body, service), _sampling(body), cut_to_context=True, prompt_param="messages"
+        request_id,
+        prompt_of(body, service),
+        _sampling(body),
+        cut_to_context=True,
+        prompt_param="messages",
+        terms=terms,
     )
 
 

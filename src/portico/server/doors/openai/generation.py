@@ -193,6 +193,11 @@ class GenerationBody(BaseModel):
         description="A name for the request, by which `cancel` of `/v1/chat/interactive` ends it; -1: none. That of a "
         "conversation that the server keeps is a 400: it goes on at `/v1/chat/interactive` only.",
     )
+    priority: int | None = Field(
+        None,
+        description="Lower comes first among the waiting requests of the same API key; of the keys of "
+        "--priority-keys, among those of all keys. Default: 0.",
+    )
     user: str | None = Field(None, description="Accepted; has no effect.")
     metadata: dict[str, Any] | None = Field(None, description="Accepted; has no effect.")
 

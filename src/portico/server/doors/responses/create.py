@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from portico.errors import RequestError
-from portico.protocol.request import ChatPrompt, GenerationRequest, Layout, ThinkWish
+from portico.protocol.request import ChatPrompt, GenerationRequest, Layout, Terms, ThinkWish
 from portico.protocol.sampling import Guided, SamplingParams
 from portico.server.body import read_body
 from portico.server.describe import describe
@@ -49,7 +49,8 @@ def router(service: Service, runs: Runs) -> APIRouter:
         body = await read_body(http, CreateResponse)
         context = context_of(http.scope)
         shelf = Shelf(service, context.key_digest)
-        call = await _understand(body, context.rename("resp"), service, shelf)
+        terms = service.terms(http, body.priority)
+        call = await _understand(body, context.rename("resp"), service, shelf, terms)
         prepared = await while_connected(http.receive, _prepare(call, service))
         run = _run(body, call, prepared, service, shelf)
         if body.stream:
@@ -74,7 +75,7 @@ class _Call:
     """Whether old turns may be left out."""
 
 
-async def _understand(body: CreateResponse, request_id: str, service: Service, shelf: Shelf) -> _Call:
+async def _understand(body: CreateResponse, request_id: str, service: Service, shelf: Shelf, terms: Terms) -> _Call:
     model = service.resolve_model(body.model)
     headers = check_fields(body, service)
     before = await _before(body.previous_response_id, shelf)
@@ -97,7 +98,12 @@ async def _understand(body: CreateResponse, request_id: str, service: Service, s
         ThinkWish(effort=body.reasoning.effort if body.reasoning else None),
     )
     request = GenerationRequest(
-        request_id, prompt, _sampling(body), max_tokens_param="max_output_tokens", prompt_param="input"
+        request_id,
+        prompt,
+        _sampling(body),
+        max_tokens_param="max_output_tokens",
+        prompt_param="input",
+        terms=terms,
     )
     return _Call(model, request, items, tools, headers, body.truncation == "auto")
 

@@ -27,7 +27,6 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "logit_bias": ({},),
     "mm_processor_kwargs": ({},),
     "previous_input_messages": (),
-    "priority": (0,),
     "request_id": (),
     "structured_outputs": (),
     "vllm_xargs": ({},),

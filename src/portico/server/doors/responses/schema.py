@@ -116,6 +116,9 @@ class CreateResponse(BaseModel):
     chat_template_kwargs: dict[str, Any] | None = Field(
         None, description="Variables for the chat template; not OpenAI's."
     )
+    priority: int | None = Field(
+        None, description="Lower comes first among the waiting requests of the same API key; as in chat, not OpenAI's."
+    )
     truncation: Literal["auto", "disabled"] | None = Field(
         None,
         description="`auto`: where the context is too small the oldest turns are left out, never the system's and "
