@@ -55,8 +55,9 @@ async def serve(
     """Serve until SIGINT, SIGTERM or `stop`; then take no more requests, let those that run end, and return.
 
     Meanwhile what asks the model, and /health, are answered with 503, in the shape of each. Requests that still run
-    after `drain_seconds`, or at a second signal, are cancelled, and their clean-up is waited for. Signals are taken only when
-    this is the main thread's event loop; they are not raised again, so that the caller can close what else there is.
+    after `drain_seconds`, or at a second signal, are cancelled, and their clean-up is waited for. Signals are taken
+    only when this is the main thread's event loop; they are not raised again, so that the caller can close what else
+    there is.
     `on_ready` is called once connections are accepted. ConfigError if the files of `tls` are not what they should be.
     """
     drain = Drain(app, shape_of)

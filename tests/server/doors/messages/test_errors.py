@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,8 @@ import httpx
 import pytest
 
 from portico.config.queue import QueueLimits
+from portico.server.doors.messages.errors import error_shape
+from portico.server.errors import shutting_down
 from portico.text.model import TextModel
 from tests.server.doors.messages.conftest import HI, client_of
 from tests.server.fake_engine import LOADED, Gate, echo
@@ -116,8 +119,16 @@ def test_threads_are_refused_so_that_the_client_goes_on_without(
         model=MODEL, max_tokens=2, messages=HI, unsupported_request_behavior="continue_unthreaded"
     )
     assert thread.send().usage.output_tokens == 2
-    assert thread.send("And now?").usage.output_tokens == 2
+    assert thread.send({"role": "user", "content": "And now?"}).usage.output_tokens == 2
     assert len(server.engine.added) == 2
+
+
+def test_a_server_that_stops_answers_before_there_is_an_id() -> None:
+    shape = error_shape({"type": "http", "path": "/v1/messages", "headers": []})
+    assert shape is not None
+    status, body = shape(shutting_down())
+    told = {"type": "overloaded_error", "message": "The server is shutting down."}
+    assert (status, json.loads(body)) == (503, {"type": "error", "error": told, "request_id": None})
 
 
 def test_the_client_may_name_the_request(server: LiveServer) -> None:
