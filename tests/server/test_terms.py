@@ -28,6 +28,7 @@ PRIORITISED: list[tuple[str, dict[str, Any]]] = [
     ("/score", {"model": MODEL, "text_1": "cat", "text_2": "dog"}),
     ("/rerank", {"model": MODEL, "query": "cat", "documents": ["dog"]}),
     ("/v1/responses", {"model": MODEL, "input": "hello", "max_output_tokens": 4}),
+    ("/v1/messages", CHAT),
 ]
 ASKED: list[tuple[str, dict[str, Any]]] = [
     *PRIORITISED,
@@ -121,7 +122,7 @@ def test_what_is_not_finished_in_time_is_a_504_and_leaves_the_engine(
     [
         (path, body | {"stream": True})
         for path, body in ASKED
-        if "generate" in path or "chat" in path or body is COMPLETION
+        if "generate" in path or "chat" in path or "messages" in path or body is COMPLETION
     ],
 )
 def test_a_stream_that_has_begun_ends_with_an_error_event(locked: LiveServer, path: str, body: dict[str, Any]) -> None:
