@@ -9,7 +9,7 @@ import math
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from portico.server.errors import ShapeOf, error_response, shutting_down
+from portico.server.errors import ERROR_CODE, ShapeOf, error_response, shutting_down
 
 PROBES = frozenset({"/health", "/ping"})
 
@@ -58,4 +58,6 @@ class Drain:
             state = {"status": "unavailable", "reason": error.message}
             await JSONResponse(state, error.status, headers)(scope, receive, send)
             return
-        await error_response(error, self._shape_of(scope), headers)(scope, receive, send)
+        answer = error_response(error, self._shape_of(scope), headers)
+        del answer.headers[ERROR_CODE]  # nobody inside gets to see it
+        await answer(scope, receive, send)
