@@ -21,7 +21,7 @@ from benchmarks import checkpoint, engine_speed, limits
 from benchmarks.speed import POOL
 from portico.build import build_engine
 from portico.config.engine import EngineConfig
-from portico.kernels import native
+from portico.kernels import layouts, native
 from portico.kernels.tape import KERNELS
 
 SHAPES = {"prefill 1024": 0, "decode ×1": 1, "decode ×8": 8, "decode ×32": 32}
@@ -81,11 +81,11 @@ def _described(kernel: str, a: Any) -> tuple[str, float, float, bool]:
 
 
 _LAYOUTS: dict[str, type[Structure]] = {
-    "attend": native._Attend,
-    "prepare": native._Prepare,
-    "linear": native._Linear,
-    "rms_norm": native._RmsNorm,
-    "silu_mul": native._SiluMul,
+    "attend": layouts.Attend,
+    "prepare": layouts.Prepare,
+    "linear": layouts.Linear,
+    "rms_norm": layouts.RmsNorm,
+    "silu_mul": layouts.SiluMul,
 }
 
 
