@@ -10,7 +10,11 @@ from portico import __version__
 from portico.cli.parser import LineParser, fail
 from portico.errors import ConfigError, PorticoError
 
-VERBS = {"serve": "serve a model over HTTP", "client": "talk to a server from the terminal"}
+VERBS = {
+    "serve": "serve a model over HTTP",
+    "client": "talk to a server from the terminal",
+    "bench": "measure a server, or the engine alone, under load",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

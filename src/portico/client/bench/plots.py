@@ -1,0 +1,92 @@
+"""Figures as pictures; needs matplotlib (`pip install 'portico[bench]'`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from portico.client.bench.drive import Run
+from portico.client.bench.figures import TERMS, Figures
+
+MISSING = "--plot needs matplotlib: pip install 'portico[bench]'"
+
+
+def check() -> None:
+    """Raise ImportError, with what to do, where there is no matplotlib."""
+    try:
+        import matplotlib  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise ImportError(MISSING) from error
+
+
+def draw(folder: Path, runs: Mapping[int, Run], found: Mapping[int, Figures], title: str) -> list[Path]:
+    """Pictures in `folder`, by how many requests run at once: latencies, and for several numbers what they change."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [_save(_latencies(runs, title), folder / "latency.png")]
+    if len(found) > 1:
+        paths.append(_save(_concurrency(found, title), folder / "concurrency.png"))
+    return paths
+
+
+def _latencies(runs: Mapping[int, Run], title: str) -> Any:
+    """For each term the share of values up to each time."""
+    figure, axes = _panels(2, 2, title)
+    for axis, (term, (name, _)) in zip(axes.flat, TERMS.items(), strict=True):
+        for level, run in runs.items():
+            ms = np.sort(1000 * np.asarray(_values(run, term)))
+            if ms.size:
+                label = f"{level} at once" if level else None
+                axis.step(ms, 100 * np.arange(1, ms.size + 1) / ms.size, where="post", label=label)
+        axis.set(title=name, xlabel="ms", ylabel="% of values", ylim=(0, 102), xlim=(0, None))
+        if len(runs) > 1:
+            axis.legend(fontsize="small", loc="lower right")
+    return figure
+
+
+def _concurrency(found: Mapping[int, Figures], title: str) -> Any:
+    """Throughput and latencies against how many requests run at once."""
+    figure, axes = _panels(2, 2, title)
+    levels = list(found)
+    throughput, terms = axes.flat[0], list(zip(axes.flat[1:], ("ttft", "tpot", "e2el"), strict=True))
+    throughput.plot(levels, [figures.output_throughput for figures in found.values()], marker="o")
+    throughput.set(title="Output throughput", ylabel="tokens/s")
+    for axis, term in terms:
+        spreads = [figures.spreads[term] for figures in found.values()]
+        axis.plot(levels, [spread.median for spread in spreads], marker="o", label="median")
+        for share in spreads[0].percentiles:
+            values = [spread.percentiles[share] for spread in spreads]
+            axis.plot(levels, values, marker=".", linestyle="--", label=f"p{share:g}")
+        axis.set(title=TERMS[term][0], ylabel="ms")
+        axis.legend(fontsize="small", loc="upper left")
+    for axis in axes.flat:
+        axis.set(xlabel="requests at once", xscale="log" if levels[-1] > 8 * levels[0] else "linear", ylim=(0, None))
+        axis.set_xticks(levels, [str(level) for level in levels])
+        axis.minorticks_off()
+    return figure
+
+
+def _values(run: Run, term: str) -> list[float]:
+    whole = [record for record in run.records if record.problem is None]
+    if term == "itl":
+        return [gap for record in whole for gap in record.itl]
+    return [value for record in whole if (value := getattr(record, term)) is not None]
+
+
+def _panels(rows: int, columns: int, title: str) -> tuple[Any, Any]:
+    # Without pyplot: that looks for a screen, and keeps every figure.
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    figure = Figure(figsize=(5.2 * columns, 3.6 * rows), layout="constrained")
+    figure.suptitle(title)
+    axes = figure.subplots(rows, columns)
+    for axis in axes.flat:
+        axis.grid(alpha=0.3)
+    return figure, axes
+
+
+def _save(figure: Any, path: Path) -> Path:
+    figure.savefig(path, dpi=120)
+    return path
