@@ -86,8 +86,8 @@ bench-overload: test-extras
 bench-prompts: test-extras
 	$(BIN)/python -m benchmarks.reliability.prompts $(ARGS)
 
-## clients-test openai-agents, langchain-openai, litellm and instructor against a server, in an environment of their own
-clients-test: $(VENV)/.test-extras .venv-clients/.installed
+## clients-test openai 1, 2 and 3, openai-agents, langchain-openai, litellm and instructor against a server, in environments of their own
+clients-test: $(VENV)/.test-extras .venv-clients/.installed .venv-openai/1 .venv-openai/2 .venv-openai/3
 	PORTICO_PYTHON=$(abspath $(BIN)/python) .venv-clients/bin/python -m pytest tests/clients $(ARGS)
 
 .venv-clients/.installed: tests/clients/requirements.txt
@@ -95,6 +95,11 @@ clients-test: $(VENV)/.test-extras .venv-clients/.installed
 	@test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
 	@.venv-clients/bin/python -m pip install --quiet -r $<
 	@touch $@
+
+.venv-openai/%:
+	@echo "Installing openai $*.x into $@ ..."
+	@$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet "openai>=$*,<$$(($* + 1))" || (rm -rf $@; false)
+
 ## bench-peers  llama.cpp, OpenVINO, transformers and vLLM in the same shapes (docs/performance.md); ARGS="--out DIR --plot"
 bench-peers: test-extras
 	$(BIN)/python -m benchmarks.peers $(ARGS)
@@ -116,9 +121,10 @@ $(VENV)/.lm-eval: pyproject.toml $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --editable '.[lm-eval]'
 	@touch $@
 
-## reference    write docs/parameters.md from the schema and docs/flags.md from the options
+## reference    write docs/parameters.md and docs/responses-parameters.md from the schemas and docs/flags.md from the options
 reference: install
 	$(BIN)/python -m portico.server.doors.openai.reference > docs/parameters.md
+	$(BIN)/python -m portico.server.doors.responses.reference > docs/responses-parameters.md
 	$(BIN)/python -m portico.cli.reference > docs/flags.md
 
 ## eval-demo    ask the demo model held-out questions, by kind

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import zmq
 
+from portico import logs
 from portico.config.engine import EngineConfig
 from portico.engine.engine import Engine
 from portico.engine.process import serve
@@ -46,7 +47,7 @@ def main(endpoint: str) -> int:
     """Be the engine process; returns its exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the front decides
     config = msgspec.json.decode(sys.stdin.readline(), type=EngineConfig)
-    logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(levelname)s engine %(message)s")
+    logs.set_up(config.log_level, config.log_format, "engine")
     context = zmq.Context()
     socket = context.socket(zmq.DEALER)
     socket.set_hwm(0)  # the engine must never block on a slow front

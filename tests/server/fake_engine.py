@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
@@ -128,6 +129,17 @@ class FakeEngine:
     @property
     def stats(self) -> EngineStats | None:
         return None
+
+    @property
+    def restarts(self) -> int:
+        return 0
+
+    @property
+    def pid(self) -> int:
+        return os.getpid()
+
+    def on_step(self, listener: Callable[[EngineStats], None]) -> None:
+        """It makes no steps."""
 
     def failure(self) -> str | None:
         return self.why_failed

@@ -14,6 +14,7 @@ VERBS = {
     "serve": "serve a model over HTTP",
     "client": "talk to a server from the terminal",
     "bench": "measure a server, or the engine alone, under load",
+    "doctor": "tell what this machine has, and whether a model fits",
 }
 
 

@@ -10,9 +10,9 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from portico import __version__
+from portico import __version__, logs
 from portico.cli.banner import banner
 from portico.cli.parser import LineParser, add_options, given_flags
 from portico.config.compat import CompatName, choose_compat, text_habits
@@ -108,7 +108,7 @@ def run(arguments: Sequence[str], form: Form | None = None) -> int:
         form, arguments = FORMS[arguments[0]], arguments[1:]
     settled = read_options(arguments, form or Form())
     options = settled.options
-    logging.basicConfig(level=options.http.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
+    logs.set_up(options.http.log_level, cast(logs.LogFormat, options.http.log_format), "server")
     logging.getLogger("uvicorn").setLevel(options.http.uvicorn_log_level.upper())  # the banner says when and where
     for sentence in settled.without_effect:
         log.info("%s", sentence)
@@ -163,9 +163,12 @@ async def _serve(
     from portico.server.app import create_app
     from portico.server.serve import bind, serve
     from portico.server.settings import ServerSettings
+    from portico.server.telemetry import open_telemetry
     from portico.text.model import TextModel
 
     http = options.http
+    endpoint = http.otlp_traces_endpoint
+    telemetry = None if endpoint is None else open_telemetry(endpoint, __version__)
     listener = bind(http.host, http.port)
     if not (http.keys or is_loopback(http.host)):
         log.warning("Everybody who can reach %s may use this server; --api-key KEY asks for a key.", http.host)
@@ -193,9 +196,12 @@ async def _serve(
             debug=http.enable_debug,
             tracing=http.enable_tracing,
             log_requests=http.log_requests,
+            quiet_paths=http.disable_access_log_for_endpoints,
+            log_prompts=http.log_prompts,
+            max_log_len=http.max_log_len,
         )
         model = TextModel.load(folder, text)
-        app = create_app(client, model, settings, sessions)
+        app = create_app(client, model, settings, sessions, telemetry)
         stop = asyncio.Event()
         server = asyncio.create_task(serve(app, listener, drain_seconds=http.drain_timeout, stop=stop, tls=tls))
         announcement = asyncio.create_task(
@@ -212,6 +218,8 @@ async def _serve(
         if sessions is not None:
             await sessions.close()
         await client.close()
+        if telemetry is not None:
+            await asyncio.to_thread(telemetry.close)
 
 
 def is_loopback(host: str) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import zmq.asyncio
@@ -47,6 +47,7 @@ class AsyncEngineClient:
         self._step_timeout = step_timeout
         self._loaded: Loaded | None = None
         self._stats: EngineStats | None = None
+        self._listeners: list[Callable[[EngineStats], None]] = []
         self._failure: str | None = None
         self._trouble: str | None = None
         self._closing = False
@@ -74,6 +75,15 @@ class AsyncEngineClient:
     def stats(self) -> EngineStats | None:
         """Counts after the engine's latest step; None before the first."""
         return self._stats
+
+    @property
+    def pid(self) -> int:
+        """The process id of the engine of the moment."""
+        return self._link.process.popen.pid
+
+    def on_step(self, listener: Callable[[EngineStats], None]) -> None:
+        """Call `listener` after each step, with the counts as they are then."""
+        self._listeners.append(listener)
 
     def failure(self) -> str | None:
         """Why the engine is not healthy at this moment, or None."""
@@ -160,6 +170,8 @@ class AsyncEngineClient:
             match message:
                 case messages.StepDone():
                     self._stats = message.stats
+                    for listener in self._listeners:
+                        listener(message.stats)
                     self._unready = 0
                     self._streams.take(message.events)
                 case messages.Loaded():

@@ -278,7 +278,7 @@ def load_native(dtype: torch.dtype, instruction_set: str | None = None) -> Nativ
     With an `instruction_set`, one of INSTRUCTION_SETS or EMULATED, None too where the machine lacks that; it is then in
     use by all of the process.
     """
-    path = next((folder / _LIBRARY for folder in _folders() if (folder / _LIBRARY).exists()), None)
+    path = native_library()
     if path is None or dtype not in _DTYPES:
         return None
     try:
@@ -293,6 +293,11 @@ def load_native(dtype: torch.dtype, instruction_set: str | None = None) -> Nativ
         return None
     build = hashlib.sha256(path.read_bytes()).hexdigest()
     return NativeKernels(library, _DTYPES[dtype], library.portico_instruction_set().decode(), build)
+
+
+def native_library() -> Path | None:
+    """The compiled library; None where it was not built."""
+    return next((folder / _LIBRARY for folder in _folders() if (folder / _LIBRARY).exists()), None)
 
 
 def _folders() -> Iterator[Path]:

@@ -69,6 +69,8 @@ class TokenEvent(msgspec.Struct, frozen=True, array_like=True):
     """Of the prompt's tokens but its first, once for a request that asked for them."""
     embedding: list[float] | None = None
     """The vector that stands for the prompt, where the request asked for it."""
+    scheduled: float | None = None
+    """With a choice's first event: when the request was first given a place, by this machine's monotonic clock."""
 
 
 class EngineStats(msgspec.Struct, frozen=True, array_like=True):
@@ -83,6 +85,8 @@ class EngineStats(msgspec.Struct, frozen=True, array_like=True):
     prompt_tokens: int
     cached_tokens: int
     generated_tokens: int
+    step_tokens: int = 0
+    """Tokens of prompts and answers that the step computed; 0 where no step was run."""
 
 
 class Loaded(msgspec.Struct, frozen=True, tag="loaded"):

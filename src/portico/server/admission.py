@@ -34,6 +34,7 @@ QUICK_PATHS = (
     "/debug/",
     "/ping",
     "/abort_request",
+    "/v1/responses/",
 )
 """What POST routes that do not ask the model begin with."""
 

@@ -16,12 +16,12 @@ from portico.config.cors import CorsRules
 from portico.server import errors, health
 from portico.server.admission import Admission
 from portico.server.dialect import OPENAI, Dialect
-from portico.server.doors import alpaca, lmdeploy, mlc, openai, vllm
+from portico.server.doors import alpaca, lmdeploy, mlc, openai, responses, vllm
 from portico.server.metrics import route
 from portico.server.metrics.figures import Timeline
 from portico.server.metrics.metrics import Metrics
-from portico.server.metrics.watched import WatchedEngine
-from portico.server.middleware import BearerKeys, BodyLimit, RequestIds, ShownUnder
+from portico.server.metrics.watched import Watch, WatchedEngine, not_watched
+from portico.server.middleware import OPEN_PATHS, BearerKeys, BodyLimit, RequestIds, ShownUnder
 from portico.server.rates import HEADERS as RATE_HEADERS
 from portico.server.rates import RateLimiter, Rates
 from portico.server.service import Service
@@ -29,12 +29,14 @@ from portico.server.sessions.memory import MemoryStore
 from portico.server.sessions.sessions import Sessions
 from portico.server.sessions.store import SessionLimits
 from portico.server.settings import ServerSettings
+from portico.server.telemetry import Spans, Telemetry
 from portico.text.engine_client import EngineClient
 from portico.text.model import TextModel
 from portico.text.pipeline import Pipeline
+from portico.text.prompt_log import PromptLog
 from portico.text.trace import MOST_REQUESTS, Trace
 
-DOORS = (mlc, openai, lmdeploy, vllm)
+DOORS = (mlc, openai, lmdeploy, vllm, responses)
 """The first that has a route gets it."""
 DIALECTS: Mapping[CompatName, Dialect] = {
     "none": OPENAI,
@@ -47,9 +49,15 @@ DIALECTS: Mapping[CompatName, Dialect] = {
 
 
 def create_app(
-    engine: EngineClient, model: TextModel, settings: ServerSettings, sessions: Sessions | None = None
+    engine: EngineClient,
+    model: TextModel,
+    settings: ServerSettings,
+    sessions: Sessions | None = None,
+    telemetry: Telemetry | None = None,
 ) -> FastAPI:
     """An ASGI application that serves `model` by `engine`; the engine may still be loading.
+
+    Spans go to `telemetry`, which the caller closes.
 
     Without `sessions` of the caller's, which the caller closes, conversations are kept in memory.
     """
@@ -63,8 +71,9 @@ def create_app(
         metrics.ended(request)
         rates.spent(request.owner, request.prompt_tokens + request.tokens)
 
-    watched = WatchedEngine(engine, ended, trace)
-    pipeline = Pipeline(model, watched, trace)
+    watched = WatchedEngine(engine, ended, trace, metrics.gap, _watching(telemetry, settings))
+    prompts = PromptLog(settings.max_log_len) if settings.log_prompts else None
+    pipeline = Pipeline(model, watched, trace, prompts)
     service = Service(pipeline, watched, metrics, trace, settings, sessions, started=int(time.time()), dialect=dialect)
     app = _bare(settings)
     if settings.root_path:
@@ -77,7 +86,15 @@ def create_app(
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, shape=dialect.error)
     if settings.api_keys:
         app.add_middleware(BearerKeys, keys=settings.api_keys, shape=dialect.error)
-    app.add_middleware(RequestIds, log_each=settings.log_requests, shape=dialect.error)
+    if telemetry is not None:  # inside what gives ids and takes the words of errors away
+        app.add_middleware(Spans, telemetry=telemetry, quiet_paths=OPEN_PATHS | {"/metrics"})
+    app.add_middleware(
+        RequestIds,
+        log_each=settings.log_requests,
+        shape=dialect.error,
+        on_answer=metrics.answered,
+        quiet_paths=settings.quiet_paths,
+    )
     if settings.cors is not None:  # added last, so it is the outermost: a browser asks without the key
         _let_pages_in(app, settings.cors)
     app.include_router(health.router(service))
@@ -87,6 +104,12 @@ def create_app(
             app.include_router(router)
     _describe(app, [body for door in DOORS for body in door.BODIES])
     return app
+
+
+def _watching(telemetry: Telemetry | None, settings: ServerSettings) -> Watch:
+    if telemetry is None:
+        return not_watched
+    return lambda add: telemetry.watch(add, settings.model_names[0])
 
 
 def _bare(settings: ServerSettings) -> FastAPI:

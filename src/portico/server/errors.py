@@ -17,6 +17,8 @@ CLIENT_CLOSED_REQUEST = 499
 """nginx's status for an answer that nobody reads."""
 ErrorShape = Callable[[RequestError], tuple[int, bytes]]
 """What an error is as an answer: the HTTP status and the JSON text of the body."""
+ERROR_CODE = "x-portico-error-code"
+"""A header in which the word of an error travels to whoever counts them; it does not leave the server."""
 CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -34,7 +36,8 @@ def openai_error(error: RequestError) -> tuple[int, bytes]:
 def error_response(error: RequestError, shape: ErrorShape, headers: dict[str, str] | None = None) -> Response:
     """The whole answer of a request that failed before anything was sent."""
     status, body = shape(error)
-    return Response(body, status, {**_headers(error), **(headers or {})}, "application/json")
+    headers = {**_headers(error), **(headers or {}), ERROR_CODE: error.code or ""}
+    return Response(body, status, headers, "application/json")
 
 
 def _headers(error: RequestError) -> dict[str, str]:

@@ -9,14 +9,15 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from portico.errors import RequestError
-from portico.server.errors import ErrorShape, error_response, internal_error, openai_error, shutting_down
+from portico.logs import about
+from portico.server.errors import ERROR_CODE, ErrorShape, error_response, internal_error, openai_error, shutting_down
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +53,21 @@ def context_of(scope: Scope) -> RequestContext:
 class RequestIds:
     """Gives every request its context and its answer an x-request-id; a crash or shutdown becomes an error object."""
 
-    def __init__(self, app: ASGIApp, log_each: bool = True, shape: ErrorShape = openai_error) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        log_each: bool = True,
+        shape: ErrorShape = openai_error,
+        on_answer: Callable[[int, str], None] = lambda status, code: None,
+        quiet_paths: Collection[str] = (),
+    ) -> None:
+        """`on_answer` is told the status of each answer and the word of its error, empty without one.
+
+        Requests for `quiet_paths` are logged as details only, and so are probes, which come every few seconds.
+        """
         self._app = app
+        self._on_answer = on_answer
+        self._quiet = OPEN_PATHS.union(quiet_paths)
         self._shape = shape
         self._level = logging.INFO if log_each else logging.DEBUG
 
@@ -68,8 +82,10 @@ class RequestIds:
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
-                MutableHeaders(scope=message)["x-request-id"] = context.echo or context.id
+                status, headers = message["status"], MutableHeaders(scope=message)
+                headers["x-request-id"] = context.echo or context.id
+                self._on_answer(status, headers.get(ERROR_CODE, ""))
+                del headers[ERROR_CODE]
             await send(message)
 
         try:
@@ -79,15 +95,22 @@ class RequestIds:
                 await error_response(shutting_down(), self._shape)(scope, receive, send_with_id)
             raise
         except Exception:
-            log.exception("%s: %s %s failed", context.id, scope["method"], scope["path"])
+            log.exception("%s: %s %r failed", context.id, scope["method"], scope["path"], extra=self._about(scope))
             if status:
                 raise
             await error_response(internal_error(), self._shape)(scope, receive, send_with_id)
         finally:
-            # Probes come every few seconds and say nothing new.
-            level = logging.DEBUG if scope["path"] in OPEN_PATHS else self._level
-            took = time.monotonic() - begun
-            log.log(level, "%s: %s %r %d in %.3f s", context.id, scope["method"], scope["path"], status, took)
+            level = logging.DEBUG if scope["path"] in self._quiet else self._level
+            took = round(time.monotonic() - begun, 6)
+            extra = self._about(scope, status=status, seconds=took)
+            theirs = "" if context.echo is None else f" ({context.echo})"
+            line = "%s%s: %s %r %d in %.3f s"
+            log.log(level, line, context.id, theirs, scope["method"], scope["path"], status, took, extra=extra)
+
+    def _about(self, scope: Scope, **fields: object) -> dict[str, dict[str, object]]:
+        context = context_of(scope)
+        given = {} if context.echo is None else {"x_request_id": context.echo}
+        return about(context.id, **given, method=scope["method"], path=scope["path"], **fields)
 
 
 class BearerKeys:

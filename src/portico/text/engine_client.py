@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from portico.protocol.messages import Add, EngineStats, Loaded, TokenEvent
@@ -27,6 +27,20 @@ class EngineClient(Protocol):
     @property
     def stats(self) -> EngineStats | None:
         """Counts after the latest step; None before the first."""
+        ...
+
+    @property
+    def restarts(self) -> int:
+        """How many engines have been lost and replaced."""
+        ...
+
+    @property
+    def pid(self) -> int:
+        """The process id of the engine of the moment."""
+        ...
+
+    def on_step(self, listener: Callable[[EngineStats], None]) -> None:
+        """Call `listener` after each step, with the counts as they are then."""
         ...
 
     def failure(self) -> str | None:

@@ -128,6 +128,24 @@ class HttpOptions:
     uvicorn_log_level: str = option(
         "warning", "how much the HTTP library logs", group=LOGS, parse=parse_level, choices=LEVELS
     )
+    otlp_traces_endpoint: str | None = option(
+        None, "where to send OpenTelemetry spans by OTLP over HTTP, as http://127.0.0.1:4318/v1/traces; needs the "
+        "extra portico[otel]; OTEL_* variables say the rest",
+        group=LOGS, metavar="URL",
+    )  # fmt: skip
+    log_format: str = option(
+        "text", "text for people, or json: one object a line, with the request's id as a field",
+        group=LOGS, choices=("text", "json"),
+    )  # fmt: skip
+    disable_access_log_for_endpoints: tuple[str, ...] = option(
+        (), "paths whose requests get no line, as /metrics,/v1/models; /health, /ping and /version have none anyway",
+        group=LOGS, repeated=True, split=parse_list, metavar="PATHS", single=("--disable-access-log-for-endpoints",),
+    )  # fmt: skip
+    log_prompts: bool = option(False, "log prompts, as the model reads them, and parameters", group=LOGS)
+    max_log_len: int | None = option(
+        None, "characters of a prompt that --log-prompts logs (default: all)",
+        group=LOGS, parse=parse_count, metavar="CHARACTERS",
+    )  # fmt: skip
     log_requests: bool = option(
         True, "log a line for each request", group=LOGS, aliases=("--enable-log-requests",),
         off=("--disable-log-requests", "--disable-uvicorn-access-log"),
