@@ -135,7 +135,11 @@ def _prompts(add: Callable[..., Any]) -> None:
     add("--prompts", "--dataset-path", type=Path, metavar="FILE",
         help='prompts from a file instead: JSON lines of "text", {"prompt": ...}, {"messages": ...}, or ShareGPT\'s '
         "JSON; from its beginning again when it is over")  # fmt: skip
-    add("--ignore-eos", action="store_true", help="ask for answers of exactly the wanted length (not all servers know it)")
+    add(
+        "--ignore-eos",
+        action="store_true",
+        help="ask for answers of exactly the wanted length (not all servers know it)",
+    )
     for name in FLOATS:
         add(f"--{name}", type=_number("a number"), metavar="X", help="sent with each request")
     add("--top-k", type=_whole(-1), metavar="N", help="sent with each request")

@@ -8,7 +8,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
 
 from portico.client.bench.drive import Pace, Progress
 

@@ -22,7 +22,15 @@ TERMS: Mapping[str, tuple[str, str]] = {
             "many tokens a piece has"),
     "e2el": ("E2EL", "end-to-end latency: from sending a request to the last piece of its answer"),
 }  # fmt: skip
-GOALS = ("ttft", "tpot", "e2el")
+TEXT_TERMS: Mapping[str, tuple[str, str]] = {
+    "ttft_text": ("TTFT text", "the same up to the first piece that says, thinks or calls something"),
+    "tpot_text": ("TPOT text", "the same from that piece on"),
+}
+"""For servers that begin an answer with an empty piece before they have a token."""
+ALL_TERMS = {**TERMS, **TEXT_TERMS}
+GOALS = ("ttft", "tpot", "e2el", *TEXT_TERMS)
+APART = 1.02
+"""How much later than its first piece an answer may say something without a word about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +62,7 @@ class Figures:
     """Requests whose tokens the server did not count: each piece was taken for one."""
     pieces: int
     spreads: Mapping[str, Spread]
-    """By the names of TERMS."""
-    first_text_ms: float
-    """Median time to the first piece that says something: servers may begin with an empty one."""
+    """By the names of TERMS and TEXT_TERMS."""
     good: int | None
     """Requests that met all goals; None without goals."""
     most_running: int
@@ -66,6 +72,11 @@ class Figures:
     def failed(self) -> int:
         """Requests without a whole answer."""
         return sum(self.problems.values())
+
+    @property
+    def begins_empty(self) -> bool:
+        """Whether first pieces say nothing, and what does comes later."""
+        return self.spreads["ttft_text"].median > APART * self.spreads["ttft"].median
 
     @property
     def request_throughput(self) -> float:
@@ -111,26 +122,16 @@ class Figures:
             **({} if self.good is None else {"request_goodput": self.good / self.seconds}),
             "most_running": self.most_running,
             **spreads,
-            "median_first_text_ms": self.first_text_ms,
             "client_cpu_seconds": self.cpu_seconds,
             "client_us_per_piece": 1e6 * self.cpu_seconds / max(1, self.pieces),
         }
 
 
-def figures(
-    run: Run, percentiles: Sequence[float] = PERCENTILES, goals: Mapping[str, float] | None = None
-) -> Figures:
+def figures(run: Run, percentiles: Sequence[float] = PERCENTILES, goals: Mapping[str, float] | None = None) -> Figures:
     """Sum up a run; `goals` are the most milliseconds that a good request may take, by the names of GOALS."""
     whole = [record for record in run.records if record.problem is None]
     failed = [record.problem for record in run.records if record.problem is not None]
-    values = {
-        "ttft": [record.ttft for record in whole],
-        "tpot": [record.tpot for record in whole if record.tpot is not None],
-        "itl": [gap for record in whole for gap in record.itl],
-        "e2el": [record.e2el for record in whole],
-    }
     kinds = Counter(problem.kind for problem in failed)
-    first_texts = [record.first_text - record.sent for record in whole if record.first_text is not None]
     return Figures(
         completed=len(whole),
         refused=kinds.get(REFUSED, 0),
@@ -142,12 +143,18 @@ def figures(
         output_tokens=sum(record.output_tokens for record in whole),
         uncounted=sum(not record.counted for record in whole),
         pieces=sum(len(record.chunks) for record in run.records),
-        spreads={term: _spread(seconds, percentiles) for term, seconds in values.items()},
-        first_text_ms=1000 * float(np.median(first_texts or [0.0])),
+        spreads={term: _spread(values(whole, term), percentiles) for term in ALL_TERMS},
         good=None if goals is None else sum(_meets(record, goals) for record in whole),
         most_running=_most_at_once(whole),
         cpu_seconds=run.cpu_seconds,
     )
+
+
+def values(whole: Sequence[Record], term: str) -> list[float]:
+    """Seconds of each request with a whole answer, of inter-token latency each gap."""
+    if term == "itl":
+        return [gap for record in whole for gap in record.itl]
+    return [seconds for record in whole if (seconds := getattr(record, term)) is not None]
 
 
 def detailed(records: Sequence[Record]) -> dict[str, list[Any]]:
@@ -172,8 +179,8 @@ def _spread(seconds: Sequence[float], percentiles: Sequence[float]) -> Spread:
 
 
 def _meets(record: Record, goals: Mapping[str, float]) -> bool:
-    taken = {"ttft": record.ttft, "tpot": record.tpot or 0.0, "e2el": record.e2el}
-    return all(1000 * taken[name] <= most for name, most in goals.items())
+    """An answer of one token has no TPOT, which is good enough."""
+    return all(1000 * (getattr(record, term) or 0.0) <= most for term, most in goals.items())
 
 
 def _most_at_once(records: Sequence[Record]) -> int:

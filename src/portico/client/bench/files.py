@@ -10,7 +10,9 @@ from typing import Any
 from portico.client.bench.record import Conversation, Turn
 
 PEOPLE = ("human", "user")
-FORMS = 'a string, {"prompt": "..."}, {"messages": [...]} or {"conversations": [{"from": "human", "value": "..."}, ...]}'
+FORMS = (
+    'a string, {"prompt": "..."}, {"messages": [...]} or {"conversations": [{"from": "human", "value": "..."}, ...]}'
+)
 
 
 def read_prompts(path: Path, output_len: int, turns: int = 1) -> list[Conversation]:

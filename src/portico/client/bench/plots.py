@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from portico.client.bench.drive import Run
-from portico.client.bench.figures import TERMS, Figures
+from portico.client.bench.figures import ALL_TERMS, Figures, values
 
 MISSING = "--plot needs matplotlib: pip install 'portico[bench]'"
 
@@ -17,7 +17,7 @@ MISSING = "--plot needs matplotlib: pip install 'portico[bench]'"
 def check() -> None:
     """Raise ImportError, with what to do, where there is no matplotlib."""
     try:
-        import matplotlib  # noqa: F401, PLC0415
+        import matplotlib  # noqa: F401
     except ImportError as error:
         raise ImportError(MISSING) from error
 
@@ -25,22 +25,23 @@ def check() -> None:
 def draw(folder: Path, runs: Mapping[int, Run], found: Mapping[int, Figures], title: str) -> list[Path]:
     """Pictures in `folder`, by how many requests run at once: latencies, and for several numbers what they change."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [_save(_latencies(runs, title), folder / "latency.png")]
+    paths = [_save(_latencies(runs, found, title), folder / "latency.png")]
     if len(found) > 1:
         paths.append(_save(_concurrency(found, title), folder / "concurrency.png"))
     return paths
 
 
-def _latencies(runs: Mapping[int, Run], title: str) -> Any:
+def _latencies(runs: Mapping[int, Run], found: Mapping[int, Figures], title: str) -> Any:
     """For each term the share of values up to each time."""
     figure, axes = _panels(2, 2, title)
-    for axis, (term, (name, _)) in zip(axes.flat, TERMS.items(), strict=True):
+    for axis, term in zip(axes.flat, _terms(found), strict=True):
         for level, run in runs.items():
-            ms = np.sort(1000 * np.asarray(_values(run, term)))
+            whole = [record for record in run.records if record.problem is None]
+            ms = np.sort(1000 * np.asarray(values(whole, term)))
             if ms.size:
                 label = f"{level} at once" if level else None
                 axis.step(ms, 100 * np.arange(1, ms.size + 1) / ms.size, where="post", label=label)
-        axis.set(title=name, xlabel="ms", ylabel="% of values", ylim=(0, 102), xlim=(0, None))
+        axis.set(title=ALL_TERMS[term][0], xlabel="ms", ylabel="% of values", ylim=(0, 102), xlim=(0, None))
         if len(runs) > 1:
             axis.legend(fontsize="small", loc="lower right")
     return figure
@@ -50,7 +51,8 @@ def _concurrency(found: Mapping[int, Figures], title: str) -> Any:
     """Throughput and latencies against how many requests run at once."""
     figure, axes = _panels(2, 2, title)
     levels = list(found)
-    throughput, terms = axes.flat[0], list(zip(axes.flat[1:], ("ttft", "tpot", "e2el"), strict=True))
+    first, tokens, _, end = _terms(found)
+    throughput, terms = axes.flat[0], list(zip(axes.flat[1:], (first, tokens, end), strict=True))
     throughput.plot(levels, [figures.output_throughput for figures in found.values()], marker="o")
     throughput.set(title="Output throughput", ylabel="tokens/s")
     for axis, term in terms:
@@ -59,7 +61,7 @@ def _concurrency(found: Mapping[int, Figures], title: str) -> Any:
         for share in spreads[0].percentiles:
             values = [spread.percentiles[share] for spread in spreads]
             axis.plot(levels, values, marker=".", linestyle="--", label=f"p{share:g}")
-        axis.set(title=TERMS[term][0], ylabel="ms")
+        axis.set(title=ALL_TERMS[term][0], ylabel="ms")
         axis.legend(fontsize="small", loc="upper left")
     for axis in axes.flat:
         axis.set(xlabel="requests at once", xscale="log" if levels[-1] > 8 * levels[0] else "linear", ylim=(0, None))
@@ -68,16 +70,14 @@ def _concurrency(found: Mapping[int, Figures], title: str) -> Any:
     return figure
 
 
-def _values(run: Run, term: str) -> list[float]:
-    whole = [record for record in run.records if record.problem is None]
-    if term == "itl":
-        return [gap for record in whole for gap in record.itl]
-    return [value for record in whole if (value := getattr(record, term)) is not None]
+def _terms(found: Mapping[int, Figures]) -> list[str]:
+    text = "_text" if any(figures.begins_empty for figures in found.values()) else ""
+    return [f"ttft{text}", f"tpot{text}", "itl", "e2el"]
 
 
 def _panels(rows: int, columns: int, title: str) -> tuple[Any, Any]:
     # Without pyplot: that looks for a screen, and keeps every figure.
-    from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.2 * columns, 3.6 * rows), layout="constrained")
     figure.suptitle(title)

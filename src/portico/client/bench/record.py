@@ -67,6 +67,18 @@ class Record:
         return (self.e2el - self.ttft) / (self.output_tokens - 1) if self.output_tokens > 1 else None
 
     @property
+    def ttft_text(self) -> float | None:
+        """Seconds from sending to the first piece that says something; None if none does."""
+        return None if self.first_text is None else self.first_text - self.sent
+
+    @property
+    def tpot_text(self) -> float | None:
+        """Seconds for each token after the first, from that piece on."""
+        if self.first_text is None or self.output_tokens < 2:
+            return None
+        return (self.chunks[-1] - self.first_text) / (self.output_tokens - 1)
+
+    @property
     def itl(self) -> list[float]:
         """Seconds between each piece and the next."""
         return [later - sooner for sooner, later in zip(self.chunks, self.chunks[1:], strict=False)]

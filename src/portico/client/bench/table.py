@@ -6,10 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
-from portico.client.bench.figures import TERMS, Figures
-
-APART = 1.02
-"""How much later than its first piece an answer may say something without a word about it."""
+from portico.client.bench.figures import ALL_TERMS, TERMS, Figures
 
 
 def tables(figures: Figures, title: str = "") -> list[Table]:
@@ -22,24 +19,21 @@ def notes(figures: Figures) -> list[str]:
     lines = [f"{count} failed: {kind}: {figures.examples[kind]}" for kind, count in figures.problems.items()]
     if figures.uncounted:
         lines.append(f"The server did not count the tokens of {figures.uncounted} answers: each piece is one here.")
-    if figures.completed and figures.first_text_ms > APART * figures.spreads["ttft"].median:
-        lines.append(
-            f"First pieces are empty: the first that says something comes after {figures.first_text_ms:.1f} ms (median)."
-        )
+    if figures.begins_empty:
+        lines.append("The first pieces of answers are empty and come before the model has begun: go by the text's.")
     return lines
 
 
 def sweep_table(found: Mapping[int, Figures]) -> Table:
     """One row for each number of requests at once."""
-    table = Table("at once", "req/s", "out tok/s", "TTFT median", "p99", "TPOT median", "p99", "failed", title="Sweep")
+    empty = any(figures.begins_empty for figures in found.values())
+    terms = ("ttft_text", "tpot_text") if empty else ("ttft", "tpot")
+    names = [part for term in terms for part in (f"{ALL_TERMS[term][0]} median", "p99")]
+    table = Table("at once", "req/s", "out tok/s", *names, "failed")
     for column in table.columns:
         column.justify = "right"
     for level, figures in found.items():
-        cells = [
-            f"{value:.1f}"
-            for term in ("ttft", "tpot")
-            for value in (figures.spreads[term].median, _highest(figures, term))
-        ]
+        cells = [f"{value:.1f}" for term in terms for value in (figures.spreads[term].median, _highest(figures, term))]
         table.add_row(
             str(level),
             f"{figures.request_throughput:.2f}",
@@ -55,7 +49,7 @@ def _latencies(figures: Figures, title: str) -> Table:
     table = Table("ms", "mean", "median", *(f"p{share:g}" for share in shares), title=title or None)
     for column in table.columns[1:]:
         column.justify = "right"
-    for term, (name, _) in TERMS.items():
+    for term, (name, _) in (ALL_TERMS if figures.begins_empty else TERMS).items():
         spread = figures.spreads[term]
         values = [spread.mean, spread.median, *spread.percentiles.values()]
         table.add_row(name, *(f"{value:.2f}" if figures.completed else "-" for value in values))

@@ -46,9 +46,7 @@ async def learn(count: Count) -> Words:
     """Find out which words are one token each; where too few are, what all of them come to."""
     first = COMMON[0]
     beside = await _beside(count, first)
-    single = [
-        word for word in COMMON if await count(" ".join([word] * REPEATED)) - beside == REPEATED
-    ]
+    single = [word for word in COMMON if await count(" ".join([word] * REPEATED)) - beside == REPEATED]
     if len(single) >= ENOUGH:
         return Words(single, 1.0, beside, exact=True)
     return await measure(count)
