@@ -13,7 +13,7 @@ from typing import Any
 
 from portico.cli.parser import LineParser
 from portico.client.bench.drive import Pace
-from portico.client.bench.figures import GOALS, PERCENTILES, TERMS
+from portico.client.bench.figures import ALL_TERMS, GOALS, PERCENTILES
 from portico.client.bench.stream import Backend
 from portico.client.bench.work import Shape
 
@@ -67,14 +67,14 @@ def is_url(text: str) -> bool:
 
 def make_parser() -> LineParser:
     """The verb's command line."""
-    terms = " ".join(f"{name}, {meaning}." for name, meaning in TERMS.values())
+    terms = " ".join(f"{name}, {meaning}." for name, meaning in ALL_TERMS.values())
     parser = LineParser(
         prog="portico bench",
         usage="portico bench [URL|MODEL] [options] [-- options of portico serve]",
         description=DESCRIPTION,
         epilog=f"{terms} A piece is an event of the stream with a choice in it, whatever it says: text, thinking, a "
-        "call, or nothing. Tokens are counted by the server (usage), or, where it does not tell, by pieces. Throughput: "
-        f"what whole answers hold, divided by the seconds from the first request to the last end. {SAME}",
+        "call, or nothing. Tokens are counted by the server (usage), or, where it does not tell, by pieces. "
+        f"Throughput: what whole answers hold, divided by the seconds from the first request to the last end. {SAME}",
     )
     parser.add_argument("target", nargs="?", metavar="URL|MODEL", help="a server, or a model to start one with")
     _server(parser.add_argument_group("the server").add_argument)

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI finds out by itself, and what it cannot see of routes that read their own bodies."""
+"""The OpenAPI document: what FastAPI finds out, and what it cannot see of routes that read their own bodies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 JSON = "application/json"
 KEY = {"key": {"type": "http", "scheme": "bearer", "description": "One of the keys of --api-key."}}
 ABOUT = (
-    "One inference engine behind the APIs of several servers. An answer of any other status than 200 has an error as its "
+    "One inference engine behind the APIs of several servers. An answer of another status than 200 has an error as its "
     "body. With `stream` an answer is server-sent events."
 )
 
@@ -42,7 +42,7 @@ def describe_app(app: FastAPI, bodies: Sequence[type[BaseModel]], error: type[Ba
             _drop_unused(document, ("HTTPValidationError", "ValidationError"))
             if keys:
                 document["components"]["securitySchemes"] = KEY
-                document["security"] = [dict.fromkeys(KEY, [])]
+                document["security"] = [{name: [] for name in KEY}]
         assert app.openapi_schema is not None
         return app.openapi_schema
 

@@ -11,6 +11,7 @@ import numpy as np
 from portico.client.bench.drive import Run
 from portico.client.bench.figures import ALL_TERMS, Figures, values
 
+SHORTEST_MS = 0.1
 MISSING = "--plot needs matplotlib: pip install 'portico[bench]'"
 
 
@@ -41,7 +42,9 @@ def _latencies(runs: Mapping[int, Run], found: Mapping[int, Figures], title: str
             if ms.size:
                 label = f"{level} at once" if level else None
                 axis.step(ms, 100 * np.arange(1, ms.size + 1) / ms.size, where="post", label=label)
-        axis.set(title=ALL_TERMS[term][0], xlabel="ms", ylabel="% of values", ylim=(0, 102), xlim=(0, None))
+        axis.set(title=ALL_TERMS[term][0], xlabel="ms", ylabel="% of values", ylim=(0, 102))
+        # Few gaps are very much longer than all others, and some next to nothing.
+        axis.set(xscale="log", xlim=(SHORTEST_MS, None)) if term == "itl" else axis.set(xlim=(0, None))
         if len(runs) > 1:
             axis.legend(fontsize="small", loc="lower right")
     return figure

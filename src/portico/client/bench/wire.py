@@ -1,4 +1,4 @@
-"""HTTP/1.1 with as little work for each piece of an answer as there can be, so that the client costs the server nothing.
+"""HTTP/1.1 with little work for each piece of an answer, for a client that shares the machine with the server.
 
 General clients spend ten times as much on a streamed piece (docs/bench.md). Connections are kept and used again.
 """
