@@ -25,6 +25,11 @@ class ErrorAnswer(BaseModel):
     error: ErrorFields
 
 
+def example(**fields: Any) -> dict[str, Any]:
+    """`json_schema_extra` of a body: what a whole request may look like."""
+    return {"examples": [fields]}
+
+
 def reads(body: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
     """The argument `openapi_extra` of a route that reads its own body."""
     schema = {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}}
