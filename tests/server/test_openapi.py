@@ -138,5 +138,27 @@ def test_answers_are_of_the_shape_that_is_told(server: LiveServer) -> None:
             check(document, content["schema"], answer.json() if kind == "application/json" else answer.text)
 
 
+@pytest.mark.parametrize(
+    ("path", "name", "asked"),
+    [
+        ("/v1/chat/completions", "ChatCompletion", {"messages": [{"role": "user", "content": "hi"}], "logprobs": True}),
+        ("/v1/completions", "Completion", {"prompt": "hi", "logprobs": 1, "max_tokens": 4}),
+    ],
+)
+def test_pieces_and_wholes_are_of_the_shape_that_is_told(
+    path: str, name: str, asked: dict[str, Any], server: LiveServer
+) -> None:
+    asked |= {"return_token_ids": True}
+    with server.http() as http:
+        document = http.get("/openapi.json").json()
+        check(document, {"$ref": f"#/components/schemas/{name}"}, http.post(path, json=asked).json())
+        events = http.post(path, json={**asked, "stream": True, "stream_options": {"include_usage": True}}).text
+    chunks = [line.removeprefix("data: ") for line in events.split("\n\n") if line]
+    assert chunks.pop() == "[DONE]"
+    assert len(chunks) > 2
+    for chunk in chunks:
+        check(document, {"$ref": f"#/components/schemas/{name}Chunk"}, json.loads(chunk))
+
+
 def check(document: Document, schema: Document, value: Any) -> None:
     jsonschema.validate(value, {**schema, "components": document["components"]})

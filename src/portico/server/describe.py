@@ -41,14 +41,18 @@ def accepts(body: type[BaseModel]) -> dict[str, Any]:
     return {"response_model": None, "openapi_extra": reads(body), "response_class": Response}
 
 
-def describe(
-    body: type[BaseModel], answer: type[BaseModel], events: str = "Each event is `data: ` and JSON; the last `[DONE]`."
-) -> dict[str, Any]:
-    """Arguments of a route that reads its own body and writes its own answer; `events` says what a stream is."""
+def describe(body: type[BaseModel], answer: type[BaseModel], event: type[BaseModel] | None = None) -> dict[str, Any]:
+    """Arguments of a route that reads its own body and writes its own answer, or a stream of events.
+
+    An `event` that ends with `[DONE]` and has one form may be named; it stands in the door's BODIES too.
+    """
     whole: dict[str, Any] = {"model": answer, "description": "The answer."}
     if "stream" in body.model_fields:
         whole["description"] = "The answer; with `stream`, server-sent events."
-        whole["content"] = {EVENTS: {"schema": {"type": "string", "description": events}}}
+        events: dict[str, Any] = {"type": "string", "description": "Each event has JSON behind `data: `."}
+        if event is not None:
+            events["description"] = f"Each event is `data: ` and a {event.__name__} as JSON; the last is `[DONE]`."
+        whole["content"] = {EVENTS: {"schema": events}}
     return {
         "response_model": None,
         "openapi_extra": reads(body),

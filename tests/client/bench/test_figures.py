@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections import defaultdict
@@ -72,7 +73,7 @@ def test_pieces_before_the_first_token_are_told_apart() -> None:
     assert found.spreads["ttft_text"].median == pytest.approx(510)
     assert found.spreads["tpot_text"].median == pytest.approx(100)
     assert "empty" in notes(found)[0]
-    assert [cell for cell in tables(found)[0].columns[0].cells][-2:] == ["TTFT text", "TPOT text"]
+    assert list(tables(found)[0].columns[0].cells)[-2:] == ["TTFT text", "TPOT text"]
     assert "TTFT text median" in [column.header for column in sweep_table({1: found}).columns]
 
 
@@ -253,7 +254,7 @@ def test_arrivals_are_those_of_the_rate() -> None:
     even, bursts = (list(_times(Pace(2000, rate=50.0, burstiness=shape, seed=3))) for shape in (20.0, 0.2))
     spreads = defaultdict(float)
     for name, times in (("even", even), ("bursts", bursts)):
-        gaps = [later - sooner for sooner, later in zip(times, times[1:], strict=False)]
+        gaps = [later - sooner for sooner, later in itertools.pairwise(times)]
         mean = sum(gaps) / len(gaps)
         assert times[-1] == pytest.approx(40.0)
         assert times == sorted(times)
