@@ -31,7 +31,7 @@ def package(document: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def asked(package: str, **fields: Any) -> Any:
     models = importlib.import_module(f"{package}.models")
-    message = models.ChatMessage(role="user", content=QUESTION)
+    message = models.ChatMessage(role=models.ChatMessageRole.USER, content=QUESTION)
     return models.ChatCompletionRequest(messages=[message], temperature=0.0, **fields)
 
 

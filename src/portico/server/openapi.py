@@ -61,12 +61,13 @@ def _add(document: Json, model: type[BaseModel]) -> None:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     for name, found in {**schema.pop("$defs", {}), model.__name__: schema}.items():
-        if _plain(schemas.setdefault(name, found)) != _plain(found):
+        plain = _plain(found)
+        if schemas.setdefault(name, plain) != plain:
             raise ValueError(f"two bodies have a part named {name}, and the parts differ")
 
 
 def _plain(schema: Any) -> Any:
-    """Without the null defaults that FastAPI leaves out where it makes a schema itself."""
+    """Without null defaults: FastAPI leaves them out too, and makers of clients take what has one for required."""
     if isinstance(schema, dict):
         left = {name: _plain(value) for name, value in schema.items()}
         return {name: value for name, value in left.items() if (name, value) != ("default", None)}
