@@ -1,6 +1,6 @@
 """HTTP/1.1 with little work for each piece of an answer, for a client that shares the machine with the server.
 
-General clients take two to four times as long for a streamed piece (docs/bench.md). Connections are kept and used again.
+General clients take two to four times as long for a streamed piece (docs/bench.md). Connections are used again.
 """
 
 from __future__ import annotations
