@@ -17,7 +17,7 @@ from torch import Tensor
 
 import portico.kernels
 from portico.kernels.context import Context, Paged
-from portico.kernels.linear import Linear, Rows, Shape, WeightFormat
+from portico.kernels.linear import Linear, Rows, Shape, WeightFormat, stacked
 from portico.kernels.memory import large_zeros
 from portico.kernels.prepare import HeadNorm
 from portico.kernels.sampling import Changes, Description, Drawn, Filters
@@ -141,14 +141,17 @@ class NativeKernels:
         def packed_bytes(shape: Shape) -> int:
             return -(-shape[0] // _PANEL) * panel_bytes(shape[1], self.dtype)
 
-        def pack(weight: Tensor) -> Tensor:
-            outputs, inputs = weight.shape
-            packed = large_zeros((packed_bytes((outputs, inputs)),), torch.uint8)
-            weight = weight.contiguous()
-            arguments = _Linear(
-                weight=weight.data_ptr(), packed=packed.data_ptr(), inputs=inputs, outputs=outputs, format=code
-            )
-            self.library.portico_pack_linear(byref(arguments), self.dtype)
+        def pack(*parts: Tensor) -> Tensor:
+            inputs = parts[0].shape[1]
+            if any(len(part) % _PANEL for part in parts[:-1]):
+                parts = (stacked(parts),)
+            packed = large_zeros((packed_bytes((sum(map(len, parts)), inputs)),), torch.uint8)
+            place = packed.data_ptr()
+            for part in parts:
+                rows = part.contiguous()
+                arguments = _Linear(weight=rows.data_ptr(), packed=place, inputs=inputs, outputs=len(rows), format=code)
+                self.library.portico_pack_linear(byref(arguments), self.dtype)
+                place += packed_bytes((len(rows), inputs))
             return packed
 
         def product(packed: Tensor, shape: Shape, bias: Tensor | None) -> Linear:
@@ -159,10 +162,10 @@ class NativeKernels:
     def _int8_rows(self, packed: Tensor, shape: Shape) -> Rows:
         """As `quantized.rows_int8_torch`, of the panels that a product reads."""
         groups = packed.view(-1, -(-shape[1] // 128), _PANEL * (128 + 4))
-        values = groups[..., : _PANEL * 128].view(*groups.shape[:2], 32, _PANEL, 4)
+        words = groups[..., : _PANEL * 128].view(torch.int32).view(*groups.shape[:2], 32, _PANEL)
         scales = groups[..., _PANEL * 128 :].view(torch.float32)
         dtype = next(dtype for dtype, code in _DTYPES.items() if code == self.dtype)
-        return partial(_rows, values, scales, shape[1], dtype)
+        return partial(_rows, words, scales, shape[1], dtype)
 
     def _linear(self, packed: Tensor, bias: Tensor | None, outputs: int, weight_format: int, x: Tensor) -> Tensor:
         if x.stride(1) != 1:
@@ -253,10 +256,11 @@ class NativeKernels:
         return values, ids
 
 
-def _rows(values: Tensor, scales: Tensor, width: int, dtype: torch.dtype, ids: Tensor) -> Tensor:
-    """Rows of values [panels, groups, steps, channels, 4] and scales [panels, groups, channels]."""
+def _rows(words: Tensor, scales: Tensor, width: int, dtype: torch.dtype, ids: Tensor) -> Tensor:
+    """Rows of words of four values [panels, groups, 32, channels] and scales [panels, groups, channels]."""
     panel, channel = ids // _PANEL, ids % _PANEL
-    rows = values[panel, :, :, channel].flatten(2).float().sub_(128).mul_(scales[panel, :, channel].unsqueeze(-1))
+    values = words[panel, :, :, channel].view(torch.uint8)
+    rows = values.float().sub_(128).mul_(scales[panel, :, channel].unsqueeze(-1))
     return rows.flatten(1)[:, :width].to(dtype).contiguous()
 
 

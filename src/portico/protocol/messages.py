@@ -111,6 +111,15 @@ class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
     """How the weights are kept, and why, for people."""
 
 
+class Loading(msgspec.Struct, frozen=True, tag="loading"):
+    """How far an engine is that is not ready yet."""
+
+    stage: str
+    """What it is doing, for people."""
+    progress: float = 0.0
+    """How much of the checkpoint is in place, 0 to 1."""
+
+
 class StepDone(msgspec.Struct, frozen=True, tag="step"):
     """What one step gave, for every sequence that it advanced or ended."""
 
@@ -124,7 +133,7 @@ class Died(msgspec.Struct, frozen=True, tag="died"):
     message: str
 
 
-FromEngine = Loaded | StepDone | Died
+FromEngine = Loading | Loaded | StepDone | Died
 
 encode = msgspec.msgpack.Encoder().encode
 decode_to_engine = msgspec.msgpack.Decoder(ToEngine).decode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -43,8 +44,13 @@ _BESIDE_DECODES = {"cpu": 256, "cuda": 2048, "mps": 512}
 """Prompt tokens in a step that also decodes: the products of so many rows already run at full speed."""
 
 
-def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
-    """The runner and what it ended up with; raises CheckpointError or ConfigError."""
+def build_runner(
+    config: EngineConfig, tell: Callable[[str, float], None] = lambda stage, progress: None
+) -> tuple[TorchRunner, Loaded]:
+    """The runner and what it ended up with; raises CheckpointError or ConfigError.
+
+    `tell` is told of each stage, and how much of the checkpoint is in place (0 to 1).
+    """
     began = time.perf_counter()
     folder = Path(config.model_path)
     model = read_config(folder)
@@ -69,14 +75,23 @@ def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
     with torch.inference_mode():
         packed = packed_weights(config, checkpoint, kernels, quantization, dtype)
         decoder = load_decoder(
-            model, checkpoint, packed, dtype=dtype, device=device, kernels=kernels, max_model_len=max_model_len
+            model,
+            checkpoint,
+            packed,
+            dtype=dtype,
+            device=device,
+            kernels=kernels,
+            max_model_len=max_model_len,
+            on_progress=partial(tell, "reading the weights"),
         )
+        tell("making room for keys and values", 1.0)
         packed.keep()
         return_freed_memory()
         size = size_cache(config, model, max_model_len, kv_dtype, device, packed.mapped_bytes)
         cache = make_cache(model, size.num_blocks + 1, config.block_size, kv_dtype, device)
     read = partial(read_tokenizer, Path(config.tokenizer_path or folder), config.tokenizer_mode)
     runner = TorchRunner(decoder, cache, Grammars(read, model.vocab_size), config.logprobs_mode)
+    tell("warming up", 1.0)
     _warm_up(runner)
     loaded = Loaded(
         max_model_len=size.max_model_len,

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.responses import JSONResponse, Response
 
 from portico.errors import EngineError
+from portico.protocol.messages import Loading
 from portico.server.service import Service
 
 
@@ -24,7 +25,9 @@ class Health(BaseModel):
 class Unavailable(BaseModel):
     """That it cannot answer."""
 
-    status: Literal["unavailable"]
+    model_config = ConfigDict(extra="allow")
+
+    status: str
     reason: str
 
 
@@ -36,7 +39,8 @@ HEALTH: dict[str, Any] = {
     },
 }
 """Arguments of the routes that answer with `health_answer`."""
-STATS = ("running", "waiting", "blocks_used", "blocks_total", "preemptions", "prompt_tokens", "cached_tokens")
+STATS = ("running", "waiting", "blocks_used", "blocks_total", "preemptions", "prompt_tokens", "cached_tokens",
+         "generated_tokens")  # fmt: skip
 
 
 def router(service: Service) -> APIRouter:
@@ -65,8 +69,14 @@ def health_answer(service: Service) -> Response:
     except EngineError as error:
         reason = reason or error.message
     if reason is not None:
-        return JSONResponse({"status": "unavailable", "reason": reason}, status_code=503)
+        return JSONResponse(_unavailable(reason, engine.loading), status_code=503)
     state: dict[str, Any] = {"status": "ok", "max_model_len": loaded.max_model_len}
     if engine.stats is not None:
         state |= {name: getattr(engine.stats, name) for name in STATS}
     return JSONResponse(state)
+
+
+def _unavailable(reason: str, loading: Loading | None) -> dict[str, Any]:
+    if loading is None:
+        return {"status": "unavailable", "reason": reason}
+    return {"status": "loading", "reason": reason, "stage": loading.stage, "progress": round(loading.progress, 3)}

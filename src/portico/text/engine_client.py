@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
-from portico.protocol.messages import Add, EngineStats, Loaded, TokenEvent
+from portico.protocol.messages import Add, EngineStats, Loaded, Loading, TokenEvent
 
 
 class EngineClient(Protocol):
@@ -37,6 +37,11 @@ class EngineClient(Protocol):
     @property
     def pid(self) -> int:
         """The process id of the engine of the moment."""
+        ...
+
+    @property
+    def loading(self) -> Loading | None:
+        """How far an engine is that is not ready yet; None for one that is, or has failed."""
         ...
 
     def on_step(self, listener: Callable[[EngineStats], None]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from portico.config.compat import parse_compat
 from portico.config.cors import CorsRules
+from portico.config.keys import api_keys
 from portico.config.option import option
 from portico.config.rates import RateLimits
 from portico.config.tls import parse_cert_requirement
@@ -27,9 +29,12 @@ class HttpOptions:
         8000, "port to listen at; 0 takes a free one", group=SERVER, parse=parse_port, aliases=("--server-port",)
     )
     api_key: tuple[str, ...] = option(
-        (), "key that clients must send as 'Authorization: Bearer KEY'; may be given several times",
+        (), "key that clients must send as 'Authorization: Bearer KEY' or 'x-api-key: KEY'; may be given several times",
         group=SERVER, repeated=True, metavar="KEY", aliases=("--api-keys",), single=("--api-key",),
     )  # fmt: skip
+    api_key_file: str | None = option(
+        None, "file with more such keys, one a line, which no list of processes shows", group=SERVER, metavar="FILE"
+    )
     compat: str = option(
         "auto", "whose habits to take on where they contradict OpenAI's: none, mlc, mlc-chat, alpaca, lmdeploy, vllm; "
         "auto is alpaca where the served name says so, else none",
@@ -42,7 +47,7 @@ class HttpOptions:
         True, "serve the page /docs and the document /openapi.json", group=SERVER, off=("--disable-fastapi-docs",)
     )
     drain_timeout: float = option(
-        5.0, "seconds that running requests get to finish at Ctrl-C or SIGTERM",
+        20.0, "seconds that running requests get to finish at Ctrl-C or SIGTERM; a second one ends them at once",
         group=SERVER, parse=parse_seconds, metavar="SECONDS", aliases=("--shutdown-timeout",),
     )  # fmt: skip
     max_queue: int = option(
@@ -94,7 +99,9 @@ class HttpOptions:
         False, 'name tokens in log-probabilities as "token_id:17" where a request does not say how', group=SERVER
     )
     response_role: str = option("assistant", "the role that answers of chats have", group=SERVER, metavar="ROLE")
-    allow_credentials: bool = option(False, "let pages of other origins send cookies", group=CORS)
+    allow_credentials: bool = option(
+        False, "let pages of other origins send cookies, if these origins are named", group=CORS
+    )
     allowed_origins: tuple[str, ...] = option(
         (), "origins whose pages may read answers, as a JSON list, a,b or several values; * is any "
         "(default: none, or * where another option of this group is given)",
@@ -151,10 +158,9 @@ class HttpOptions:
         off=("--disable-log-requests", "--disable-uvicorn-access-log"),
     )  # fmt: skip
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """All keys with which one may ask."""
-        return tuple(dict.fromkeys((*self.api_key, *self.priority_keys)))
+    def keys(self, environ: Mapping[str, str]) -> tuple[str, ...]:
+        """The keys that clients may come with; none: everybody is welcome. ConfigError if one cannot be."""
+        return api_keys((*self.api_key, *self.priority_keys), self.api_key_file, environ)
 
     def rates(self) -> RateLimits:
         """What each key may ask in a minute."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import cast
 
-from portico.protocol.messages import Add, EngineStats, Loaded, TokenEvent
+from portico.protocol.messages import Add, EngineStats, Loaded, Loading, TokenEvent
 from portico.server.metrics.figures import Timeline
 from portico.text.engine_client import EngineClient
 from portico.text.trace import Trace
@@ -110,6 +110,11 @@ class WatchedEngine:
     def pid(self) -> int:
         """See `EngineClient`."""
         return self._engine.pid
+
+    @property
+    def loading(self) -> Loading | None:
+        """See `EngineClient`."""
+        return self._engine.loading
 
     def on_step(self, listener: Callable[[EngineStats], None]) -> None:
         """See `EngineClient`."""
