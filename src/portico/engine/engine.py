@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from array import array
+from collections.abc import Callable
 from collections.abc import Sequence as ListOf
 from typing import Literal
 
@@ -14,6 +15,7 @@ from portico.engine.scheduler import Limits, Scheduler
 from portico.engine.sequence import TOKENS, Request, Sequence
 from portico.errors import PorticoError
 from portico.protocol.messages import Add, Cancel, EngineStats, StepDone, TokenEvent, TokenLogprobs
+from portico.protocol.sampling import TokenParams
 
 log = logging.getLogger(__name__)
 
@@ -23,10 +25,21 @@ Ending = Literal["stop", "length"]
 class Engine:
     """Owns every request from `add` until the event that finishes it, or until `cancel`."""
 
-    def __init__(self, runner: Runner, limits: Limits, *, num_blocks: int, block_size: int) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        limits: Limits,
+        *,
+        num_blocks: int,
+        block_size: int,
+        ready: Callable[[TokenParams], bool] = lambda params: True,
+    ) -> None:
+        """`ready`: whether a step with such a request would wait for nothing but the model; asked until it is so."""
         self.scheduler = Scheduler(BlockPool(num_blocks, block_size), limits)
         self._runner = runner
         self._limits = limits
+        self._ready = ready
+        self._unready: list[Request] = []
         self._requests: dict[str, Request] = {}
         self._living: dict[int, Sequence] = {}
         self._next_id = 0
@@ -40,6 +53,11 @@ class Engine:
     def has_work(self) -> bool:
         return bool(self._refused) or self.scheduler.has_work
 
+    @property
+    def awaits(self) -> bool:
+        """Whether there are requests that are not ready to run."""
+        return bool(self._unready)
+
     def add(self, add: Add) -> None:
         """Queue a request; one that can never run is answered with an error event by the next step."""
         problem = self._problem(add)
@@ -51,9 +69,22 @@ class Engine:
             said = add.said[choice] if add.said else []
             if said is not None:
                 self._new_sequence(request, choice).output_ids.extend(said)
-        request.held = request.sequences[1:]
+        request.held = list(request.sequences)
         self._requests[request.id] = request
-        self.scheduler.add(request.sequences[0])
+        self._unready.append(request)
+        self.admit()
+
+    def admit(self) -> None:
+        """Queue the requests that have become ready."""
+        unready, self._unready = self._unready, []
+        for request in unready:
+            if not request.sequences:  # cancelled meanwhile
+                continue
+            if not self._ready(request.params):
+                self._unready.append(request)
+                continue
+            request.held = request.sequences[1:]
+            self.scheduler.add(request.sequences[0])
 
     def cancel(self, cancel: Cancel) -> None:
         """Drop a request or one choice of it, with its blocks; what is unknown or has finished is no error."""
@@ -66,6 +97,7 @@ class Engine:
 
     def step(self) -> StepDone:
         """Schedule, run the model once, and account for what came of it."""
+        self.admit()
         plan = self.scheduler.plan()
         return self._apply(plan, self._run(plan))
 

@@ -105,7 +105,8 @@ class Scheduler:
         while (sequence.registered + 1) * size <= sequence.computed:
             start = sequence.registered * size
             block = sequence.blocks[sequence.registered]
-            sequence.node = self.pool.register(block, sequence.node, sequence.tokens(start, start + size))
+            tokens, salt = sequence.tokens(start, start + size), sequence.params.cache_salt
+            sequence.node = self.pool.register(block, sequence.node, tokens, salt)
             sequence.registered += 1
 
     def check(self) -> None:
@@ -212,7 +213,7 @@ class Scheduler:
     def _match(self, sequence: Sequence) -> list[int]:
         if sequence.reads_all or not self.limits.reuse_prefixes:
             return []
-        return self.pool.match(sequence.tokens(0, sequence.length - 1))
+        return self.pool.match(sequence.tokens(0, sequence.length - 1), sequence.params.cache_salt)
 
     def _start(self, sequence: Sequence) -> None:
         matched = self._match(sequence)

@@ -17,6 +17,7 @@ from portico.model.cache import KVCache
 from portico.model.decode_tapes import DecodeTapes
 from portico.model.decoder import Decoder
 from portico.protocol.messages import TokenLogprobs
+from portico.protocol.sampling import TokenParams
 from portico.run.batch import BatchBuilder, wanted_places
 from portico.run.drawing import draw_rows
 from portico.run.pooling import pool
@@ -42,6 +43,10 @@ class TorchRunner:
         self._builder = BatchBuilder(decoder, cache.block_size)
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="grammars")
         self._beside.submit(grammars.prepare)
+
+    def ready(self, params: TokenParams) -> bool:
+        """Whether a row with these wishes waits for the model alone; begins to prepare what it would wait for."""
+        return params.grammar is None or self.grammars.ready(params.grammar)
 
     def run(self, plan: StepPlan) -> list[RowResult]:
         """Compute every row's keys, values and logits, and draw the tokens that are asked for."""

@@ -15,9 +15,9 @@ from starlette.types import ASGIApp
 
 from portico.config.tls import TlsFiles
 from portico.errors import ConfigError
+from portico.protocol.limits import LIMITS
 
 BACKLOG = 2048
-MAX_HEADER_BYTES = 64 * 1024
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -65,7 +65,7 @@ async def serve(
         ws="none",
         # The other parser, httptools, saves a few µs for a chunk but takes headers of any size (as CVE-2025-48956).
         http="h11",
-        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+        h11_max_incomplete_event_size=LIMITS.header_bytes,
         lifespan="off",
         # uvicorn takes whole seconds only by its annotation; asyncio.wait_for is what reads it.
         timeout_graceful_shutdown=drain_seconds,  # type: ignore[arg-type]

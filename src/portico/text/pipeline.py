@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
@@ -30,6 +31,8 @@ T = TypeVar("T")
 
 THREAD_FROM_CHARACTERS = 4096
 """Prompts this long are laid out and tokenised in a thread (about 1 ms of work), so that streams do not stall."""
+GRAMMAR_THREADS = 2
+"""Requests whose grammars are looked at together; others wait for them, and not those without a grammar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class Pipeline:
         self.model = model
         self.engine = engine
         self._trace = trace or Trace()
+        self._grammar_threads = ThreadPoolExecutor(GRAMMAR_THREADS, thread_name_prefix="grammars")
 
     async def prepare(self, request: GenerationRequest) -> Prepared:
         """Check a request and turn its prompt into tokens; RequestError if it cannot be honoured."""
@@ -63,7 +67,7 @@ class Pipeline:
 
         self._trace.mark(request.request_id, "receive request")
         with self._trace.span(request.request_id, "tokenization"):
-            return await _done(request, work)
+            return await self._done(request, work)
 
     async def tokenize(self, request: GenerationRequest) -> list[int]:
         """The tokens that the request's prompt would have, though it be too long; RequestError as `prepare`."""
@@ -72,7 +76,7 @@ class Pipeline:
         def work() -> list[int]:
             return self.model.prompt_ids(request, vocab_size)
 
-        return await _done(request, work)
+        return await self._done(request, work)
 
     async def run(self, prepared: Prepared) -> AsyncGenerator[GenerationEvent, None]:
         """The events of a prepared request; closing the generator cancels it in the engine."""
@@ -125,13 +129,27 @@ class Pipeline:
             known = known_after(self.model.laid_out(prompt), prepared.add.prompt_ids, choice.said_ids, tokenizer)
             return answer_text(choice.said_ids, tokenizer), known
 
-        return await _done(request, work)
+        return await self._done(request, work)
+
+    async def _done(self, request: GenerationRequest, work: Callable[[], T]) -> T:
+        """Work on a request's prompt, in a thread if it may take long."""
+        if _is_quick(request):
+            return work()
+        if _has_grammar(request):
+            return await asyncio.get_running_loop().run_in_executor(self._grammar_threads, work)
+        return await asyncio.to_thread(work)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationEvent, None]:
         """`prepare` and `run` in one; raises RequestError before the first event."""
         async with aclosing(self.run(await self.prepare(request))) as events:
             async for event in events:
                 yield event
+
+
+def _has_grammar(request: GenerationRequest) -> bool:
+    """Whether the answer may be held to a form."""
+    prompt = request.prompt
+    return request.sampling.guided is not None or (isinstance(prompt, ChatPrompt) and prompt.calls is not None)
 
 
 class _Answer:
@@ -202,11 +220,6 @@ class _Answer:
             cached_tokens=self._cached_tokens,
             reasoning_tokens=sum(choice.reasoning_tokens for choice in self._prepared.choices),
         )
-
-
-async def _done(request: GenerationRequest, work: Callable[[], T]) -> T:
-    """Work on a request's prompt, in a thread if it may take long."""
-    return work() if _is_quick(request) else await asyncio.to_thread(work)
 
 
 def _is_quick(request: GenerationRequest) -> bool:
