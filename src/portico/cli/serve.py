@@ -177,6 +177,7 @@ async def _serve(
             api_keys=http.api_key,
             version=__version__,
             max_logprobs=http.max_logprobs,
+            max_body_bytes=http.max_body_bytes,
             abort_all=http.enable_abort_handling,
             always_usage=http.enable_force_include_usage,
             tokens_as_ids=http.return_tokens_as_token_ids,

@@ -8,6 +8,7 @@ from portico.config.compat import parse_compat
 from portico.config.cors import CorsRules
 from portico.config.option import option
 from portico.config.tls import parse_cert_requirement
+from portico.protocol.limits import LIMITS
 from portico.config.values import parse_count, parse_level, parse_list, parse_port, parse_positive, parse_seconds
 
 SERVER = "server"
@@ -52,6 +53,10 @@ class HttpOptions:
         None, "tokens that the prompts of all requests, running and waiting, may have together, reckoned as a quarter "
         "of their bodies' bytes (default: any number)",
         group=SERVER, parse=parse_positive, metavar="TOKENS",
+    )  # fmt: skip
+    max_body_bytes: int = option(
+        LIMITS.body_bytes, "bytes that the body of a request may have; more is a 413",
+        group=SERVER, parse=parse_positive, metavar="BYTES",
     )  # fmt: skip
     max_logprobs: int = option(
         20, "likeliest tokens that 'logprobs' of a completion may ask for", group=SERVER, parse=parse_count, metavar="N"

@@ -63,6 +63,7 @@ KINDS: dict[str, set[str]] = {
     "logit_bias": {"object"},
     "allowed_token_ids": {"list[int]"},
     "bad_words": {"list[str]"},
+    "cache_salt": TEXT,
     "skip_special_tokens": FLAG,
     "spaces_between_special_tokens": FLAG,
     "truncate_prompt_tokens": WHOLE,
