@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import struct
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 
 from portico.errors import CheckpointError
-from portico.model.config import ModelConfig
+from portico.model.config import read_config
 from portico.text.defaults import SamplingDefaults
 from portico.text.template import template_sources
 from portico.text.tokenizer import Tokenizer
@@ -99,7 +100,7 @@ def test_config(change: dict[str, Any], cut: st.DataObject, tmp_path: Path) -> N
     data = json.dumps(CONFIG | change).encode()
     (tmp_path / "config.json").write_bytes(cut.draw(changed(data)) if cut.draw(st.booleans()) else data)
     try:
-        ModelConfig.load(tmp_path)
+        read_config(tmp_path)
     except CheckpointError as error:
         assert "\n" not in str(error)
 
@@ -152,7 +153,7 @@ def test_trained_tokenizers(data: bytes, tmp_path: Path) -> None:
 
 
 def test_added_tokens_far_behind_the_vocabulary_take_no_memory(tmp_path: Path) -> None:
-    (tmp_path / "qwen.tiktoken").write_bytes(b"YQ== 0\nYg== 1\n")
+    (tmp_path / "qwen.tiktoken").write_bytes(b"\n".join(b"%s %d" % (base64.b64encode(bytes([byte])), byte) for byte in range(256)))
     decoder = {"4000000000": {"content": "<far>"}}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": decoder}), encoding="utf-8")
     with pytest.raises(CheckpointError, match="4000000000"):

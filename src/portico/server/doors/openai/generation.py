@@ -13,6 +13,8 @@ from portico.protocol.sampling import SamplingParams
 from portico.server.doors.openai.guided import read_guided
 
 Body = TypeVar("Body", bound=BaseModel)
+ID_DIGITS = 20
+"""More than any token id has: Python refuses to read thousands of them."""
 
 
 class StreamOptions(BaseModel):
@@ -309,7 +311,7 @@ def _token_biases(given: Mapping[str, float]) -> dict[int, float]:
     """JSON has string keys only."""
     biases = {}
     for name, bias in given.items():
-        if not (name.isascii() and name.isdecimal()):
+        if not (name.isascii() and name.isdecimal() and len(name) < ID_DIGITS):
             raise RequestError(
                 f"logit_bias has the key {name[:40]!r}; keys must be token ids.",
                 param="logit_bias",
