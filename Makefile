@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help serve install test test-extras lint types unit bench bench-chat bench-linear bench-long bench-quality bench-peers bench-sessions bench-text clients-test stress stress-kills lm-eval reference eval-demo train-demo clean
+.PHONY: help serve install test test-extras lint types unit bench bench-chat bench-hostile fuzz bench-linear bench-long bench-quality bench-peers bench-sessions bench-text clients-test stress stress-kills lm-eval reference eval-demo train-demo clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -90,6 +90,14 @@ clients-test: $(VENV)/.test-extras .venv-clients/.installed
 ## bench-peers  llama.cpp, OpenVINO, transformers and vLLM in the same shapes (docs/performance.md); ARGS="--out DIR --plot"
 bench-peers: test-extras
 	$(BIN)/python -m benchmarks.peers $(ARGS)
+
+## bench-hostile the pace of 8 streams while hostile requests arrive, by their kind; ARGS="--only schema"
+bench-hostile: test-extras
+	$(BIN)/python -m benchmarks.reliability.hostile $(ARGS)
+
+## fuzz         every parser, every route, thousands of inputs each (minutes); ARGS="-k template"
+fuzz: test-extras
+	PORTICO_FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
 ## stress       2,000 mixed requests, a third of the clients hanging up at random
 stress: test-extras

@@ -37,9 +37,7 @@ def build_engine(config: EngineConfig) -> tuple[Engine, messages.Loaded]:
         loaded.max_prefill_beside_decodes,
         config.reuse_prefixes,
     )
-    engine = Engine(
-        runner, limits, num_blocks=loaded.num_blocks, block_size=loaded.block_size, ready=runner.ready
-    )
+    engine = Engine(runner, limits, num_blocks=loaded.num_blocks, block_size=loaded.block_size, ready=runner.ready)
     return engine, loaded
 
 

@@ -13,7 +13,9 @@ SLOW = TokenParams(max_tokens=3, seed=1, temperature=0.5)
 
 def engine(unready: set[float]) -> Engine:
     limits = Limits(64, 8, 16, 5)
-    return Engine(MemoryRunner(32, 4), limits, num_blocks=32, block_size=4, ready=lambda p: p.temperature not in unready)
+    return Engine(
+        MemoryRunner(32, 4), limits, num_blocks=32, block_size=4, ready=lambda p: p.temperature not in unready
+    )
 
 
 def test_others_run_while_one_is_not_ready() -> None:

@@ -1,8 +1,14 @@
-"""Files of a model folder, cut or changed anywhere: read all the same, or refused in one line."""
+"""Files of a model folder, cut or changed anywhere: read all the same, or refused in one line.
+
+Offsets, lengths, counts and names in files that others wrote: CVE-2024-21802, CVE-2024-21825, CVE-2024-21836,
+CVE-2024-23496, CVE-2024-23605, CVE-2024-32878, CVE-2024-41130, CVE-2025-49847, CVE-2025-52566, CVE-2025-53630,
+CVE-2026-7482, CVE-2025-0312, CVE-2025-0315, CVE-2025-0317, CVE-2025-1975, CVE-2024-8063, CVE-2024-39720, CVE-2024-39721.
+"""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import shutil
 import struct
@@ -106,7 +112,9 @@ def test_config(change: dict[str, Any], cut: st.DataObject, tmp_path: Path) -> N
 
 
 @some
-@given(change=st.dictionaries(st.sampled_from(["eos_token_id", "temperature", "top_k", "top_p", "x"]), values, max_size=3))
+@given(
+    change=st.dictionaries(st.sampled_from(["eos_token_id", "temperature", "top_k", "top_p", "x"]), values, max_size=3)
+)
 def test_generation_config(change: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "generation_config.json").write_text(json.dumps(change), encoding="utf-8")
     try:
@@ -145,22 +153,24 @@ def test_tokenizer(data: st.DataObject, model: Path, tmp_path: Path) -> None:
 def test_trained_tokenizers(data: bytes, tmp_path: Path) -> None:
     for name in ("tokenizer.model", "qwen.tiktoken"):
         (tmp_path / name).write_bytes(data)
-        try:
+        with contextlib.suppress(CheckpointError):
             read_tokenizer(tmp_path)
-        except CheckpointError:
-            pass
         (tmp_path / name).unlink()
 
 
 def test_added_tokens_far_behind_the_vocabulary_take_no_memory(tmp_path: Path) -> None:
-    (tmp_path / "qwen.tiktoken").write_bytes(b"\n".join(b"%s %d" % (base64.b64encode(bytes([byte])), byte) for byte in range(256)))
+    (tmp_path / "qwen.tiktoken").write_bytes(
+        b"\n".join(b"%s %d" % (base64.b64encode(bytes([byte])), byte) for byte in range(256))
+    )
     decoder = {"4000000000": {"content": "<far>"}}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": decoder}), encoding="utf-8")
     with pytest.raises(CheckpointError, match="4000000000"):
         read_tokenizer(tmp_path)
 
 
-@pytest.mark.parametrize("data", [b"\xff", b'{"a": "\xff"}', b"[" * 100_000, b'{"a":' * 100_000, b"[]", b"", b'{"a": "\\ud800"}'])
+@pytest.mark.parametrize(
+    "data", [b"\xff", b'{"a": "\xff"}', b"[" * 100_000, b'{"a":' * 100_000, b"[]", b"", b'{"a": "\\ud800"}']
+)
 def test_json_files(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes(data)
     with pytest.raises(CheckpointError):

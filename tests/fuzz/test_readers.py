@@ -101,7 +101,8 @@ def test_stop_strings_that_nearly_come_take_steps_in_proportion() -> None:
 def test_any_stream_is_an_end_or_a_value_error_to_our_client(parts: list[bytes]) -> None:
     client = APIClient("http://server")
     client._http = httpx.Client(
-        base_url="http://server", transport=httpx.MockTransport(lambda request: httpx.Response(200, content=b"".join(parts)))
+        base_url="http://server",
+        transport=httpx.MockTransport(lambda request: httpx.Response(200, content=b"".join(parts))),
     )
     try:
         for _ in client.completions_v1("model", "prompt", stream=True):

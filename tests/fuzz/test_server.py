@@ -77,10 +77,11 @@ def test_every_route_of_the_document(live: LiveServer) -> None:
 
 
 FIELDS = (
-    "model prompt messages input stop n max_tokens temperature logit_bias tools tool_choice functions stream response_format "
-    "stream_options guided_json guided_regex guided_choice guided_grammar structured_outputs seed logprobs top_logprobs echo "
-    "suffix input_ids best_of num_beams bad_words documents chat_template_kwargs session_id text_1 text_2 query documents "
-    "request_output_len interactive_mode tokens cancel max_gen_len debug_config prompt_logprobs cache_salt reasoning_effort"
+    "model prompt messages input stop n max_tokens temperature logit_bias tools tool_choice functions stream "
+    "response_format stream_options guided_json guided_regex guided_choice guided_grammar structured_outputs seed "
+    "logprobs top_logprobs echo suffix input_ids best_of num_beams bad_words documents chat_template_kwargs "
+    "session_id text_1 text_2 query documents request_output_len interactive_mode tokens cancel max_gen_len "
+    "debug_config prompt_logprobs cache_salt reasoning_effort "
 ).split()
 values = st.recursive(
     st.none()
@@ -89,12 +90,16 @@ values = st.recursive(
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=5)
     | st.sampled_from(["user", "function", "json_object", "auto", "{", "(", 2**70, -1, "\x00", "text"]),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(["role", "content", "type", "text", "function", "name", "parameters", "schema", "json_schema", "id"])
-        | st.text(max_size=3),
-        inner,
-        max_size=4,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["role", "content", "type", "text", "function", "name", "parameters", "schema", "json_schema", "id"]
+            )
+            | st.text(max_size=3),
+            inner,
+            max_size=4,
+        )
     ),
     max_leaves=6,
 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
-import jinja2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,10 +19,16 @@ from portico.text.tokenizer import SpecialTokens
 from tests.fuzz.effort import some
 
 MESSAGES = [{"role": "user", "content": "x" * 50}, {"role": "assistant", "content": "y"}]
-NAMES = ["messages", "messages[0]", "messages[0].content", "m", "x", "loop", "7", "'ab'", "[1, 2]", "{'a': 1}", "none", "ns.x"]
-FILTERS = ["upper", "list", "join(x)", "tojson", "length", "first", "replace('x', 'yyyy')", "sort", "batch(3)", "groupby('role')",
-           "map('string')", "center(900)", "string", "trim", "sum", "unique", "dictsort", "indent(9)", "format(1)", "int",
-           "reverse", "slice(99)", "wordwrap(1)", "xmlattr", "default(m)", "attr('__class__')", "random"]  # fmt: skip
+NAMES = [
+    "messages", "messages[0]", "messages[0].content", "m", "x", "loop", "7", "'ab'", "[1, 2]", "{'a': 1}", "none",
+    "ns.x",
+]  # fmt: skip
+FILTERS = [
+    "upper", "list", "join(x)", "tojson", "length", "first", "replace('x', 'yyyy')", "sort", "batch(3)",
+    "groupby('role')", "map('string')", "center(900)", "string", "trim", "sum", "unique", "dictsort", "indent(9)",
+    "format(1)", "int", "reverse", "slice(99)", "wordwrap(1)", "xmlattr", "default(m)", "attr('__class__')",
+    "random",
+]  # fmt: skip
 expressions = st.recursive(
     st.sampled_from(NAMES),
     lambda inner: st.one_of(
@@ -45,21 +51,37 @@ statements = st.recursive(
     ),
     max_leaves=6,
 )
-KEYWORDS = ["type", "properties", "items", "anyOf", "allOf", "oneOf", "not", "$ref", "enum", "const", "minItems", "maxItems",
-            "minLength", "maxLength", "pattern", "format", "required", "additionalProperties", "patternProperties",
-            "minimum", "maximum", "exclusiveMinimum", "prefixItems", "$defs", "if", "then", "propertyNames", "x-guidance"]  # fmt: skip
+KEYWORDS = [
+    "type", "properties", "items", "anyOf", "allOf", "oneOf", "not", "$ref", "enum", "const", "minItems",
+    "maxItems", "minLength", "maxLength", "pattern", "format", "required", "additionalProperties",
+    "patternProperties", "minimum", "maximum", "exclusiveMinimum", "prefixItems", "$defs", "if", "then",
+    "propertyNames", "x-guidance",
+]  # fmt: skip
 leaves = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.integers(-(10**400), 10**400), st.floats(allow_nan=False), st.text(max_size=6),
-    st.sampled_from(["object", "string", "integer", "array", "#", "#/$defs/a", "^a+$", "date-time", "(a+)+$", "\ud800", "["]),
-)  # fmt: skip
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(-(10**400), 10**400),
+    st.floats(allow_nan=False),
+    st.text(max_size=6),
+    st.sampled_from("object string integer array # #/$defs/a ^a+$ date-time (a+)+$ \ud800 [".split()),
+)
 schemas = st.recursive(
     leaves,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYWORDS) | st.text(max_size=3), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(KEYWORDS) | st.text(max_size=3), inner, max_size=4)
+    ),
     max_leaves=12,
 )
-EXPRESSION_BITS = ["a", "(", ")", "[", "]", "{1,10000}", "{,3}", "*", "+", "?", "|", "\\", "\\p{L}", "(?i)", "^", "$", ".", "[^a]", "\\b", "(?=", "é", "\x00"]
-GRAMMAR_BITS = ["start: ", "a: ", "A: ", "root ::= ", "start", "a", "A", '"x"', "/a+/", " | ", "*", "{1,10000}", "(", ")", "\n",
-                "%json {", "}", "%ignore ", "%regex ", "[lazy]", "<[1]>", "@a", "~", " & ", "%llguidance {}", '"', "/", "::="]  # fmt: skip
+EXPRESSION_BITS = [
+    "a", "(", ")", "[", "]", "{1,10000}", "{,3}", "*", "+", "?", "|", "\\", "\\p{L}", "(?i)", "^", "$", ".", "[^a]",
+    "\\b", "(?=", "é", "\x00",
+]  # fmt: skip
+GRAMMAR_BITS = [
+    "start: ", "a: ", "A: ", "root ::= ", "start", "a", "A", '"x"', "/a+/", " | ", "*", "{1,10000}", "(", ")", "\n",
+    "%json {", "}", "%ignore ", "%regex ", "[lazy]", "<[1]>", "@a", "~", " & ", "%llguidance {}", '"', "/", "::=",
+]  # fmt: skip
 
 
 @some
@@ -67,26 +89,27 @@ GRAMMAR_BITS = ["start: ", "a: ", "A: ", "root ::= ", "start", "a", "A", '"x"', 
 def test_templates(source: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sandbox, "MAX_SECONDS", 0.05)
-        try:
+        with contextlib.suppress(RequestError, CheckpointError):
             ChatTemplate({"default": source}, SpecialTokens()).render(MESSAGES)
-        except (RequestError, CheckpointError):
-            pass
+
+
+TEMPLATE_BITS = ["{{", "}}", "{%", "%}", "{#", "-", " for ", " in ", "x", "("]
 
 
 @some
-@given(st.text(max_size=60) | st.lists(st.sampled_from(["{{", "}}", "{%", "%}", "{#", "-", " for ", " in ", "x", "("]), max_size=20).map("".join))
+@given(st.text(max_size=60) | st.lists(st.sampled_from(TEMPLATE_BITS), max_size=20).map("".join))
 def test_texts_that_are_no_templates(source: str) -> None:
-    try:
+    with contextlib.suppress(RequestError, CheckpointError):
         ChatTemplate({"default": source}, SpecialTokens()).render(MESSAGES)
-    except (RequestError, CheckpointError, jinja2.TemplateError) as error:
-        assert not isinstance(error, jinja2.TemplateError)
 
 
 def tried(**guided: Any) -> None:
+    problem = None
     try:
         compile_grammar(Guided(field="x", **guided))
     except RequestError as error:
-        assert error.param == "x"
+        problem = error.param
+    assert problem in (None, "x")
 
 
 @some

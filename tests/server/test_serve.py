@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from portico.errors import ConfigError
-from portico.protocol.messages import TokenEvent
 from portico.protocol.limits import LIMITS
+from portico.protocol.messages import TokenEvent
 from portico.server.serve import bind
 from portico.text.model import TextModel
 from tests.server.fake_engine import Gate

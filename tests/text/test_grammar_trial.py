@@ -23,7 +23,7 @@ def trial() -> Iterator[GrammarTrial]:
 
 def test_what_costs_too_much_is_refused_and_the_next_is_not(trial: GrammarTrial) -> None:
     for _ in range(2):  # the second time it is known
-        with pytest.raises(RequestError, match="x cannot be honoured: compiling it takes more than 2 seconds") as caught:
+        with pytest.raises(RequestError, match="x cannot be honoured: compiling it takes more") as caught:
             trial.check(LLMatcher.grammar_from_json_schema(ENDLESS), "x")
         assert caught.value.param == "x"
     trial.check(LLMatcher.grammar_from_json_schema({"type": "integer", "multipleOf": 7}), "x")

@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from portico.errors import EngineError
+from portico.protocol.messages import GRAMMAR_PROBLEM
 from portico.protocol.sampling import Grammar
 
 _END = "<|the end of an answer|>"
@@ -129,7 +130,9 @@ class Grammars:
     def _new(self, text: str) -> LLMatcher:
         self.prepare()
         assert self._tokenizer is not None
-        return LLMatcher(self._tokenizer, text, limits=LLParserLimits(max_lexer_states=MOST_STATES))
+        # Verbose errors quote the whole grammar.
+        limits = LLParserLimits(max_lexer_states=MOST_STATES, verbose_errors=False)
+        return LLMatcher(self._tokenizer, text, log_level=0, limits=limits)
 
 
 def _set(bits: np.ndarray[tuple[int], np.dtype[np.uint32]], token: int, *, to: bool) -> None:
@@ -144,4 +147,4 @@ def _trim(kept: OrderedDict[Any, Any], most: int) -> None:
 
 def _check(matcher: LLMatcher) -> None:
     if matcher.is_error():
-        raise EngineError(f"The grammar cannot be followed: {matcher.get_error()}")
+        raise EngineError(f"{GRAMMAR_PROBLEM}: {matcher.get_error()}")

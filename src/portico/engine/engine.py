@@ -150,6 +150,8 @@ class Engine:
             return []
         try:
             return self._runner.run(plan)
+        except PorticoError as error:
+            log.warning("a step of %d rows failed, which now run one by one: %s", len(plan.rows), error)
         except Exception:
             log.exception("a step of %d rows failed; running its rows one by one", len(plan.rows))
         results: list[RowResult] = []
@@ -160,7 +162,7 @@ class Engine:
                 known = isinstance(error, PorticoError)
                 message = str(error) if known else f"the model step failed: {type(error).__name__}"
                 results.append(RowResult(error=message))
-                log.exception("request %s failed", self._living[row.sequence_id].request.id)
+                log.warning("request %s failed", self._living[row.sequence_id].request.id, exc_info=not known)
         return results
 
     def _apply(self, plan: StepPlan, results: ListOf[RowResult]) -> StepDone:

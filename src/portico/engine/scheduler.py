@@ -105,8 +105,8 @@ class Scheduler:
         while (sequence.registered + 1) * size <= sequence.computed:
             start = sequence.registered * size
             block = sequence.blocks[sequence.registered]
-            tokens, salt = sequence.tokens(start, start + size), sequence.params.cache_salt
-            sequence.node = self.pool.register(block, sequence.node, tokens, salt)
+            held = sequence.tokens(start, start + size)
+            sequence.node = self.pool.register(block, sequence.node, held, sequence.params.cache_salt)
             sequence.registered += 1
 
     def check(self) -> None:

@@ -154,7 +154,12 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
         if self.seed is not None:
             _require(-(2**63) <= self.seed < 2**64, "seed", self.seed, "a 64-bit integer")
         longest = LIMITS.salt_characters
-        _require(len(self.cache_salt) <= longest, "cache_salt", f"{len(self.cache_salt)} characters long", f"at most {longest}")
+        _require(
+            len(self.cache_salt) <= longest,
+            "cache_salt",
+            f"{len(self.cache_salt)} characters long",
+            f"at most {longest}",
+        )
         self._validate_beams()
         self._validate_tokens()
         if self.guided is not None:
@@ -180,7 +185,10 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
             _require(self.early_stopping is False, "early_stopping", self.early_stopping, "false without beam search")
             return
         _require(
-            self.n <= self.num_beams <= LIMITS.beams, "num_beams", self.num_beams, f"from n, {self.n}, to {LIMITS.beams}"
+            self.n <= self.num_beams <= LIMITS.beams,
+            "num_beams",
+            self.num_beams,
+            f"from n, {self.n}, to {LIMITS.beams}",
         )
         _require(
             isinstance(self.early_stopping, bool) or self.early_stopping == "never",

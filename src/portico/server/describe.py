@@ -21,7 +21,11 @@ def describe(body: type[BaseModel], answer: type[BaseModel]) -> dict[str, Any]:
     return {
         **accepts(body),
         "responses": {
-            200: {"model": answer, "description": "The answer; with `stream`, server-sent events."},
+            200: {
+                "model": answer,
+                "description": "The answer; with `stream`, server-sent events.",
+                "content": {"text/event-stream": {}},
+            },
             400: {"description": "A field is wrong or not supported; `error.param` names it."},
             404: {"description": "The model is not served here."},
             503: {"description": "The model is being loaded, or the engine has failed."},

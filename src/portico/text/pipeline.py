@@ -19,7 +19,7 @@ from portico.protocol.events import (
     TokenInfo,
     Usage,
 )
-from portico.protocol.messages import Add, TokenEvent
+from portico.protocol.messages import GRAMMAR_PROBLEM, Add, TokenEvent
 from portico.protocol.request import ChatPrompt, GenerationRequest, Known, TextPrompt, TokenPrompt
 from portico.text.engine_client import EngineClient
 from portico.text.known import answer_text, known_after
@@ -146,6 +146,13 @@ class Pipeline:
                 yield event
 
 
+def _failure(error: str) -> RequestError:
+    """What failed in the engine, as the client is told it."""
+    if error.startswith(GRAMMAR_PROBLEM):
+        return RequestError(error, code="invalid_value")
+    return EngineError(error)
+
+
 def _has_grammar(request: GenerationRequest) -> bool:
     """Whether the answer may be held to a form."""
     prompt = request.prompt
@@ -184,7 +191,7 @@ class _Answer:
             return []
         if event.finish == "error":
             self.failed = True
-            return [Failure(EngineError(event.error or "The engine failed."))]
+            return [Failure(_failure(event.error or "The engine failed."))]
         self._cached_tokens = max(self._cached_tokens, event.cached_tokens)
         events = self._scores(event)
         if event.embedding is not None:

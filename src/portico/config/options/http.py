@@ -8,8 +8,8 @@ from portico.config.compat import parse_compat
 from portico.config.cors import CorsRules
 from portico.config.option import option
 from portico.config.tls import parse_cert_requirement
-from portico.protocol.limits import LIMITS
 from portico.config.values import parse_count, parse_level, parse_list, parse_port, parse_positive, parse_seconds
+from portico.protocol.limits import LIMITS
 
 SERVER = "server"
 CORS = "pages of other origins (CORS)"

@@ -6,9 +6,9 @@ import openai
 import pytest
 
 from portico.errors import RequestError
+from portico.protocol.limits import LIMITS
 from portico.protocol.messages import TokenEvent
 from portico.protocol.request import TextPrompt, TokenPrompt
-from portico.protocol.limits import LIMITS
 from portico.server.doors.openai.completions import read_prompts
 from tests.server.fake_engine import say
 from tests.server.harness import MODEL, LiveServer

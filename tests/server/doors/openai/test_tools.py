@@ -11,9 +11,9 @@ import pytest
 from msgspec.structs import replace
 
 from portico.config.text import TextOptions
+from portico.protocol.limits import LIMITS
 from portico.protocol.messages import TokenLogprobs
 from portico.text.model import TextModel
-from portico.protocol.limits import LIMITS
 from tests.server.fake_engine import say
 from tests.server.harness import MODEL, LiveServer, portico
 from tests.text.folders import write_folder

@@ -271,7 +271,9 @@ class GenerationBody(BaseModel):
             return self.kept
         if not self.kept <= self.best_of <= LIMITS.choices or self.stream:
             right = (
-                f"from n, {self.kept}, to {LIMITS.choices}" if not self.stream else f"n, {self.kept}, when stream is true"
+                f"from n, {self.kept}, to {LIMITS.choices}"
+                if not self.stream
+                else f"n, {self.kept}, when stream is true"
             )
             raise RequestError(f"best_of is {self.best_of}; it must be {right}.", param="best_of", code="invalid_value")
         return self.best_of
