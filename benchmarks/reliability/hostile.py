@@ -58,6 +58,8 @@ def tools(count: int) -> list[dict[str, Any]]:
 def kinds() -> Mapping[str, tuple[str, bytes]]:
     """What is sent: path and body."""
     integer = {"type": "integer"}
+    endless = {**integer, "allOf": [{"multipleOf": 10007}, {"multipleOf": 10009}]}
+    doubling = "".join(f"a{number}: a{number + 1} a{number + 1}\n" for number in range(60))
     return {
         "8 MiB on one line": (COMPLETIONS, completion("a" * (2**23 - 100))),
         "1 MiB of accents": (COMPLETIONS, completion("a\u0301" * 2**18)),
@@ -68,14 +70,14 @@ def kinds() -> Mapping[str, tuple[str, bytes]]:
         "1M token ids": (COMPLETIONS, completion([1] * 2**20)),
         "4096 messages": (CHAT, chat(messages=HI * 4096)),
         "128 tools": (CHAT, chat(tools=tools(128), tool_choice="required")),
-        "schema, 2 multipleOf": (CHAT, chat(guided_json={**integer, "allOf": [{"multipleOf": 10007}, {"multipleOf": 10009}]})),
+        "schema, 2 multipleOf": (CHAT, chat(guided_json=endless)),
         "schema, nested anyOf": (CHAT, chat(guided_json=nested(9, type="string"))),
         "schema, enum of 12000": (CHAT, chat(guided_json={"enum": [f"value {number}" for number in range(12_000)]})),
         "schema, minItems 1e9": (CHAT, chat(guided_json={"type": "array", "items": integer, "minItems": 10**9})),
         "expression {}{}": (CHAT, chat(guided_regex="(.{1,1000}){1,1000}x")),
         "expression, states": (CHAT, chat(guided_regex=".*(a|b).{400}c.*(d|e).{400}")),
         "grammar, ambiguous": (CHAT, chat(guided_grammar='start: start start start | "a" | ""')),
-        "grammar, 2^60": (CHAT, chat(guided_grammar="start: a0\n" + "\n".join(f"a{n}: a{n + 1} a{n + 1}" for n in range(60)) + '\na60: "x"')),
+        "grammar, 2^60": (CHAT, chat(guided_grammar=f'start: a0\n{doubling}a60: "x"')),
         "template bomb": (CHAT, chat(chat_template=BOMB)),
         "template, 16 MiB": (CHAT, chat(chat_template="{% for a in range(99999) %}{{ 'x' * 999 }}{% endfor %}")),
     }  # fmt: skip

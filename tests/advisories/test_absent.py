@@ -88,7 +88,7 @@ def test_code_beside_a_checkpoint_is_never_looked_at(tmp_path: Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "auto_map": auto}), encoding="utf-8")
     config = {"architectures": ["Evil"], "model_type": "evil", "auto_map": auto}
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    with pytest.raises(CheckpointError, match="evil|Evil"):
+    with pytest.raises(CheckpointError, match=r"evil|Evil"):
         read_config(folder)
     TextModel.load(folder)
     assert "modeling_evil" not in sys.modules
@@ -105,7 +105,9 @@ def test_remote_code_cannot_be_trusted() -> None:
 def test_names_that_leave_the_models_folder_are_no_names_of_the_hub(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Path traversal by names: CVE-2024-37032, CVE-2024-39719, CVE-2024-39722, CVE-2023-6020, CVE-2023-6021, CVE-2026-32981.
+    """Path traversal by names.
+
+    CVE-2024-37032, CVE-2024-39719, CVE-2024-39722, CVE-2023-6020, CVE-2023-6021, CVE-2026-32981.
 
     Only who starts the server names a folder; what is no folder must have the form owner/name to be fetched.
     """
@@ -137,7 +139,8 @@ def test_a_wish_for_media_opens_no_connection(server: LiveServer, monkeypatch: p
 
     CVE-2025-6242, CVE-2026-24779, CVE-2026-25960, CVE-2026-33626, CVE-2026-63764, CVE-2023-48023, CVE-2026-0599,
     CVE-2025-46722, CVE-2025-46560, CVE-2025-62372, CVE-2026-22773, CVE-2026-22778, CVE-2026-54233, CVE-2026-55646,
-    CVE-2026-100650, CVE-2026-105758, CVE-2026-105760, CVE-2026-109226, CVE-2026-109229, CVE-2026-115915, PYSEC-2026-2303.
+    CVE-2026-100650, CVE-2026-105758, CVE-2026-105760, CVE-2026-109226, CVE-2026-109229, CVE-2026-115915,
+    PYSEC-2026-2303.
     """
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
@@ -169,7 +172,10 @@ def test_a_wish_for_media_opens_no_connection(server: LiveServer, monkeypatch: p
 
 
 def test_engine_and_front_meet_in_a_private_folder(tmp_path: Path) -> None:
-    """Sockets that others reach: CVE-2025-30202, CVE-2025-47277, CVE-2024-42477, CVE-2024-42478, CVE-2024-42479, CVE-2026-34159."""
+    """Sockets that others reach.
+
+    CVE-2025-30202, CVE-2025-47277, CVE-2024-42477, CVE-2024-42478, CVE-2024-42479, CVE-2026-34159, CVE-2026-118375.
+    """
     process = EngineProcess(EngineConfig(model_path=str(tmp_path)), module="portico.errors")
     try:
         assert process.endpoint.startswith("ipc://")
@@ -179,11 +185,14 @@ def test_engine_and_front_meet_in_a_private_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/update_weights", "/update_weights_from_disk", "/update_weights_from_tensor", "/load_lora_adapter", "/collective_rpc",
-             "/api/jobs/", "/api/pull", "/api/push", "/slots", "/sleep", "/v1/load_lora_adapter"],
+    "path", ["/update_weights", "/update_weights_from_disk", "/update_weights_from_tensor", "/load_lora_adapter",
+             "/collective_rpc", "/api/jobs/", "/api/pull", "/api/push", "/slots", "/sleep", "/v1/load_lora_adapter"],
 )  # fmt: skip
 def test_there_are_no_routes_that_change_the_server(server: LiveServer, path: str) -> None:
-    """Management by whoever comes: CVE-2023-48022, CVE-2026-15976, GO-2025-4251, CVE-2026-15969, CVE-2025-10164, CVE-2026-43629."""
+    """Management by whoever comes.
+
+    CVE-2023-48022, CVE-2026-15976, GO-2025-4251, CVE-2026-15969, CVE-2025-10164, CVE-2026-43629, CVE-2025-51471.
+    """
     with server.http() as http:
         for method in ("GET", "POST", "DELETE"):
             assert http.request(method, path, content=b"{}").status_code in (404, 405)

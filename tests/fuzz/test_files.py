@@ -2,7 +2,8 @@
 
 Offsets, lengths, counts and names in files that others wrote: CVE-2024-21802, CVE-2024-21825, CVE-2024-21836,
 CVE-2024-23496, CVE-2024-23605, CVE-2024-32878, CVE-2024-41130, CVE-2025-49847, CVE-2025-52566, CVE-2025-53630,
-CVE-2026-7482, CVE-2025-0312, CVE-2025-0315, CVE-2025-0317, CVE-2025-1975, CVE-2024-8063, CVE-2024-39720, CVE-2024-39721.
+CVE-2026-7482, CVE-2025-0312, CVE-2025-0315, CVE-2025-0317, CVE-2025-1975, CVE-2024-8063,
+CVE-2024-39720, CVE-2024-39721.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import contextlib
 import json
 import shutil
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,15 @@ def changed(draw: st.DrawFn, data: bytes) -> bytes:
     return bytes(made)
 
 
+def problem(work: Callable[[], object]) -> str:
+    """What is wrong by the one error that it may be; "" if nothing is."""
+    try:
+        work()
+    except CheckpointError as error:
+        return str(error)
+    return ""
+
+
 def read_all(folder: Path) -> None:
     checkpoint = Checkpoint(folder)
     for name, shape in (("a", (4, 4)), ("b", (3,))):
@@ -68,10 +79,7 @@ def read_all(folder: Path) -> None:
 @given(data=changed(TENSORS))
 def test_tensors(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(data)
-    try:
-        read_all(tmp_path)
-    except CheckpointError as error:
-        assert "\n" not in str(error)
+    assert "\n" not in problem(lambda: read_all(tmp_path))
 
 
 @pytest.mark.parametrize("offsets", [[0, 2**40], [-1, 64], [64, 0], [0, 63], [2**63, 2**64 - 1]])
@@ -105,10 +113,7 @@ def test_an_index_cannot_name_files_outside_of_its_folder(tmp_path: Path) -> Non
 def test_config(change: dict[str, Any], cut: st.DataObject, tmp_path: Path) -> None:
     data = json.dumps(CONFIG | change).encode()
     (tmp_path / "config.json").write_bytes(cut.draw(changed(data)) if cut.draw(st.booleans()) else data)
-    try:
-        read_config(tmp_path)
-    except CheckpointError as error:
-        assert "\n" not in str(error)
+    assert "\n" not in problem(lambda: read_config(tmp_path))
 
 
 @some
@@ -117,10 +122,7 @@ def test_config(change: dict[str, Any], cut: st.DataObject, tmp_path: Path) -> N
 )
 def test_generation_config(change: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "generation_config.json").write_text(json.dumps(change), encoding="utf-8")
-    try:
-        SamplingDefaults.choose("auto", tmp_path)
-    except CheckpointError as error:
-        assert "\n" not in str(error)
+    assert "\n" not in problem(lambda: SamplingDefaults.choose("auto", tmp_path))
 
 
 @pytest.fixture(scope="module")
