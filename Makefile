@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help serve install test test-extras lint types unit bench bench-chat bench-hostile fuzz bench-linear bench-long bench-quality bench-peers bench-sessions bench-text clients-test stress stress-kills lm-eval reference eval-demo train-demo clean
+.PHONY: help serve install test test-extras lint types unit bench bench-chat bench-hostile fuzz bench-linear bench-long bench-quality bench-peers bench-sessions bench-text bench-overload bench-prompts clients-test stress stress-kills lm-eval reference eval-demo train-demo clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -77,6 +77,14 @@ bench-sessions: test-extras
 ## bench-text   what reading tool calls and thinking out of answers costs, in microseconds a token
 bench-text: test-extras
 	$(BIN)/python -m benchmarks.text
+
+## bench-overload ten times the requests that can be served, for two minutes; ARGS="--seconds 30"
+bench-overload: test-extras
+	$(BIN)/python -m benchmarks.reliability.overload $(ARGS)
+
+## bench-prompts  8 streams while a prompt of 4,096 tokens comes each second; ARGS="--seconds 20 --slowdown 0"
+bench-prompts: test-extras
+	$(BIN)/python -m benchmarks.reliability.prompts $(ARGS)
 
 ## clients-test openai-agents, langchain-openai, litellm and instructor against a server, in an environment of their own
 clients-test: $(VENV)/.test-extras .venv-clients/.installed

@@ -36,6 +36,7 @@ def build_engine(config: EngineConfig) -> tuple[Engine, messages.Loaded]:
         loaded.max_num_batched_tokens,
         loaded.max_prefill_beside_decodes,
         config.reuse_prefixes,
+        config.prefill_slowdown,
     )
     engine = Engine(runner, limits, num_blocks=loaded.num_blocks, block_size=loaded.block_size, ready=runner.ready)
     return engine, loaded

@@ -66,7 +66,7 @@ def test_fewer_dimensions(client: OpenAI) -> None:
         ({"input": ["fine", ""]}, "input.1", "no tokens"),
         ({"input": [list(range(100)) * 50]}, "input.0", "4095"),
         ({"input": 5}, "input", "token ids"),
-        ({"extra_body": {"priority": 3}}, "priority", "not supported"),
+        ({"extra_body": {"cache_salt": "x"}}, "cache_salt", "not supported"),
     ],
 )
 def test_errors_name_the_field(client: OpenAI, asked: dict[str, Any], param: str, words: str) -> None:

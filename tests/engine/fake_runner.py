@@ -112,8 +112,20 @@ class Harness:
         self.endings: dict[tuple[str, int], str] = {}
         self.cached: dict[tuple[str, int], int] = {}
 
-    def add(self, request_id: str, prompt: Sequence[int], *, n: int = 1, max_tokens: int = 8, **params: object) -> Add:
-        add = Add(request_id, list(prompt), TokenParams(max_tokens=max_tokens, **({"seed": 1} | params)), n)  # type: ignore[arg-type]
+    def add(
+        self,
+        request_id: str,
+        prompt: Sequence[int],
+        *,
+        n: int = 1,
+        max_tokens: int = 8,
+        owner: int = 0,
+        priority: int = 0,
+        outranks: bool = False,
+        **params: object,
+    ) -> Add:
+        wishes = TokenParams(max_tokens=max_tokens, **({"seed": 1} | params))  # type: ignore[arg-type]
+        add = Add(request_id, list(prompt), wishes, n, owner=owner, priority=priority, outranks=outranks)
         self.engine.add(add)
         return add
 

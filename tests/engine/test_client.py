@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from portico.config.engine import EngineConfig
-from portico.engine.client import AsyncEngineClient, EngineProcess
+from portico.engine.client import AsyncEngineClient
+from portico.engine.link import EngineProcess
 from portico.errors import EngineError
 from portico.protocol.messages import Add
 from portico.protocol.sampling import TokenParams
@@ -100,7 +101,7 @@ async def test_closing_leaves_no_process_and_no_folder(client: AsyncEngineClient
 def test_the_engine_ends_when_its_front_is_killed() -> None:
     code = (
         "import os, sys, signal\n"
-        "from portico.engine.client import EngineProcess\n"
+        "from portico.engine.link import EngineProcess\n"
         "from portico.config.engine import EngineConfig\n"
         f"process = EngineProcess(EngineConfig(model_path='fake'), {FAKE!r})\n"
         "print(process.popen.pid, process.folder, flush=True)\n"

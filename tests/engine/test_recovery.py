@@ -13,7 +13,8 @@ import pytest
 
 from portico.config.engine import EngineConfig
 from portico.engine import client as client_module
-from portico.engine.client import AsyncEngineClient, EngineProcess
+from portico.engine.client import AsyncEngineClient
+from portico.engine.link import EngineProcess
 from portico.errors import EngineError
 from portico.protocol.messages import Add
 from portico.protocol.sampling import Beams, Grammar, TokenParams

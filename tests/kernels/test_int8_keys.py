@@ -18,7 +18,7 @@ from portico.kernels.int8_keys import quantize_rows, row_width, widened
 from portico.kernels.native import INSTRUCTION_SETS, NativeKernels, load_native
 from portico.kernels.prepare import PrepareTorch, rotate_torch
 from portico.run.gathered import GroupBuilder, grouped_order
-from tests.kernels.test_native import Case, assert_close, random
+from tests.kernels.test_native import SHAPES, Case, assert_close, random
 
 DTYPES = [torch.float32, torch.bfloat16]
 ROUNDING = {torch.float32: 1e-3, torch.bfloat16: 6e-3}
@@ -70,13 +70,9 @@ class Int8Case(Case):
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     dtype=st.sampled_from(DTYPES),
-    kv_heads=st.integers(1, 3),
-    shared=st.integers(1, 7),
-    head_dim=st.sampled_from([2, 6, 16, 30, 32, 64, 80, 128]),
-    block_size=st.sampled_from([16, 32, 48]),
     lengths=st.lists(st.tuples(st.integers(0, 200), st.integers(1, 90)), min_size=1, max_size=5)
     | st.integers(1, 70).map(lambda n: [(7 * i % 150, 1) for i in range(n)]),
-    window=st.none() | st.integers(1, 150),
+    **SHAPES,
 )
 def test_attention(
     instruction_set: str,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -110,15 +111,21 @@ class Case:
         return out.view(query.shape)
 
 
+SHAPES: dict[str, st.SearchStrategy[Any]] = {
+    "kv_heads": st.integers(1, 3),
+    "shared": st.integers(1, 7),
+    "head_dim": st.sampled_from([2, 6, 16, 30, 32, 64, 80, 128]),
+    "block_size": st.sampled_from([16, 32, 48]),
+    "window": st.none() | st.integers(1, 150),
+}
+"""Of what attends, whatever the form of keys and values; `shared` are the query heads of a key head."""
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     dtype=st.sampled_from(DTYPES),
-    kv_heads=st.integers(1, 3),
-    shared=st.integers(1, 7),
-    head_dim=st.sampled_from([2, 6, 16, 30, 32, 64, 80, 128]),
-    block_size=st.sampled_from([16, 32, 48]),
+    **SHAPES,
     lengths=st.lists(st.tuples(st.integers(0, 200), st.integers(1, 90)), min_size=1, max_size=5),
-    window=st.none() | st.integers(1, 150),
 )
 def test_attention(
     dtype: torch.dtype,

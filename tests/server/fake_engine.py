@@ -37,9 +37,10 @@ class Gate:
     def open(self) -> None:
         self._open.set()
 
-    async def wait(self) -> None:
+    async def wait(self, dropped: Callable[[], bool] = lambda: False) -> None:
+        """Until it is open, or the request that stands at it is dropped."""
         self.reached.set()
-        while not self._open.is_set():
+        while not self._open.is_set() and not dropped():
             await asyncio.sleep(0.002)
 
 
@@ -89,7 +90,10 @@ class FakeEngine:
             for step in self.script(add):
                 await asyncio.sleep(0)
                 if isinstance(step, Gate):
-                    await step.wait()
+                    await step.wait(lambda: (add.request_id, None) in self.cancelled)
+                    if (add.request_id, None) in self.cancelled:
+                        alive.clear()
+                        break
                 elif isinstance(step, Exception):
                     raise step
                 else:

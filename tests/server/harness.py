@@ -18,9 +18,10 @@ from portico.server.serve import bind, serve
 from portico.server.sessions.sessions import Sessions
 from portico.server.settings import ServerSettings
 from portico.text.model import TextModel
-from tests.server.fake_engine import FakeEngine
+from tests.server.fake_engine import FakeEngine, say
 
 MODEL = "org/tiny"
+EOS = 2
 SETTINGS = ServerSettings(model_names=(MODEL, "alias"), version="1.2.3")
 
 
@@ -51,6 +52,13 @@ class LiveServer:
 
     def ask_to_stop(self) -> None:
         self.loop.call_soon_threadsafe(self.stop.set)
+
+
+def answering(server: LiveServer, text: str, finish: str = "stop", per_step: int = 1) -> list[int]:
+    """Let every choice of what is asked next say this text, whose tokens are given back, and end with its end token."""
+    ids = server.text.tokenizer.encode(text, add_special_tokens=False)
+    server.engine.script = say([*ids, EOS] if finish == "stop" else ids, finish, per_step)
+    return ids
 
 
 @contextmanager

@@ -73,6 +73,44 @@ def test_tokens_are_limited_by_the_bodies_sizes_but_one_request_may_always_come(
         assert first.result().status_code == 200
 
 
+def test_a_request_counts_as_the_answers_that_it_wants(text_model: TextModel) -> None:
+    gates: list[Gate] = []
+
+    def held(add: Add) -> Iterable[Step]:
+        gates.append(Gate())
+        yield gates[-1]
+        yield from echo(add)
+
+    def body(prompts: int, n: int) -> dict[str, object]:
+        return {"model": MODEL, "prompt": ["hello"] * prompts, "n": n, "max_tokens": 1}
+
+    settings = replace(SETTINGS, queue=QueueLimits(requests=8, running=4))
+    with portico(text_model, settings) as server, ThreadPoolExecutor(4) as pool:
+        server.engine.script = held
+
+        def post(prompts: int, n: int) -> int:
+            return server.http().post("/v1/completions", json=body(prompts, n)).status_code
+
+        first = pool.submit(post, 2, 3)
+        with server.engine.changed:
+            assert server.engine.changed.wait_for(lambda: len(server.engine.added) == 2, 20)
+        assert post(3, 1) == 429  # six are in, and three more would be one too many
+        second = pool.submit(post, 1, 2)
+        with server.engine.changed:
+            assert server.engine.changed.wait_for(lambda: len(server.engine.added) == 3, 20)
+        refused = server.http().post("/v1/completions", json=body(1, 1))
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "queue_full")
+        assert int(refused.headers["retry-after"]) >= 1
+        for gate in gates:
+            gate.open()
+        assert (first.result(), second.result()) == (200, 200)
+        server.engine.script = echo
+        assert post(3, 3) == 200  # more than all that may wait, but nothing waits
+        assert post(1, 1) == 200  # and nothing of it is counted any more
+        embedded = server.http().post("/v1/embeddings", json={"model": MODEL, "input": ["hello"] * 3})
+        assert embedded.status_code != 429
+
+
 async def test_the_estimate_follows_the_rate_at_which_requests_end() -> None:
     now = 0.0
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from portico.errors import CheckpointError, ConfigError, RequestError
+from portico.errors import CheckpointError, ConfigError
 from portico.protocol.sampling import SamplingParams, TokenParams
 from portico.text.defaults import SamplingDefaults, Seeds, resolve
 from tests.text.folders import write_folder
 
 
 def resolved(sampling: SamplingParams, defaults: SamplingDefaults | None = None, **changes: Any) -> TokenParams:
-    given: dict[str, Any] = {"prompt_len": 10, "max_model_len": 100, "eos_token_ids": (2, 7), "seeds": Seeds(None)}
+    given: dict[str, Any] = {"room": 90, "eos_token_ids": (2, 7), "seeds": Seeds(None)}
     given |= changes
     return resolve(sampling, defaults or SamplingDefaults(), **given)
 
@@ -85,17 +85,3 @@ def test_who_serves_may_have_others() -> None:
 
 def test_a_top_k_beyond_any_vocabulary_still_fits_a_message() -> None:
     assert resolved(SamplingParams(top_k=2**80)).top_k < 2**63
-
-
-def test_exactly_the_context_fits_and_one_more_does_not() -> None:
-    assert resolved(SamplingParams(max_tokens=90)).max_tokens == 90
-    with pytest.raises(RequestError, match="100 tokens, but 101 were asked for: 10 in the prompt and 91") as caught:
-        resolved(SamplingParams(max_tokens=91), max_tokens_param="max_completion_tokens")
-    assert (caught.value.status, caught.value.code) == (400, "context_length_exceeded")
-    assert caught.value.param == "max_completion_tokens"
-
-
-def test_a_prompt_that_fills_the_context_is_refused_by_itself() -> None:
-    with pytest.raises(RequestError, match="100 tokens, but the prompt has 100 tokens") as caught:
-        resolved(SamplingParams(), prompt_len=100, prompt_param="messages")
-    assert (caught.value.param, caught.value.code) == ("messages", "context_length_exceeded")

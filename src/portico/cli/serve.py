@@ -25,7 +25,8 @@ from portico.config.text import TextOptions
 from portico.config.tls import TlsFiles
 from portico.demo import NAME as DEMO_NAME
 from portico.demo import demo_folder
-from portico.engine.client import AsyncEngineClient, EngineProcess
+from portico.engine.client import AsyncEngineClient
+from portico.engine.link import EngineProcess
 from portico.errors import ConfigError, EngineError, PorticoError
 from portico.text.builtin import given_template
 
@@ -166,7 +167,7 @@ async def _serve(
 
     http = options.http
     listener = bind(http.host, http.port)
-    if not (http.api_key or is_loopback(http.host)):
+    if not (http.keys or is_loopback(http.host)):
         log.warning("Everybody who can reach %s may use this server; --api-key KEY asks for a key.", http.host)
     client = AsyncEngineClient(process, step_timeout=options.compute.step_timeout)
     sessions: Sessions | None = None
@@ -174,7 +175,7 @@ async def _serve(
         sessions = await _open_sessions(options.sessions)
         settings = ServerSettings(
             model_names=tuple(names),
-            api_keys=http.api_key,
+            api_keys=http.keys,
             version=__version__,
             max_logprobs=http.max_logprobs,
             max_body_bytes=http.max_body_bytes,
@@ -185,6 +186,9 @@ async def _serve(
             compat=compat,
             cors=http.cors(),
             queue=options.queue(),
+            rates=http.rates(),
+            request_timeout=http.request_timeout,
+            priority_keys=http.priority_keys,
             root_path=http.root_path,
             docs=http.docs,
             debug=http.enable_debug,

@@ -35,6 +35,8 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Sequences that run at the same time."""
     max_num_batched_tokens: int | None = None
     """Tokens computed in one step at most: decodes first, the rest for chunks of prompts."""
+    prefill_slowdown: float = 0.0
+    """How many times as long as without prompts a step of running sequences may take; 0: prompts at full speed."""
     kv_cache_memory: int | None = None
     """Bytes for keys and values."""
     kv_cache_share: float | None = None

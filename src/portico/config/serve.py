@@ -79,6 +79,7 @@ class ServeOptions:
             one_context=mode.one_context,
             max_num_seqs=compute.sequences,
             max_num_batched_tokens=compute.max_num_batched_tokens,
+            prefill_slowdown=compute.prefill_slowdown,
             kv_cache_memory=compute.kv_cache_memory,
             kv_cache_dtype=cast(KVDtypeName, compute.kv_cache_dtype),
             kv_cache_tokens=compute.most_tokens(),

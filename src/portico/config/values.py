@@ -95,6 +95,17 @@ def parse_share(text: str) -> float:
     return value
 
 
+def parse_slowdown(text: str) -> float:
+    """How many times as long something may take: above 1, or 0 for any number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not (value == 0 or 1 < value < float("inf")):
+        raise ValueError("it must be a number above 1 such as 2.5, or 0")
+    return value
+
+
 def parse_list(text: str) -> list[str]:
     """Several strings: as a JSON list, or with commas between them."""
     if not text.lstrip().startswith("["):

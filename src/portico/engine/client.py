@@ -17,8 +17,6 @@ from portico.errors import EngineError
 from portico.protocol import messages
 from portico.protocol.messages import Add, EngineStats, Loaded, TokenEvent
 
-__all__ = ["AsyncEngineClient", "EngineProcess"]
-
 log = logging.getLogger(__name__)
 
 LAST_WORDS_SECONDS = 1.0

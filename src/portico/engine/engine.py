@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from array import array
 from collections.abc import Callable
 from collections.abc import Sequence as ListOf
@@ -33,16 +34,19 @@ class Engine:
         num_blocks: int,
         block_size: int,
         ready: Callable[[TokenParams], bool] = lambda params: True,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """`ready`: whether a step with such a request would wait for nothing but the model; asked until it is so."""
         self.scheduler = Scheduler(BlockPool(num_blocks, block_size), limits)
         self._runner = runner
+        self._clock = clock
         self._limits = limits
         self._ready = ready
         self._unready: list[Request] = []
         self._requests: dict[str, Request] = {}
         self._living: dict[int, Sequence] = {}
         self._next_id = 0
+        self._added = 0
         self._refused: list[TokenEvent] = []
         self._steps = 0
         self._prompt_tokens = 0
@@ -64,7 +68,7 @@ class Engine:
         if problem is not None:
             self._refused += [TokenEvent(add.request_id, c, [], "error", error=problem) for c in range(add.n)]
             return
-        request = Request(add.request_id, array(TOKENS, add.prompt_ids), add.params, add.n, self._search(add))
+        request = self._new_request(add)
         for choice in range(1 if request.search else add.n):
             said = add.said[choice] if add.said else []
             if said is not None:
@@ -99,7 +103,24 @@ class Engine:
         """Schedule, run the model once, and account for what came of it."""
         self.admit()
         plan = self.scheduler.plan()
-        return self._apply(plan, self._run(plan))
+        begun = self._clock()
+        results = self._run(plan)
+        self.scheduler.took(self._clock() - begun)
+        return self._apply(plan, results)
+
+    def _new_request(self, add: Add) -> Request:
+        self._added += 1
+        return Request(
+            add.request_id,
+            array(TOKENS, add.prompt_ids),
+            add.params,
+            add.n,
+            self._search(add),
+            owner=add.owner,
+            priority=add.priority,
+            rank=add.priority if add.outranks else 0,
+            arrival=self._added,
+        )
 
     def _new_sequence(self, request: Request, choice: int) -> Sequence:
         self._next_id += 1
@@ -322,6 +343,6 @@ class Engine:
             del self._requests[request.id]
 
     def _release_held(self, request: Request) -> None:
-        if request.held:
-            self.scheduler.add_first(request.held)
-            request.held = []
+        for sequence in request.held:
+            self.scheduler.add(sequence)
+        request.held = []

@@ -1,20 +1,23 @@
 """Continuous batching: which sequences run, and what each of them computes in the next step.
 
 One token budget serves all: every decoding sequence gets its one token, and what is left goes to prompts in chunks,
-oldest first (Sarathi-Serve, Agrawal et al. 2024, arXiv:2403.02310). Chunks are smaller while anything decodes, for a
-chunk is a pause of every stream. When the blocks run out, the youngest running sequence gives its blocks back and is
-computed again later; what it has said so far is kept. The beams of a search are admitted and preempted together.
+the same to each owner, oldest first among an owner's (Sarathi-Serve, Agrawal et al. 2024, arXiv:2403.02310). Chunks
+are smaller while anything decodes, for a chunk is a pause of every stream (`pace.py`). Who waits is let in in the order
+of `waiting.py`. When the blocks run out, a running sequence gives its blocks back and is computed again later; what it
+has said so far is kept. The beams of a search are admitted and preempted together.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
+from collections import Counter
 from dataclasses import dataclass
 
 from portico.engine.blocks import ROOT, BlockPool
+from portico.engine.pace import Pace
 from portico.engine.plan import Row, StepPlan
+from portico.engine.portions import portions
 from portico.engine.sequence import Sequence
+from portico.engine.waiting import WaitingQueue
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +28,11 @@ class Limits:
     max_num_seqs: int
     max_num_batched_tokens: int
     max_prefill_beside_decodes: int
-    """Tokens of prompts in a step that also decodes."""
+    """Tokens of prompts in a step that also decodes, at most."""
     reuse_prefixes: bool = True
     """Whether what is computed of one prompt serves others that begin alike."""
+    prefill_slowdown: float = 0.0
+    """How many times as long as without prompts such a step may take; 0: as long as that many tokens take."""
 
 
 class Scheduler:
@@ -39,8 +44,10 @@ class Scheduler:
         self.pool = pool
         self.limits = limits
         self.running: list[Sequence] = []
-        self.waiting: deque[Sequence] = deque()
+        self.waiting = WaitingQueue()
         self.preemptions = 0
+        self._pace = Pace(limits.max_prefill_beside_decodes, limits.prefill_slowdown)
+        self._planned = (0, 0)
         self._budget = max(limits.max_num_batched_tokens, limits.max_num_seqs)
 
     @property
@@ -48,19 +55,15 @@ class Scheduler:
         return bool(self.running or self.waiting)
 
     def add(self, sequence: Sequence) -> None:
-        """Queue a sequence behind all others."""
-        self.waiting.append(sequence)
-
-    def add_first(self, sequences: Iterable[Sequence]) -> None:
-        """Queue sequences before all others, in their order."""
-        self.waiting.extendleft(reversed(list(sequences)))
+        """Let a sequence wait for its turn."""
+        self.waiting.add(sequence)
 
     def remove(self, sequence: Sequence) -> None:
         """Take out a sequence that has ended, wherever it is, and free its blocks; one that is not here is no error."""
         if sequence in self.running:
             self.running.remove(sequence)
             self._free(sequence)
-        elif sequence in self.waiting:
+        else:
             self.waiting.remove(sequence)
 
     def plan(self) -> StepPlan:
@@ -68,18 +71,30 @@ class Scheduler:
         rows: list[Row] = []
         preemptions = self.preemptions
         left, decoding = self._share()
-        index = 0
-        while index < len(self.running):
-            sequence = self.running[index]
-            decodes = sequence.id in decoding
-            take = sequence.remaining if decodes else min(sequence.remaining, left)
-            if take > 0 and self._make_room(sequence, take, rows):
-                rows.append(self._row(sequence, take))
-                left -= 0 if decodes else take
-            index += 1
+        for sequence in list(self.running):
+            if sequence.id in decoding and (self.preemptions == preemptions or sequence in self.running):
+                self._compute(sequence, sequence.remaining, rows)
+        streams = len(rows)
+        prompts = [s for s in self.running if s.id not in decoding and s.remaining]
         if self.preemptions == preemptions:
-            self._admit(rows, left)
+            prompts += self._admit(prompts, left)
+        tokens = 0
+        for sequence, take in portions(prompts, left):
+            if self.preemptions == preemptions or sequence in self.running:
+                tokens += self._compute(sequence, take, rows)
+        self._planned = (streams, tokens)
         return StepPlan(rows)
+
+    def took(self, seconds: float) -> None:
+        """Note how long the step lasted that was planned last."""
+        self._pace.note(*self._planned, seconds)
+
+    def _compute(self, sequence: Sequence, take: int, rows: list[Row]) -> int:
+        """Add a running sequence's row to a step; how many tokens it has, 0 if there is no room."""
+        if not self._make_room(sequence, take, rows):
+            return 0
+        rows.append(self._row(sequence, take))
+        return take
 
     def _share(self) -> tuple[int, set[int]]:
         """What the step has left for prompts, and the sequences that come before them: those that decode.
@@ -95,12 +110,13 @@ class Scheduler:
                 decoding.add(sequence.id)
                 left -= sequence.remaining
         if decoding:
-            left = min(left, self.limits.max_prefill_beside_decodes)
+            left = min(left, self._pace.chunk(len(decoding)))
         return left, decoding
 
     def computed(self, sequence: Sequence, tokens: int) -> None:
         """Note that the next `tokens` of a running sequence are in its blocks; full blocks become shareable."""
         sequence.computed += tokens
+        self.waiting.charge(sequence, sequence.computed)
         size = self.pool.block_size
         while (sequence.registered + 1) * size <= sequence.computed:
             start = sequence.registered * size
@@ -120,6 +136,7 @@ class Scheduler:
         self.pool.acquire(parent.blocks)
         child.blocks = list(parent.blocks)
         child.computed, child.registered, child.node = parent.computed, parent.registered, parent.node
+        child.charged = parent.charged
         self.running.insert(self.running.index(parent) + 1, child)
 
     def _row(self, sequence: Sequence, take: int) -> Row:
@@ -152,15 +169,26 @@ class Scheduler:
         return True
 
     def _preempt(self) -> list[Sequence]:
-        """Take the youngest running sequence, or all beams of its search, back to the head of the queue."""
-        youngest = self.running[-1]
-        gone = [s for s in self.running if s is youngest or (s.request is youngest.request and s.request.search)]
+        """Let a running sequence, or all beams of its search, wait again."""
+        victim = self._victim()
+        gone = [s for s in self.running if s is victim or (s.request is victim.request and s.request.search)]
         self.running = [s for s in self.running if s not in gone]
         for sequence in gone:
             self._free(sequence)
-        self.waiting.extendleft(reversed(gone))
+            self.waiting.add(sequence)
         self.preemptions += 1
         return gone
+
+    def _victim(self) -> Sequence:
+        """Of the owner that holds most, the sequence that matters least to it; the youngest of such."""
+        rank = max(sequence.request.rank for sequence in self.running)
+        behind = [sequence for sequence in reversed(self.running) if sequence.request.rank == rank]
+        held: Counter[int] = Counter()
+        for sequence in behind:
+            held[sequence.request.owner] += len(sequence.blocks)
+        most = max(held.values())
+        owner = next(s.request.owner for s in behind if held[s.request.owner] == most)
+        return max((s for s in behind if s.request.owner == owner), key=lambda s: s.request.priority)
 
     def _writes_to_shared(self, sequence: Sequence) -> bool:
         """Whether the next token goes into a block, not yet full, that another beam reads too."""
@@ -177,34 +205,36 @@ class Scheduler:
         self.pool.release([shared])
         return shared, own
 
-    def _admit(self, rows: list[Row], left: int) -> None:
-        """Start waiting sequences in order, each (with its beams) only when all of its tokens so far will fit."""
-        pool = self.pool
+    def _admit(self, prompts: list[Sequence], left: int) -> list[Sequence]:
+        """Let in who waits, each (with its beams) only when all of its tokens so far will fit; who came in.
+
+        As many as there is budget for beside the `prompts` that run; beyond that one of each owner that has none.
+        """
+        pool, admitted = self.pool, list[Sequence]()
         promised = sum(pool.blocks_for(s.length) - len(s.blocks) for s in self.running)
-        while self.waiting and left > 0:
-            together = self._together(self.waiting[0])
-            if self._places_taken() + together[0].request.width > self.limits.max_num_seqs:
-                return
+        free = left - sum(s.remaining for s in prompts)
+        computing = {s.request.owner for s in prompts}
+        while left > 0 and (first := self.waiting.first()) is not None:
+            if free <= 0 and first.request.owner in computing:
+                break
+            together = self.waiting.of(first.request) if first.request.search else [first]
+            if self._places_taken() + first.request.width > self.limits.max_num_seqs:
+                break
             matches = [self._match(sequence) for sequence in together]
             needed = sum(pool.blocks_for(s.length) - len(m) for s, m in zip(together, matches, strict=True))
             taken = sum(map(pool.count_free, matches))
             spare = len(self.running)  # room for every running sequence to begin one more block
             if pool.num_free - taken < needed + promised + spare:
-                return
+                break
             for sequence in together:
-                self.waiting.popleft()
+                self.waiting.let_in(sequence)
                 self._start(sequence)
                 self.running.append(sequence)
-                take = min(sequence.remaining, left)
-                if take:
-                    self._make_room(sequence, take, rows)
-                    rows.append(self._row(sequence, take))
                 promised += pool.blocks_for(sequence.length) - len(sequence.blocks)
-                left -= take
-
-    def _together(self, sequence: Sequence) -> list[Sequence]:
-        """A waiting sequence with those that wait behind it and must run in the same steps."""
-        return [s for s in self.waiting if s.request is sequence.request] if sequence.request.search else [sequence]
+                free -= sequence.remaining
+            computing.add(first.request.owner)
+            admitted += together
+        return admitted
 
     def _places_taken(self) -> int:
         """Places of the batch that what runs may come to need: a search as many as it has beams."""
@@ -224,6 +254,9 @@ class Scheduler:
         sequence.computed = len(matched) * self.pool.block_size
         if not sequence.output_ids:
             sequence.cached_tokens = sequence.computed
+        if not sequence.charged:
+            sequence.charged = sequence.computed  # what was found costs nobody anything
+        self.waiting.charge(sequence, sequence.length)
 
     def _free(self, sequence: Sequence) -> None:
         self.pool.release(sequence.blocks)

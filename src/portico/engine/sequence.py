@@ -35,6 +35,8 @@ class Sequence:
     """Prompt tokens found in the prefix index at the first admission."""
     drawn_from: int = 0
     """Tokens that were computed when the latest token was drawn."""
+    charged: int = 0
+    """Leading tokens that its owner has been charged for; 0 until it first runs."""
     candidates: Candidates | None = None
     """A beam's possible next tokens, while it waits for those of the other beams."""
     logprobs: list[TokenLogprobs] = field(default_factory=list)
@@ -121,6 +123,14 @@ class Request:
     """The prompt's vector, or what there is of it."""
     held: list[Sequence] = field(default_factory=list)
     """Those of them that wait for the first one to compute the prompt."""
+    owner: int = 0
+    """Who shares the engine with others, each getting as much as the next."""
+    priority: int = 0
+    """Lower goes first, among requests of one owner."""
+    rank: int = 0
+    """Lower goes first, whoever the owners are."""
+    arrival: int = 0
+    """How many requests came before."""
 
     @property
     def width(self) -> int:

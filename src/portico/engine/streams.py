@@ -20,9 +20,9 @@ MOST_KILLS = 4
 """The same where they were killed from outside, which is seldom the request's doing."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Stream:
-    """One request, what it has been given so far, and where its events go."""
+    """One request, what it has been given so far, and where its events go; one is equal to itself only."""
 
     add: Add
     said: list[list[int]]

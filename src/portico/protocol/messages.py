@@ -21,6 +21,12 @@ class Add(msgspec.Struct, frozen=True, tag="add"):
     n: int = 1
     said: list[list[int] | None] = []
     """Of a request that goes on from another engine: the tokens of each choice so far; None for one that has ended."""
+    owner: int = 0
+    """An opaque number for whoever asks; the engine is shared fairly between such."""
+    priority: int = 0
+    """Lower goes first, among the requests of one owner."""
+    outranks: bool = False
+    """Whether the priority counts against the requests of other owners too, each of which has 0 there."""
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):

@@ -104,6 +104,22 @@ Prompt = ChatPrompt | TextPrompt | TokenPrompt
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """On whose account a request runs, how urgent it is, and how long it may take."""
+
+    owner: int = 0
+    """An opaque number for whoever asks; the engine is shared fairly between such."""
+    priority: int = 0
+    """Lower runs first, among the requests of one owner."""
+    outranks: bool = False
+    """Whether the priority counts against the requests of other owners too."""
+    deadline: float | None = None
+    """Reading of `time.monotonic()` at which it ends, finished or not."""
+    seconds: float | None = None
+    """The same counted from its arrival, for error messages."""
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One prompt and what is asked of its continuation; `sampling.n` choices come back."""
 
@@ -118,3 +134,4 @@ class GenerationRequest:
     """The name under which the client gave max_tokens, for error messages."""
     prompt_param: str = "prompt"
     """The name of the field that holds the prompt, for error messages."""
+    terms: Terms = Terms()

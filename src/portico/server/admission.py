@@ -1,4 +1,9 @@
-"""How many requests may wait: one too many is told when to come again, before anything of it is read."""
+"""How many requests may wait: one too many is told when to come again, before anything of it is read.
+
+A request counts as one until its body is read, then as many as it wants answers: every choice of every prompt waits and
+runs by itself. If those do not fit it is refused too, before any template or tokenizer has seen it; unless nothing
+waits, for else one that wants many would never come in.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +38,9 @@ QUICK_PATHS = (
 """What POST routes that do not ask the model begin with."""
 
 
+TICKET = "portico.ticket"
+
+
 class Admission:
     """Counts the requests that ask the model; over a limit the answer is 429 with an estimate in Retry-After."""
 
@@ -52,23 +60,33 @@ class Admission:
         self._ends: deque[float] = deque(maxlen=REMEMBERED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"].startswith(QUICK_PATHS):
+        if not asks_model(scope):
             await self._app(scope, receive, send)
             return
-        tokens = _tokens_of(scope)
+        tokens = tokens_of(scope)
         problem = self._problem(tokens)
         if problem is not None:
-            headers = {"retry-after": str(self.retry_after())}
-            await error_response(problem, self._shape, headers)(scope, receive, send)
+            await error_response(problem, self._shape)(scope, receive, send)
             return
+        ticket = scope[TICKET] = Ticket(self)
         self._requests += 1
         self._tokens += tokens
         try:
             await self._app(scope, receive, send)
         finally:
-            self._requests -= 1
+            self._requests -= ticket.answers
             self._tokens -= tokens
-            self._ends.append(self._clock())
+            self._ends += [self._clock()] * ticket.answers
+
+    def widen(self, more: int) -> None:
+        """Count further answers of a request that was let in as one; RequestError if they are too many now."""
+        limits = self._limits
+        if self._requests + more > limits.requests and self._requests > limits.running:
+            raise self._refusal(
+                f"{self._requests} requests and answers are running or waiting, and {more} more are too many "
+                "(--max-queue)"
+            )
+        self._requests += more
 
     def retry_after(self) -> int:
         """Whole seconds until all that waits now has begun, at the rate at which requests have ended of late."""
@@ -81,21 +99,59 @@ class Admission:
     def _problem(self, tokens: int) -> RequestError | None:
         limits = self._limits
         if self._requests >= limits.requests:
-            said = f"{self._requests} requests are running or waiting, the most that this server takes (--max-queue)"
+            said = (
+                f"{self._requests} requests and answers are running or waiting, the most that this server takes is "
+                f"{limits.requests} (--max-queue)"
+            )
         elif limits.tokens is not None and self._requests and self._tokens + tokens > limits.tokens:
             said = (
                 f"about {self._tokens} tokens of prompts are in it, and {tokens} more are too many (--max-queue-tokens)"
             )
         else:
             return None
+        return self._refusal(said)
+
+    def _refusal(self, said: str) -> RequestError:
+        seconds = self.retry_after()
         return RequestError(
-            f"The server is busy: {said}. Try again in about {self.retry_after()} s.",
+            f"The server is busy: {said}. Try again in about {seconds} s.",
             status=429,
             type="rate_limit_error",
             code="queue_full",
+            counts={"retry_after": seconds},
         )
 
 
-def _tokens_of(scope: Scope) -> int:
+class Ticket:
+    """What a request that was let in counts as."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self.answers = 1
+
+    def widen(self, answers: int) -> None:
+        """Let it count as so many; RequestError 429 if these are too many now."""
+        self._admission.widen(answers - self.answers)
+        self.answers = answers
+
+
+def count_answers(scope: Scope, answers: int) -> None:
+    """Count a request as what its body turns out to want; RequestError 429 if that is too much now."""
+    ticket = scope.get(TICKET)
+    if isinstance(ticket, Ticket) and answers > ticket.answers:
+        ticket.widen(answers)
+
+
+def asks_model(scope: Scope) -> bool:
+    """Whether a request is one of those that the model answers; MLC-Chat's may come by GET."""
+    if scope["type"] != "http" or scope["method"] not in ("POST", "GET"):
+        return False
+    if scope["method"] == "GET":
+        return bool(scope["path"] == "/v1/chat/completions")
+    return not scope["path"].startswith(QUICK_PATHS)
+
+
+def tokens_of(scope: Scope) -> int:
+    """About how many tokens a request's prompt has."""
     announced = Headers(scope=scope).get("content-length", "0")
     return int(announced) // BYTES_PER_TOKEN if announced.isdecimal() else 0

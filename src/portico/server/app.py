@@ -18,9 +18,12 @@ from portico.server.admission import Admission
 from portico.server.dialect import OPENAI, Dialect
 from portico.server.doors import alpaca, lmdeploy, mlc, openai, vllm
 from portico.server.metrics import route
+from portico.server.metrics.figures import Timeline
 from portico.server.metrics.metrics import Metrics
 from portico.server.metrics.watched import WatchedEngine
 from portico.server.middleware import BearerKeys, BodyLimit, RequestIds, ShownUnder
+from portico.server.rates import HEADERS as RATE_HEADERS
+from portico.server.rates import RateLimiter, Rates
 from portico.server.service import Service
 from portico.server.sessions.memory import MemoryStore
 from portico.server.sessions.sessions import Sessions
@@ -54,7 +57,13 @@ def create_app(
     dialect = DIALECTS[settings.compat]
     trace = Trace(MOST_REQUESTS if settings.tracing else 0)
     metrics = Metrics(engine, settings.model_names[0], (mlc.METRICS,))
-    watched = WatchedEngine(engine, metrics.ended, trace)
+    rates = Rates(settings.rates)
+
+    def ended(request: Timeline) -> None:
+        metrics.ended(request)
+        rates.spent(request.owner, request.prompt_tokens + request.tokens)
+
+    watched = WatchedEngine(engine, ended, trace)
     pipeline = Pipeline(model, watched, trace)
     service = Service(pipeline, watched, metrics, trace, settings, sessions, started=int(time.time()), dialect=dialect)
     app = _bare(settings)
@@ -63,6 +72,8 @@ def create_app(
     errors.install(app, dialect.error)
     if settings.queue is not None:
         app.add_middleware(Admission, limits=settings.queue, shape=dialect.error)
+    if rates.are_limited:
+        app.add_middleware(RateLimiter, rates=rates, shape=dialect.error)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, shape=dialect.error)
     if settings.api_keys:
         app.add_middleware(BearerKeys, keys=settings.api_keys, shape=dialect.error)
@@ -92,7 +103,7 @@ def _let_pages_in(app: FastAPI, rules: CorsRules) -> None:
         allow_methods=rules.methods,
         allow_headers=rules.headers,
         allow_credentials=rules.credentials,
-        expose_headers=["x-request-id"],
+        expose_headers=["x-request-id", "retry-after", *RATE_HEADERS],
     )
 
 
@@ -106,8 +117,9 @@ def _describe(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> None:
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             for body in bodies:
                 schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
-                schemas.update(schema.pop("$defs", {}))
-                schemas[body.__name__] = schema
+                for name, found in {**schema.pop("$defs", {}), body.__name__: schema}.items():
+                    if schemas.setdefault(name, found) != found:
+                        raise ValueError(f"two bodies have a part named {name}, and the parts differ")
         assert app.openapi_schema is not None
         return app.openapi_schema
 

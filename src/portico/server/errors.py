@@ -34,7 +34,15 @@ def openai_error(error: RequestError) -> tuple[int, bytes]:
 def error_response(error: RequestError, shape: ErrorShape, headers: dict[str, str] | None = None) -> Response:
     """The whole answer of a request that failed before anything was sent."""
     status, body = shape(error)
-    return Response(body, status, headers, "application/json")
+    return Response(body, status, {**_headers(error), **(headers or {})}, "application/json")
+
+
+def _headers(error: RequestError) -> dict[str, str]:
+    """What clients that try again by themselves go by."""
+    if "retry_after" in error.counts:
+        return {"retry-after": str(error.counts["retry_after"])}
+    # OpenAI's clients would ask twice more for what took too long, and make a busy server busier.
+    return {"x-should-retry": "false"} if error.code == "request_timeout" else {}
 
 
 def internal_error() -> EngineError:

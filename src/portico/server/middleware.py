@@ -34,6 +34,7 @@ class RequestContext:
     id: str = field(default_factory=lambda: f"req-{uuid.uuid4().hex}")
     key_digest: str = ""
     """Of the API key that it came with, where one is needed."""
+    arrived: float = field(default_factory=time.monotonic)
 
     def rename(self, prefix: str) -> str:
         """Give the server's id the prefix of the kind of answer, as in chatcmpl-…, and return it."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from fastapi import Request
+
 from portico.errors import RequestError
+from portico.protocol.request import Terms
 from portico.server.dialect import OPENAI, Dialect
 from portico.server.metrics.metrics import Metrics
 from portico.server.metrics.watched import WatchedEngine
 from portico.server.sessions.history import Key, owner_of
 from portico.server.sessions.sessions import Sessions
 from portico.server.settings import ServerSettings
+from portico.server.terms import read_terms
 from portico.text.pipeline import Pipeline
 from portico.text.trace import Trace
 
@@ -46,6 +50,10 @@ class Service:
             status=404,
             code="model_not_found",
         )
+
+    def terms(self, http: Request, priority: int | None = None) -> Terms:
+        """On what terms a request runs; RequestError if it asks for what there is not."""
+        return read_terms(http.scope, self.settings, priority)
 
     def session(self, key_digest: str, name: str) -> Key:
         """Where the conversation of that name is kept for whoever has the API key."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from portico.config.compat import CompatName
 from portico.config.cors import CorsRules
 from portico.config.queue import QueueLimits
+from portico.config.rates import RateLimits
 from portico.protocol.limits import LIMITS
 
 
@@ -44,5 +45,11 @@ class ServerSettings:
     """Whether the events of requests are kept."""
     queue: QueueLimits | None = None
     """How many requests it takes at a time; None: any number."""
+    rates: RateLimits = RateLimits()  # noqa: RUF009 - frozen
+    """What each API key may ask in a minute."""
+    request_timeout: float = 0.0
+    """Seconds that a request may take, from its arrival on; 0: any number."""
+    priority_keys: tuple[str, ...] = ()
+    """Those of the API keys whose requests' priorities count against those of other keys."""
     log_requests: bool = True
     """Whether each request is a line in the log."""

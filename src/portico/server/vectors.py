@@ -10,6 +10,7 @@ from fastapi import Request
 
 from portico.protocol.events import Usage
 from portico.protocol.request import GenerationRequest
+from portico.server.admission import count_answers
 from portico.server.disconnect import while_connected
 from portico.server.fold import fold_embeddings, prepare_all, run_all
 from portico.text.pipeline import Pipeline
@@ -19,6 +20,7 @@ async def embed_all(
     http: Request, pipeline: Pipeline, requests: Sequence[GenerationRequest]
 ) -> tuple[list[Sequence[float]], Usage]:
     """The vector of each request's prompt, in their order; RequestError for the first that cannot be made."""
+    count_answers(http.scope, len(requests))
     prepared = await while_connected(http.receive, prepare_all(pipeline, requests))
     return await while_connected(http.receive, fold_embeddings(run_all(pipeline, prepared)))
 

@@ -93,36 +93,16 @@ def resolve(
     defaults: SamplingDefaults,
     *,
     seeds: Seeds,
-    prompt_len: int,
-    max_model_len: int,
+    room: int,
     bad_words: Sequence[Sequence[int]] = (),
     eos_token_ids: Sequence[int],
-    max_tokens_param: str = "max_tokens",
-    prompt_param: str = "prompt",
     grammar: str | None = None,
     thinking: ThinkingLimit | None = None,
 ) -> TokenParams:
-    """The engine's parameters for a prompt of `prompt_len` tokens; RequestError if prompt and answer do not fit.
+    """The engine's parameters for an answer that has room for so many tokens.
 
     `grammar` is what the answer is held to, compiled, and `thinking` where its thinking ends.
     """
-    room = max_model_len - prompt_len
-    if room < 1:
-        raise RequestError(
-            f"This model's maximum context length is {max_model_len} tokens, but the prompt has {prompt_len} tokens, "
-            "which leaves no room for an answer. Shorten the prompt.",
-            param=prompt_param,
-            code="context_length_exceeded",
-            counts={"prompt_tokens": prompt_len, "max_model_len": max_model_len},
-        )
-    if sampling.max_tokens is not None and sampling.max_tokens > room:
-        raise RequestError(
-            f"This model's maximum context length is {max_model_len} tokens, but {prompt_len + sampling.max_tokens} "
-            f"were asked for: {prompt_len} in the prompt and {sampling.max_tokens} by {max_tokens_param}. "
-            f"Shorten the prompt or set {max_tokens_param} to {room} or less.",
-            param=max_tokens_param,
-            code="context_length_exceeded",
-        )
     beams = None
     if sampling.num_beams is not None:
         beams = Beams(sampling.num_beams, sampling.length_penalty, sampling.early_stopping)

@@ -12,7 +12,7 @@ from portico.errors import RequestError
 from portico.protocol.events import TokenInfo, TokenText
 from portico.protocol.messages import Add, Loaded, TokenLogprobs
 from portico.protocol.request import CallWish, ChatPrompt, Embed, GenerationRequest, TextPrompt, TokenPrompt
-from portico.protocol.sampling import Pooling, SamplingParams, TokenParams
+from portico.protocol.sampling import Pooling, TokenParams
 from portico.text import thinking
 from portico.text.builtin import template_source
 from portico.text.calling import Calling
@@ -26,6 +26,7 @@ from portico.text.messages import text_of
 from portico.text.pooling import PoolingDefaults
 from portico.text.reading import ChoiceEvents, ChoiceReading
 from portico.text.reasoning import Reasoning, effort_variables
+from portico.text.room import check_answer, check_beams, check_length, check_range, truncated
 from portico.text.template import ChatTemplate
 from portico.text.thinking import ThinkingFormat
 from portico.text.tokenizer import Tokenizer
@@ -88,29 +89,33 @@ class TextModel:
         sampling = request.sampling
         sampling.validate(request.max_tokens_param)
         sampling.validate_ids(limits.vocab_size)
-        prompt_ids = _truncated(self.prompt_ids(request, limits.vocab_size), sampling, limits.max_model_len)
+        prompt_ids = truncated(self.prompt_ids(request, limits.vocab_size), sampling, limits.max_model_len)
         if not prompt_ids:
             raise RequestError("The prompt has no tokens.", param=request.prompt_param, code="empty_prompt")
         if request.embed is not None:
             pooling = self._pooling(request.embed, limits.hidden_size)
-            _check_length(prompt_ids, request.prompt_param, limits.max_model_len)
+            check_length(prompt_ids, request.prompt_param, limits.max_model_len)
             return Add(request.request_id, prompt_ids, TokenParams(max_tokens=0, seed=0, pooling=pooling))
         reasoning = self._reasoning(request, prompt_ids)
+        room = check_answer(
+            sampling,
+            len(prompt_ids),
+            limits.max_model_len,
+            max_tokens_param=request.max_tokens_param,
+            prompt_param=request.prompt_param,
+        )
         params = resolve(
             sampling,
             self.defaults,
             seeds=self.seeds,
-            prompt_len=len(prompt_ids),
-            max_model_len=limits.max_model_len,
+            room=room,
             bad_words=[ids for word in sampling.bad_words for ids in self._spellings(word)],
             eos_token_ids=self._end_ids(request),
-            max_tokens_param=request.max_tokens_param,
-            prompt_param=request.prompt_param,
             grammar=self._grammar(request, reasoning),
             thinking=None if reasoning is None else reasoning.limit(self.tokenizer),
         )
         if params.beams is not None:
-            _check_room(params.beams.width, len(prompt_ids) + params.max_tokens, request.max_tokens_param, limits)
+            check_beams(params.beams.width, len(prompt_ids) + params.max_tokens, request.max_tokens_param, limits)
         return Add(request.request_id, prompt_ids, params, sampling.n)
 
     def choices(self, request: GenerationRequest, prompt_ids: Sequence[int]) -> list[ChoiceReading]:
@@ -181,7 +186,7 @@ class TextModel:
 
     def text(self, token_ids: Sequence[int], vocab_size: int) -> str:
         """What tokens stand for, special ones included; RequestError for one that the model does not have."""
-        _check_range(token_ids, vocab_size, "tokens")
+        check_range(token_ids, vocab_size, "tokens")
         return self.tokenizer.decode(token_ids, skip_special_tokens=False)
 
     def token_infos(self, token_ids: Sequence[int], logprobs: Sequence[TokenLogprobs], said: int) -> list[TokenInfo]:
@@ -238,7 +243,7 @@ class TextModel:
                     return self._with_gap(text, suffix, special, request)
                 return self.tokenizer.encode(text, add_special_tokens=special, param=request.prompt_param)
             case TokenPrompt(token_ids):
-                _check_range(token_ids, vocab_size, request.prompt_param)
+                check_range(token_ids, vocab_size, request.prompt_param)
                 return list(token_ids)
 
     def laid_out(self, prompt: ChatPrompt) -> str:
@@ -297,53 +302,4 @@ def _events(choice: int, calling: Calling | None, reasoning: Reasoning | None, s
         shows_thinking=shows_thinking,
         tools=None if calling is None else calling.reader(),
         new_id=str if calling is None else calling.form.new_id,
-    )
-
-
-def _truncated(prompt_ids: list[int], sampling: SamplingParams, max_model_len: int) -> list[int]:
-    """The end of the prompt, if the request asks for it."""
-    keep = sampling.truncate_prompt_tokens
-    if keep is None:
-        return prompt_ids
-    if keep == -1:
-        keep = max(1, max_model_len - (sampling.max_tokens or 1))
-    return prompt_ids[-keep:]
-
-
-def _check_length(prompt_ids: Sequence[int], param: str, max_model_len: int) -> None:
-    if len(prompt_ids) >= max_model_len:
-        raise RequestError(
-            f"{param} has {len(prompt_ids)} tokens; this model takes at most {max_model_len - 1}.",
-            param=param,
-            code="context_length_exceeded",
-            counts={"prompt_tokens": len(prompt_ids), "max_model_len": max_model_len},
-        )
-
-
-def _check_room(beams: int, tokens: int, max_tokens_param: str, limits: Loaded) -> None:
-    """Refuse a search whose beams could never run together."""
-    if beams > limits.max_num_seqs:
-        raise RequestError(
-            f"num_beams is {beams}; this server runs at most {limits.max_num_seqs} sequences together.",
-            param="num_beams",
-            code="invalid_value",
-        )
-    blocks = beams * -(-tokens // limits.block_size)
-    if blocks > limits.num_blocks:
-        raise RequestError(
-            f"num_beams is {beams}; so many beams of up to {tokens} tokens need {blocks} blocks of keys and values, "
-            f"and there are {limits.num_blocks}. Lower num_beams or {max_tokens_param}.",
-            param="num_beams",
-            code="invalid_value",
-        )
-
-
-def _check_range(token_ids: Sequence[int], vocab_size: int, param: str) -> None:
-    if not token_ids or (min(token_ids) >= 0 and max(token_ids) < vocab_size):
-        return
-    index = next(index for index, token_id in enumerate(token_ids) if not 0 <= token_id < vocab_size)
-    raise RequestError(
-        f"{param}.{index} is {token_ids[index]}; token ids of this model are from 0 to {vocab_size - 1}.",
-        param=f"{param}.{index}",
-        code="invalid_value",
     )

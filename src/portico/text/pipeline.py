@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
+
+import msgspec
 
 from portico.errors import EngineError, RequestError
 from portico.protocol.events import (
@@ -20,7 +23,7 @@ from portico.protocol.events import (
     Usage,
 )
 from portico.protocol.messages import GRAMMAR_PROBLEM, Add, TokenEvent
-from portico.protocol.request import ChatPrompt, GenerationRequest, Known, TextPrompt, TokenPrompt
+from portico.protocol.request import ChatPrompt, GenerationRequest, Known, Terms, TextPrompt, TokenPrompt
 from portico.text.engine_client import EngineClient
 from portico.text.known import answer_text, known_after
 from portico.text.model import TextModel
@@ -45,6 +48,9 @@ class Prepared:
     """What every choice begins with."""
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the request is to end where it is."""
+    terms: Terms = Terms()  # noqa: RUF009 - frozen
+    late: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the request's time is over."""
 
 
 class Pipeline:
@@ -58,12 +64,17 @@ class Pipeline:
 
     async def prepare(self, request: GenerationRequest) -> Prepared:
         """Check a request and turn its prompt into tokens; RequestError if it cannot be honoured."""
-        loaded = self.engine.loaded
+        loaded, terms = self.engine.loaded, request.terms
 
         def work() -> Prepared:
-            add = self.model.prepare(request, loaded)
+            add = msgspec.structs.replace(
+                self.model.prepare(request, loaded),
+                owner=terms.owner,
+                priority=terms.priority,
+                outranks=terms.outranks,
+            )
             echo = self.model.echo(add.prompt_ids, request) if request.echo else ""
-            return Prepared(add, self.model.choices(request, add.prompt_ids), echo)
+            return Prepared(add, self.model.choices(request, add.prompt_ids), echo, terms=terms)
 
         self._trace.mark(request.request_id, "receive request")
         with self._trace.span(request.request_id, "tokenization"):
@@ -78,8 +89,33 @@ class Pipeline:
 
         return await self._done(request, work)
 
-    async def run(self, prepared: Prepared) -> AsyncGenerator[GenerationEvent, None]:
-        """The events of a prepared request; closing the generator cancels it in the engine."""
+    def run(self, prepared: Prepared) -> AsyncGenerator[GenerationEvent, None]:
+        """The events of a prepared request; closing the generator cancels it in the engine.
+
+        A request whose time is over ends with a Failure, whether it waits, runs, or its reader is slow.
+        """
+        deadline = prepared.terms.deadline
+        return self._run(prepared) if deadline is None else self._timed(prepared, deadline)
+
+    async def _timed(self, prepared: Prepared, deadline: float) -> AsyncGenerator[GenerationEvent, None]:
+        if time.monotonic() >= deadline:
+            yield Failure(too_late(prepared.terms))
+            return
+        timer = asyncio.create_task(self._end_at(prepared, deadline))
+        try:
+            async with aclosing(self._run(prepared)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            timer.cancel()
+
+    async def _end_at(self, prepared: Prepared, deadline: float) -> None:
+        """Wait until a request's time is over, then take it from the engine."""
+        await asyncio.sleep(deadline - time.monotonic())
+        prepared.late.set()
+        await self.engine.cancel(prepared.add.request_id)
+
+    async def _run(self, prepared: Prepared) -> AsyncGenerator[GenerationEvent, None]:
         answer = _Answer(prepared, self.model)
         for event in answer.begin():
             yield event
@@ -102,7 +138,9 @@ class Pipeline:
             except RequestError as error:
                 yield Failure(error)
                 return
-        if not answer.done and prepared.stopped.is_set():
+        if not answer.done and prepared.late.is_set():
+            yield Failure(too_late(prepared.terms))
+        elif not answer.done and prepared.stopped.is_set():
             for event in answer.end():
                 yield event
         elif not answer.done:
@@ -157,6 +195,17 @@ def _has_grammar(request: GenerationRequest) -> bool:
     """Whether the answer may be held to a form."""
     prompt = request.prompt
     return request.sampling.guided is not None or (isinstance(prompt, ChatPrompt) and prompt.calls is not None)
+
+
+def too_late(terms: Terms) -> RequestError:
+    """What a client is told whose request has not been finished in time."""
+    return RequestError(
+        f"The request was not finished within {terms.seconds:g} s of its arrival "
+        "(--request-timeout, X-Request-Timeout).",
+        status=504,
+        type="timeout_error",
+        code="request_timeout",
+    )
 
 
 class _Answer:

@@ -14,6 +14,7 @@ from portico.config.values import (
     parse_seconds,
     parse_share,
     parse_size,
+    parse_slowdown,
     parse_switch,
     translated,
 )
@@ -55,6 +56,11 @@ class ComputeOptions:
         None, "tokens computed in one step: decoding streams first, the rest for chunks of prompts",
         group=ENGINE, parse=parse_positive, metavar="TOKENS",
         aliases=("--max-prefill-token-num", "--prefill-chunk-size"),
+    )  # fmt: skip
+    prefill_slowdown: float = option(
+        2.5, "how many times as long as without prompts a step of running streams may take: prompts are computed in "
+        "chunks of the size that keeps to it, found out by measuring; 0: in large ones, the streams waiting",
+        group=ENGINE, parse=parse_slowdown, metavar="TIMES",
     )  # fmt: skip
     threads: int | None = option(
         None, "CPU threads of the engine (default: the physical cores it may use)",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from portico.config.compat import parse_compat
 from portico.config.cors import CorsRules
 from portico.config.option import option
+from portico.config.rates import RateLimits
 from portico.config.tls import parse_cert_requirement
 from portico.config.values import parse_count, parse_level, parse_list, parse_port, parse_positive, parse_seconds
 from portico.protocol.limits import LIMITS
@@ -57,6 +58,24 @@ class HttpOptions:
     max_body_bytes: int = option(
         LIMITS.body_bytes, "bytes that the body of a request may have; more is a 413",
         group=SERVER, parse=parse_positive, metavar="BYTES",
+    )  # fmt: skip
+    request_timeout: float = option(
+        0.0, "seconds that a request may take from its arrival on, waiting included, before it ends with an error; the "
+        "header X-Request-Timeout of a request can make it shorter; 0: any number",
+        group=SERVER, parse=parse_seconds, metavar="SECONDS",
+    )  # fmt: skip
+    priority_keys: tuple[str, ...] = option(
+        (), "API key whose requests' 'priority' counts against the requests of other keys too, each of which has 0 "
+        "there; clients may ask with it as with those of --api-key; may be given several times",
+        group=SERVER, repeated=True, metavar="KEY", single=("--priority-key",), aliases=("--priority-key",),
+    )  # fmt: skip
+    rate_limit_requests: int | None = option(
+        None, "requests that each API key may make in a minute; one more is a 429 (default: any number)",
+        group=SERVER, parse=parse_positive, metavar="N",
+    )  # fmt: skip
+    rate_limit_tokens: int | None = option(
+        None, "tokens of prompts and answers that each API key may use in a minute (default: any number)",
+        group=SERVER, parse=parse_positive, metavar="TOKENS",
     )  # fmt: skip
     max_logprobs: int = option(
         20, "likeliest tokens that 'logprobs' of a completion may ask for", group=SERVER, parse=parse_count, metavar="N"
@@ -118,6 +137,15 @@ class HttpOptions:
         True, "log a line for each request", group=LOGS, aliases=("--enable-log-requests",),
         off=("--disable-log-requests", "--disable-uvicorn-access-log"),
     )  # fmt: skip
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All keys with which one may ask."""
+        return tuple(dict.fromkeys((*self.api_key, *self.priority_keys)))
+
+    def rates(self) -> RateLimits:
+        """What each key may ask in a minute."""
+        return RateLimits(self.rate_limit_requests, self.rate_limit_tokens)
 
     def cors(self) -> CorsRules | None:
         """What pages of other origins may do; None without an option about it."""

@@ -99,8 +99,8 @@ LIMITED: tuple[Option, ...] = (
             known=("embed", "embedding", "classify", "score", "reward", "transcription", "draft")),
     _valued("runner", ("auto", "generate"), "a model that generates is served, and answers /v1/embeddings too",
             known=("pooling", "draft")),
-    _valued("scheduling_policy", ("fcfs",), "requests run in the order they come; priorities are not there yet",
-            known=("priority",)),
+    _valued("scheduling_policy", ("fcfs", "priority"), "requests of one API key run by their 'priority', and in the "
+            "order they come where it is the same; keys take turns"),
     _valued("cpu_offload_gb", ("0", "0.0"), "all weights are on the device; --quantization makes them smaller"),
     _valued("max_concurrent_requests", (), "give --max-num-seqs for those that run, --max-queue for those that wait"),
     _valued("num_tokens_per_iter", ("0",), "give --max-num-batched-tokens"),

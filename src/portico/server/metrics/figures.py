@@ -31,11 +31,13 @@ class Timeline:
     """When the last ones came."""
     ended: float = 0.0
     outcome: Outcome = "stop"
+    owner: int = 0
+    """Who asked."""
 
     @classmethod
     def begin(cls, add: Add, now: float) -> Timeline:
         """A request that the engine gets now."""
-        return cls(len(add.prompt_ids), now, set(range(add.n)), last=now)
+        return cls(len(add.prompt_ids), now, set(range(add.n)), last=now, owner=add.owner)
 
     def take(self, events: Iterable[TokenEvent], now: float) -> None:
         """What the engine gave."""

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from portico.errors import RequestError
 from portico.protocol.events import Failure, Finish, GenerationEvent, TextDelta, Usage
 from portico.protocol.messages import TokenEvent
-from portico.protocol.request import ChatPrompt, GenerationRequest, Known
+from portico.protocol.request import ChatPrompt, GenerationRequest, Known, Terms
 from portico.protocol.sampling import SamplingParams
 from portico.server.disconnect import to_its_end
 from portico.server.sessions.history import History, Key
 from portico.server.sessions.sessions import Sessions
-from portico.text.pipeline import Pipeline, Prepared
+from portico.text.pipeline import Pipeline, Prepared, too_late
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +33,13 @@ class Turn:
     """None: a conversation of this one turn."""
     goes_on: bool = True
     """Whether the session is kept; else it ends with this turn, which still knows what came before."""
+    step: int = 0
+    """Tokens of the conversation, up to the end of a turn, that it goes on from; 0: all."""
     answers: bool = True
     """Whether there is to be an answer; else the messages are only remembered."""
     max_tokens_param: str = "max_tokens"
     prompt_param: str = "prompt"
+    terms: Terms = Terms()  # noqa: RUF009 - frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,8 @@ async def converse(pipeline: Pipeline, sessions: Sessions, turn: Turn) -> AsyncG
     is part of the history; a turn that brought nothing, or failed, is as if it had never been. The history is stored
     before `Finish` is told.
     """
-    async with _held(sessions, turn) as history:
+    async with _held(sessions, turn) as whole:
+        history = _up_to(whole, turn.step)
         known = history.known(pipeline.model.tokenizer.fingerprint)
         request = GenerationRequest(
             turn.request_id,
@@ -70,6 +76,7 @@ async def converse(pipeline: Pipeline, sessions: Sessions, turn: Turn) -> AsyncG
             turn.sampling,
             max_tokens_param=turn.max_tokens_param,
             prompt_param=turn.prompt_param,
+            terms=turn.terms,
         )
         try:
             prepared = await pipeline.prepare(request)
@@ -150,8 +157,31 @@ async def _held(sessions: Sessions, turn: Turn) -> AsyncIterator[History]:
     if turn.key is None:
         yield History()
         return
-    async with sessions.hold(turn.key) as history:
+    deadline = turn.terms.deadline
+    async with AsyncExitStack() as held:
+        try:
+            async with asyncio.timeout(None if deadline is None else deadline - time.monotonic()) as limit:
+                history = await held.enter_async_context(sessions.hold(turn.key))
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise too_late(turn.terms) from None
         yield history or History()
+
+
+def _up_to(history: History, step: int) -> History:
+    """The conversation that a turn goes on from."""
+    if not step:
+        return history
+    found = history.back_to(step)
+    if found is None:
+        ends = ", ".join(str(mark.tokens) for mark in history.marks)
+        raise RequestError(
+            f"step is {step}; turns of this conversation ended after {ends or 'no'} tokens, and 0 is all of it.",
+            param="step",
+            code="invalid_value",
+        )
+    return found
 
 
 async def _end(sessions: Sessions, turn: Turn, history: History) -> None:

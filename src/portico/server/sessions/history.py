@@ -7,6 +7,7 @@ from array import array
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from portico.protocol.request import Known
 
@@ -25,6 +26,15 @@ def owner_of(key_digest: str, model: str) -> str:
     return hashlib.sha256(f"{key_digest}\n{model}".encode()).hexdigest()[:32]
 
 
+class Mark(msgspec.Struct, frozen=True):
+    """Where a turn ended."""
+
+    tokens: int
+    messages: int
+    known: tuple[int, int] = (0, 0)
+    """Characters and bytes of what is known that belong to it; none if what came later was laid out otherwise."""
+
+
 class History(msgspec.Struct, frozen=True):
     """A conversation after some turns; stored as msgpack."""
 
@@ -37,6 +47,8 @@ class History(msgspec.Struct, frozen=True):
     """32-bit integers, little-endian."""
     vocabulary: str = ""
     """Fingerprint of the tokenizer that they belong to."""
+    marks: list[Mark] = []
+    """The ends of its turns, oldest first."""
 
     def known(self, vocabulary: str) -> Known | None:
         """The tokens, if they are of this vocabulary: a session may outlive the model that it began with."""
@@ -47,10 +59,23 @@ class History(msgspec.Struct, frozen=True):
     def after(self, messages: list[dict[str, Any]], known: Known | None, vocabulary: str, tokens: int) -> History:
         """The conversation with more messages, and what is known of it then."""
         together = [*self.messages, *messages]
-        if known is None:
-            return History(together, tokens)
-        ids = array(_TOKENS, known.token_ids).tobytes()
-        return History(together, tokens, known.text, ids, vocabulary)
+        ids = b"" if known is None else array(_TOKENS, known.token_ids).tobytes()
+        text = "" if known is None else known.text
+        marks = self.marks
+        if not (text.startswith(self.text) and ids.startswith(self.token_ids)):
+            marks = [Mark(mark.tokens, mark.messages) for mark in marks]
+        marks = [*marks, Mark(tokens, len(together), (len(text), len(ids)))]
+        return History(together, tokens, text, ids, vocabulary if text else "", marks)
+
+    def back_to(self, tokens: int) -> History | None:
+        """The conversation as it was when a turn ended after so many tokens; None if none did."""
+        place = next((place for place, mark in enumerate(self.marks) if mark.tokens == tokens), None)
+        if place is None:
+            return None
+        mark = self.marks[place]
+        chars, size = mark.known
+        known = (self.text[:chars], self.token_ids[:size], self.vocabulary) if chars else ()
+        return replace(History(self.messages[: mark.messages], tokens, *known), marks=self.marks[: place + 1])
 
 
 def pack(history: History) -> bytes:

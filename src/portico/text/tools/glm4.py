@@ -6,10 +6,12 @@ from portico.text.tools.arguments import tagged
 from portico.text.tools.format import Opening, Spelling, Toolbox, ToolFormat
 from portico.text.tools.json_calls import json_value
 from portico.text.tools.lark import ANY
-from portico.text.tools.marked import marked, name_until, skip
+from portico.text.tools.marked import marked
 from portico.text.tools.output import Output
 from portico.text.tools.source import Source, Steps
-from portico.text.tools.values import read_value
+from portico.text.tools.values import Tags, read_tagged
+
+TAGS = Tags("<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>", "</tool_call>")
 
 
 def _read_lines(source: Source, out: Output, toolbox: Toolbox) -> Steps[None]:
@@ -32,28 +34,7 @@ def _tagged(source: Source, out: Output, toolbox: Toolbox, marker: str) -> Steps
     yield from source.spaces()
     if not name or (yield from source.peek()) != "<":
         return False
-    if (yield from source.take("</tool_call>")):
-        out.call(name)
-        out.close()
-        return True
-    before = "{"
-    while (yield from source.take("<arg_key>")):
-        key = yield from name_until(source, "</arg_key>")
-        yield from source.spaces()
-        if not key or not (yield from source.take("<arg_value>")):
-            return before != "{"
-        if before == "{":
-            out.call(name)
-        out.arguments(before)
-        before = ", "
-        if not (yield from read_value(source, out.arguments, toolbox, name, key, ("</arg_value>",))):
-            return True
-        yield from source.spaces()
-    if before == "{":
-        return False
-    out.arguments("}")
-    yield from skip(source, out, "</tool_call>")
-    return True
+    return (yield from read_tagged(source, out, toolbox, name, TAGS))
 
 
 GLM4 = ToolFormat(

@@ -7,10 +7,11 @@ from portico.text.tools.format import Spelling, Toolbox, ToolFormat
 from portico.text.tools.marked import marked, name_until
 from portico.text.tools.output import Output
 from portico.text.tools.source import Source, Steps
-from portico.text.tools.values import read_value
+from portico.text.tools.values import Tags, read_tagged
 
 TAG, END = "<minimax:tool_call>", "</minimax:tool_call>"
-CALL, PARAMETER = '<invoke name="', '<parameter name="'
+CALL = '<invoke name="'
+TAGS = Tags('<parameter name="', '">', "", "</parameter>", "</invoke>")
 
 
 def _body(source: Source, out: Output, toolbox: Toolbox, marker: str) -> Steps[bool]:
@@ -33,30 +34,7 @@ def _body(source: Source, out: Output, toolbox: Toolbox, marker: str) -> Steps[b
 def _call(source: Source, out: Output, toolbox: Toolbox) -> Steps[bool]:
     """One call, whose tag has been begun; False if it is none."""
     name = yield from name_until(source, '">')
-    if not name:
-        return False
-    yield from source.spaces()
-    if (yield from source.take("</invoke>")):
-        out.call(name)
-        out.close()
-        return True
-    before = "{"
-    while (yield from source.take(PARAMETER)):
-        key = yield from name_until(source, '">')
-        if not key:
-            return before != "{"
-        if before == "{":
-            out.call(name)
-        out.arguments(before)
-        before = ", "
-        if not (yield from read_value(source, out.arguments, toolbox, name, key, ("</parameter>",))):
-            return True
-        yield from source.spaces()
-    if before == "{":
-        return False
-    out.arguments("}")
-    yield from source.take("</invoke>")
-    return True
+    return bool(name) and (yield from read_tagged(source, out, toolbox, name, TAGS))
 
 
 MINIMAX_M2 = ToolFormat(

@@ -5,12 +5,57 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from portico.text.tools.format import Toolbox
 from portico.text.tools.json_calls import json_value
 from portico.text.tools.kinds import kinds_of
+from portico.text.tools.marked import name_until
+from portico.text.tools.output import Output
 from portico.text.tools.source import SPACES, Say, Source, Steps
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """How arguments are written key by key."""
+
+    before_key: str
+    after_key: str
+    before_value: str
+    """What stands between the two, behind whitespace or not; "" if nothing does."""
+    after_value: str
+    end: str
+    """What ends the call."""
+
+
+def read_tagged(source: Source, out: Output, toolbox: Toolbox, name: str, tags: Tags) -> Steps[bool]:
+    """Read a call of `name` from behind its name; False if it is none, and then nothing of it has come out."""
+    yield from source.spaces()
+    if (yield from source.take(tags.end)):
+        out.call(name)
+        out.close()
+        return True
+    before = "{"
+    while (yield from source.take(tags.before_key)):
+        key = yield from name_until(source, tags.after_key)
+        if key and tags.before_value:
+            yield from source.spaces()
+            key = key if (yield from source.take(tags.before_value)) else ""
+        if not key:
+            return before != "{"
+        if before == "{":
+            out.call(name)
+        out.arguments(before)
+        before = ", "
+        if not (yield from read_value(source, out.arguments, toolbox, name, key, (tags.after_value,))):
+            return True
+        yield from source.spaces()
+    if before == "{":
+        return False
+    out.arguments("}")
+    yield from source.take(tags.end)
+    return True
 
 
 def read_value(source: Source, say: Say, toolbox: Toolbox, name: str, key: str, ends: tuple[str, ...]) -> Steps[bool]:

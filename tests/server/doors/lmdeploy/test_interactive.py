@@ -96,6 +96,29 @@ def test_tokens_are_kept_as_they_were_drawn(fresh: LiveServer) -> None:
     assert fresh.engine.added[1].prompt_ids[: len(asked) + 23] == [*asked, *letters, 1, *letters]
 
 
+def test_a_turn_may_go_on_from_the_end_of_an_earlier_one(fresh: LiveServer) -> None:
+    ends, asked = [], []
+    for text in ("One.", "Two.", "Three."):
+        answering(fresh, text)
+        answer = turn(fresh, f"Say {text}")
+        ends.append(answer["history_tokens"] + answer["input_tokens"] + answer["tokens"])
+        asked.append(fresh.engine.added[-1].prompt_ids)
+    answering(fresh, "Four.")
+    again = turn(fresh, "Say Two.", step=ends[0])
+    assert again["history_tokens"] == ends[0]
+    assert fresh.engine.added[-1].prompt_ids == asked[1]
+    turn(fresh, "And?")
+    assert prompt_text(fresh).split("<|im_start|>")[1:-2] == [
+        "user\nSay One.<|im_end|>\n",
+        "assistant\nOne.<|im_end|>\n",
+        "user\nSay Two.<|im_end|>\n",
+        "assistant\nFour.<|im_end|>\n",
+    ]
+    refused = turn(fresh, step=ends[2])
+    assert refused["param"] == "step"
+    assert f"ended after {ends[0]}, " in refused["message"]
+
+
 def test_a_stream_is_one_object_a_line(fresh: LiveServer) -> None:
     drawn = answering(fresh, "Paris 😀")
     with fresh.http() as http:
@@ -190,7 +213,11 @@ def test_a_stop_string_of_several_tokens_ends_the_answer(fresh: LiveServer) -> N
         ({"temperature": 2.5}, "temperature", "The temperature 2.5 must be in [0, 2]"),
         ({"image_url": "http://x/y.png"}, "image_url", "`image_url` argument only works for VL model"),
         ({"adapter_name": "lora"}, "adapter_name", "adapter_name is not supported by this server; leave it out."),
-        ({"step": 3}, "step", "step is not supported by this server; leave it out."),
+        (
+            {"step": 3},
+            "step",
+            "step is 3; turns of this conversation ended after no tokens, and 0 is all of it.",
+        ),
         ({"sequence_start": True}, "sequence_start", "sequence_start is not supported by this server; leave it out."),
         ({"cancel": True, "session_id": -1}, "session_id", "please set a session_id to cancel a request"),
         ({"request_output_len": -1}, "request_output_len", "request_output_len is -1; it must be at least 1."),

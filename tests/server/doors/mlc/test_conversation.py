@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portico.server.doors.mlc.conversation import EVENT_BYTES, short_events
-from tests.server.fake_engine import say
-from tests.server.harness import LiveServer
+from tests.server.harness import LiveServer, answering
 
 LONG = "Hello, world! 你好,世界!" * 8
 
@@ -23,11 +22,6 @@ def turn(server: LiveServer, *said: str, status: int = 200, **fields: Any) -> An
         answer = http.post("/v1/chat/completions", json={"model": "vicuna-v1-7b", "messages": messages, **fields})
     assert answer.status_code == status, answer.text
     return answer.json()
-
-
-def answering(server: LiveServer, text: str, per_step: int = 1) -> None:
-    ids = server.text.tokenizer.encode(text, add_special_tokens=False)
-    server.engine.script = say([*ids, 2], per_step=per_step)
 
 
 def prompt(server: LiveServer, place: int = -1) -> str:
@@ -61,7 +55,7 @@ def test_several_messages_begin_anew(mlc_chat: LiveServer) -> None:
 
 @pytest.mark.parametrize("per_step", [1, 1000])
 def test_the_loop_that_takes_128_bytes_for_an_event(mlc_chat: LiveServer, per_step: int) -> None:
-    answering(mlc_chat, LONG, per_step)
+    answering(mlc_chat, LONG, per_step=per_step)
     said = ""
     payload = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True}
     with requests.post(f"{mlc_chat.url}/v1/chat/completions", json=payload, stream=True, timeout=30) as r:

@@ -9,7 +9,7 @@ import openai
 import pytest
 
 from tests.server.fake_engine import say
-from tests.server.harness import LiveServer
+from tests.server.harness import LiveServer, answering
 
 PATH = "/v1/chat/completions"
 HELLO: list[Any] = [{"role": "user", "content": "hi"}]
@@ -28,10 +28,6 @@ def events(server: LiveServer, **body: Any) -> list[Any]:
     *chunks, done, rest = post(server, stream=True, **body).text.split("\n\n")
     assert (done, rest) == ("data: [DONE]", "")
     return [json.loads(chunk.removeprefix("data: ")) for chunk in chunks]
-
-
-def answering(server: LiveServer, text: str) -> None:
-    server.engine.script = say([*server.text.tokenizer.encode(text, add_special_tokens=False), 2])
 
 
 def test_every_delta_has_a_role_and_a_text(mlc: LiveServer) -> None:

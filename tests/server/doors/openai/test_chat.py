@@ -9,18 +9,11 @@ import pytest
 
 from portico.protocol.messages import TokenEvent
 from portico.text.model import TextModel
-from tests.server.fake_engine import say
-from tests.server.harness import MODEL, LiveServer, portico
+from tests.server.harness import MODEL, LiveServer, answering, portico
 from tests.text.folders import CHATML, write_folder
 
 HELLO: list[Any] = [{"role": "user", "content": "Hello 你好"}]
 RENDERED = "<|im_start|>user\nHello 你好<|im_end|>\n<|im_start|>assistant\n"
-
-
-def answering(server: LiveServer, text: str, finish: str = "stop") -> list[int]:
-    ids = server.text.tokenizer.encode(text, add_special_tokens=False)
-    server.engine.script = say([*ids, 2] if finish == "stop" else ids, finish)
-    return ids
 
 
 def test_an_answer(server: LiveServer) -> None:

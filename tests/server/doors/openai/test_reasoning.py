@@ -11,8 +11,7 @@ import pytest
 from tokenizers import AddedToken
 
 from portico.text.model import TextModel
-from tests.server.fake_engine import say
-from tests.server.harness import MODEL, LiveServer, portico
+from tests.server.harness import MODEL, LiveServer, answering, portico
 from tests.text import folders
 
 TEMPLATE = """{%- for message in messages %}
@@ -42,12 +41,6 @@ def thinking_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSe
 def server(thinking_server: LiveServer) -> LiveServer:
     thinking_server.engine.added.clear()
     return thinking_server
-
-
-def answering(server: LiveServer, text: str, finish: str = "stop", per_step: int = 1) -> list[int]:
-    ids = server.text.tokenizer.encode(text, add_special_tokens=False)
-    server.engine.script = say([*ids, 2] if finish == "stop" else ids, finish, per_step)
-    return ids
 
 
 def add_up(server: LiveServer, **more: Any) -> tuple[str, str, list[Any], str | None, Any]:

@@ -14,8 +14,7 @@ from portico.config.text import TextOptions
 from portico.protocol.limits import LIMITS
 from portico.protocol.messages import TokenLogprobs
 from portico.text.model import TextModel
-from tests.server.fake_engine import say
-from tests.server.harness import MODEL, LiveServer, portico
+from tests.server.harness import MODEL, LiveServer, answering, portico
 from tests.text.folders import write_folder
 
 TEMPLATE = (
@@ -46,11 +45,6 @@ def server(tool_server: LiveServer) -> LiveServer:
     return tool_server
 
 
-def answering(server: LiveServer, text: str, per_step: int = 1, finish: str = "stop") -> None:
-    ids = server.text.tokenizer.encode(text, add_special_tokens=False)
-    server.engine.script = say([*ids, 2] if finish == "stop" else ids, finish, per_step)
-
-
 def ask(server: LiveServer, tools: Any = (TOOL, OTHER), **more: Any) -> Any:
     return server.openai().chat.completions.create(model=MODEL, messages=HELLO, tools=list(tools), **more)
 
@@ -75,7 +69,7 @@ def streamed(server: LiveServer, **more: Any) -> tuple[str, list[list[Any]], str
 
 @pytest.mark.parametrize("per_step", [1, 4, 1000])
 def test_text_and_several_calls(server: LiveServer, per_step: int) -> None:
-    answering(server, f"Let me see.\n\n{ROME}\n{PLAIN}\nDone.", per_step)
+    answering(server, f"Let me see.\n\n{ROME}\n{PLAIN}\nDone.", per_step=per_step)
     choice = ask(server).choices[0]
     assert choice.finish_reason == "tool_calls"
     assert choice.message.content.split() == ["Let", "me", "see.", "Done."]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -38,7 +38,7 @@ def router(service: Service) -> APIRouter:
         body = await read_body(http, GenerateRequest)
         headers = check_extra(body.model_extra or {}, NOT_HONOURED, service)
         context = context_of(http.scope)
-        request = _understand(body, context.rename("gen"))
+        request = replace(_understand(body, context.rename("gen")), terms=service.terms(http))
         prepared = await while_connected(http.receive, service.pipeline.prepare(request))
         run = _Run(service, prepared, body, context.key_digest)
         if body.stream:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -45,7 +46,7 @@ def router(service: Service) -> APIRouter:
                 async with service.sessions.hold(key):
                     await service.sessions.end(key)
             return _whole(_piece("", 0, None, "stop"), headers)
-        turn = _understand(body, context_of(http.scope).rename("chat"), key)
+        turn = replace(_understand(body, context_of(http.scope).rename("chat"), key), terms=service.terms(http))
         events = converse(service.pipeline, service.sessions, turn)
         try:
             begun = await while_connected(http.receive, anext(events))
@@ -109,6 +110,7 @@ def _understand(body: InteractiveRequest, request_id: str, key: Key | None) -> T
         sampling,
         key,
         goes_on=body.interactive_mode,
+        step=body.step or 0,
         answers=most != 0,
         max_tokens_param="request_output_len",
     )

@@ -30,7 +30,7 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
 }
 
 
-class Message(BaseModel):
+class InteractiveMessage(BaseModel):
     """One message of a conversation."""
 
     model_config = ConfigDict(extra="allow")
@@ -66,7 +66,7 @@ class Sampled(BaseModel):
 class InteractiveRequest(Sampled):
     """The body of POST /v1/chat/interactive."""
 
-    prompt: str | list[Message] = Field(
+    prompt: str | list[InteractiveMessage] = Field(
         description="What the user says, or messages; with a session only what is new.",
         examples=["Hello! How are you?"],
     )
@@ -84,6 +84,12 @@ class InteractiveRequest(Sampled):
     min_p: float = 0.0
     min_new_tokens: int | None = Field(None, description="Before so many tokens the answer does not end.")
     seed: int | None = Field(None, description="0 is none.")
+    step: int | None = Field(
+        None,
+        ge=0,
+        description="Go on from here: so many tokens of the conversation, up to the end of a turn; what came later is "
+        "forgotten. 0 or null: from its end.",
+    )
     cancel: bool = Field(False, description="End what runs in the session; all else in the body is ignored.")
 
 

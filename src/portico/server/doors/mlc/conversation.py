@@ -62,6 +62,7 @@ def router(service: Service) -> APIRouter:
             key,
             max_tokens_param=body.length[1],
             prompt_param="messages",
+            terms=service.terms(http),
         )
         if len(body.messages) > 1:
             await forget(key, service)

@@ -20,7 +20,7 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
 }
 
 
-class Message(BaseModel):
+class KeptMessage(BaseModel):
     """One message of a conversation."""
 
     model_config = ConfigDict(extra="allow")
@@ -36,7 +36,7 @@ class ConversationRequest(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     model: str | None = Field(None, description="Any name.", examples=["vicuna-v1-7b"])
-    messages: list[Message] = Field(
+    messages: list[KeptMessage] = Field(
         min_length=1,
         description="One message is the next turn of the conversation; several begin it anew.",
         examples=[[{"role": "user", "content": "Write a haiku"}]],

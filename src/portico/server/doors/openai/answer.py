@@ -14,6 +14,7 @@ from starlette.responses import Response
 from portico.errors import RequestError
 from portico.protocol.events import Failure, GenerationEvent
 from portico.protocol.request import GenerationRequest
+from portico.server.admission import count_answers
 from portico.server.dialect import Dialect
 from portico.server.disconnect import while_connected
 from portico.server.doors.openai.chunks import ChunkWriter, Form, usage_fields
@@ -61,9 +62,15 @@ class Call:
     def choices(self) -> int:
         return sum(request.sampling.n for request in self.requests)
 
+    @property
+    def sequences(self) -> int:
+        """What may run for it at a time: its choices, or the beams that they are searched with."""
+        return sum(max(request.sampling.n, request.sampling.num_beams or 1) for request in self.requests)
+
 
 async def answer(http: Request, call: Call, service: Service, *, form: Form, choice_body: ChoiceBody) -> Response:
     """Run a call to its end, or start its stream; whatever is wrong with it is raised before anything is sent."""
+    count_answers(http.scope, call.sequences)
     key = await _session(http, call, service)
     prepared = await while_connected(http.receive, prepare_all(service.pipeline, call.requests))
     running = run_all(service.pipeline, prepared)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from portico.errors import RequestError
-from portico.protocol.request import ChatPrompt, GenerationRequest
+from portico.protocol.request import ChatPrompt, GenerationRequest, Terms
 from portico.protocol.sampling import SamplingParams
 from portico.server.body import read_body
 from portico.server.describe import describe
@@ -41,10 +41,10 @@ def router(service: Service) -> APIRouter:
         body = await read_body(http, ChatCompletionRequest)
         request_id = context_of(http.scope).rename("chatcmpl")
         if body.functions is None and body.function_call is None:
-            call = _understand(body, request_id, service)
+            call = _understand(body, request_id, service, service.terms(http, body.priority))
             return await answer(http, call, service, form=CHAT, choice_body=partial(_choice, call.role))
         with old_names():
-            call = _understand(_with_tools(body), request_id, service)
+            call = _understand(_with_tools(body), request_id, service, service.terms(http, body.priority))
             return await answer(http, call, service, form=FUNCTION_CHAT, choice_body=partial(_old_choice, call.role))
 
     return routes
@@ -60,7 +60,7 @@ def _with_tools(body: ChatCompletionRequest) -> ChatCompletionRequest:
     return body.model_copy(update={"tools": tools, "tool_choice": choice, "parallel_tool_calls": False})
 
 
-def _understand(body: ChatCompletionRequest, request_id: str, service: Service) -> Call:
+def _understand(body: ChatCompletionRequest, request_id: str, service: Service, terms: Terms) -> Call:
     model = service.resolve_model(body.model)
     ignored = check_fields(body, CHAT_ONLY, service)
     body = with_defaults(body, service.dialect.defaults)
@@ -78,6 +78,7 @@ def _understand(body: ChatCompletionRequest, request_id: str, service: Service) 
         echo=bool(body.echo),
         max_tokens_param="max_tokens" if body.max_completion_tokens is None else "max_completion_tokens",
         prompt_param="messages" if body.input_ids is None else "input_ids",
+        terms=terms,
     )
     told = None if logprobs is None else ChatLogprobs(body.names_ids(service.settings.tokens_as_ids))
     return Call(

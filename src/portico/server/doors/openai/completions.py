@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from portico.errors import RequestError
 from portico.protocol.limits import LIMITS
-from portico.protocol.request import ChatPrompt, GenerationRequest, Prompt, TextPrompt, TokenPrompt
+from portico.protocol.request import ChatPrompt, GenerationRequest, Prompt, Terms, TextPrompt, TokenPrompt
 from portico.server.body import read_body
 from portico.server.describe import describe
 from portico.server.doors.openai.answer import Call, answer
@@ -32,13 +32,14 @@ def router(service: Service) -> APIRouter:
     async def create_completion(http: Request) -> Response:
         """Continue one or more prompts."""
         body = await read_body(http, CompletionRequest)
-        call = _understand(body, context_of(http.scope).rename("cmpl"), service)
+        request_id = context_of(http.scope).rename("cmpl")
+        call = _understand(body, request_id, service, service.terms(http, body.priority))
         return await answer(http, call, service, form=COMPLETION, choice_body=_choice)
 
     return routes
 
 
-def _understand(body: CompletionRequest, request_id: str, service: Service) -> Call:
+def _understand(body: CompletionRequest, request_id: str, service: Service, terms: Terms) -> Call:
     model = service.resolve_model(body.model)
     body = with_defaults(body, service.dialect.defaults)
     ignored = check_fields(body, COMPLETION_ONLY, service)
@@ -82,6 +83,7 @@ def _understand(body: CompletionRequest, request_id: str, service: Service) -> C
             echo=bool(body.echo),
             max_tokens_param=max_tokens_param,
             prompt_param=param,
+            terms=terms,
         )
         for index, (param, prompt) in enumerate(prompts)
     ]

@@ -10,7 +10,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from portico.protocol.request import Embed, GenerationRequest
+from portico.protocol.request import Embed, GenerationRequest, Terms
 from portico.protocol.sampling import SamplingParams
 from portico.server.body import read_body
 from portico.server.describe import describe
@@ -34,7 +34,8 @@ def router(service: Service) -> APIRouter:
         body = await read_body(http, EmbeddingRequest)
         model = service.resolve_model(body.model)
         headers = check_extra(body.model_extra or {}, EMBEDDINGS, service)
-        requests = _understand(body, context_of(http.scope).rename("embd"))
+        terms = service.terms(http, body.priority)
+        requests = _understand(body, context_of(http.scope).rename("embd"), terms)
         vectors, usage = await embed_all(http, service.pipeline, requests)
         write = _base64 if body.encoding_format == "base64" else list
         fields = {
@@ -51,12 +52,19 @@ def router(service: Service) -> APIRouter:
     return routes
 
 
-def _understand(body: EmbeddingRequest, request_id: str) -> list[GenerationRequest]:
+def _understand(body: EmbeddingRequest, request_id: str, terms: Terms) -> list[GenerationRequest]:
     sampling = SamplingParams(
         truncate_prompt_tokens=body.truncate_prompt_tokens, add_special_tokens=body.add_special_tokens
     )
     return [
-        GenerationRequest(f"{request_id}-{index}", prompt, sampling, embed=Embed(body.dimensions), prompt_param=param)
+        GenerationRequest(
+            f"{request_id}-{index}",
+            prompt,
+            sampling,
+            embed=Embed(body.dimensions),
+            prompt_param=param,
+            terms=terms,
+        )
         for index, (param, prompt) in enumerate(read_prompts(body.input, "input"))
     ]
 

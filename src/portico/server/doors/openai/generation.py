@@ -201,6 +201,11 @@ class GenerationBody(BaseModel):
         description="Up to 256 characters: what is computed of the prompt is shared only with requests that have the "
         "same, so that nobody else can tell by its time to first token what was asked before. Default: with all.",
     )
+    priority: int | None = Field(
+        None,
+        description="Lower comes first among the waiting requests of the same API key; of the keys of "
+        "--priority-keys, among those of all keys. Default: 0.",
+    )
     user: str | None = Field(None, description="Accepted; has no effect.")
     metadata: dict[str, Any] | None = Field(None, description="Accepted; has no effect.")
 

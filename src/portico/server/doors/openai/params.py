@@ -28,7 +28,6 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "logprob_token_ids": (),
     "media_io_kwargs": ({},),
     "mm_processor_kwargs": ({},),
-    "priority": (0,),
     "prompt_embeds": (),
     "repetition_detection": (),
     "request_id": (),
@@ -61,7 +60,6 @@ EMBEDDINGS: Mapping[str, tuple[Any, ...]] = {
     "mm_processor_kwargs": ({},),
     "normalize": (True,),
     "pooling": (),
-    "priority": (0,),
     "request_id": (),
     "use_activation": (True,),
 }

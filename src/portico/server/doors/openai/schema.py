@@ -208,4 +208,7 @@ class EmbeddingRequest(BaseModel):
     add_special_tokens: bool | None = Field(
         None, description="Add the tokenizer's own special tokens to a text (default: true)."
     )
+    priority: int | None = Field(
+        None, description="Lower comes first among the waiting requests of the same API key; default: 0."
+    )
     user: str | None = Field(None, description="Accepted; has no effect.")

@@ -14,7 +14,6 @@ NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "max_tokens_per_doc": (),
     "mm_processor_kwargs": ({},),
     "padding": ("do_not_pad",),
-    "priority": (0,),
     "request_id": (),
     "truncation_side": ("left",),
     "use_activation": (True,),
@@ -33,6 +32,9 @@ class Texts(BaseModel):
     )
     truncate_prompt_tokens: int | None = Field(
         None, description="Keep this many tokens from each text's end; -1: what fits. Default: too long is a 400."
+    )
+    priority: int | None = Field(
+        None, description="Lower comes first among the waiting requests of the same API key; default: 0."
     )
     user: str | None = Field(None, description="Accepted; has no effect.")
 

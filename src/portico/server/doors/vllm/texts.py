@@ -34,9 +34,12 @@ async def vectors_of(
     http: Request, texts: Sequence[Named], body: Texts, request_id: str, service: Service
 ) -> tuple[list[Sequence[float]], dict[str, int]]:
     """The vector of each text, and the usage object."""
+    terms = service.terms(http, body.priority)
     sampling = SamplingParams(truncate_prompt_tokens=body.truncate_prompt_tokens)
     requests = [
-        GenerationRequest(f"{request_id}-{index}", TextPrompt(text), sampling, embed=Embed(), prompt_param=param)
+        GenerationRequest(
+            f"{request_id}-{index}", TextPrompt(text), sampling, embed=Embed(), prompt_param=param, terms=terms
+        )
         for index, (param, text) in enumerate(texts)
     ]
     vectors, usage = await embed_all(http, service.pipeline, requests)
