@@ -7,6 +7,7 @@ import contextlib
 import ipaddress
 import logging
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,10 @@ NOTE = (
     "Every option can also be given by the environment, --max-model-len as PORTICO_MAX_MODEL_LEN, and in the file of "
     "--config; the command line comes first, then the environment, then the file."
 )
+
+
+SWITCH_SECONDS = 0.001
+"""After so long a thread that reads a large body or a template lets the streams go on, if they wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +133,7 @@ def _run(options: ServeOptions) -> int:
         text = options.text(beside, habits=habits)
     else:
         text = options.text(beside, template.source, template.stop_words, habits)
+    sys.setswitchinterval(SWITCH_SECONDS)
     # The engine loads torch and weights while this process imports the web server.
     process = EngineProcess(options.engine(str(folder), text.tokenizer))
     try:

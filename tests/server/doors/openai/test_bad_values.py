@@ -106,6 +106,7 @@ KINDS: dict[str, set[str]] = {
 """The kinds of JSON values that a field can have; `logprobs` differs between the endpoints."""
 LOGPROBS = {"/v1/completions": WHOLE, "/v1/chat/completions": FLAG}
 OUT_OF_RANGE: dict[str, list[Any]] = {
+    "cache_salt": ["x" * 257],
     "max_tokens": [0, -1, 10**6],
     "max_completion_tokens": [0, -1, 10**6],
     "temperature": [-0.1, 2.1],
