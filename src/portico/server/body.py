@@ -17,8 +17,8 @@ from portico.protocol.limits import LIMITS
 from portico.server.disconnect import ClientGoneError
 from portico.server.json_shape import check_shape
 
-THREAD_FROM_BYTES = 256 * 1024
-"""Bodies this large are parsed in a thread (about 1 ms of work), so that streams do not stall."""
+THREAD_FROM_BYTES = 32 * 1024
+"""Bodies this large are parsed in a thread (up to 1 ms of work), so that streams do not stall."""
 QUOTED_CHARACTERS = 80
 
 Body = TypeVar("Body", bound=BaseModel)

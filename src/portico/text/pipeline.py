@@ -34,6 +34,8 @@ T = TypeVar("T")
 
 THREAD_FROM_CHARACTERS = 4096
 """Prompts this long are laid out and tokenised in a thread (about 1 ms of work), so that streams do not stall."""
+CHARACTERS_PER_MESSAGE = 40
+"""As many are laid out in the time that a message takes by itself."""
 GRAMMAR_THREADS = 2
 """Requests whose grammars are looked at together; others wait for them, and not those without a grammar."""
 
@@ -289,12 +291,13 @@ def _is_quick(request: GenerationRequest) -> bool:
 
 
 def _prompt_size(request: GenerationRequest) -> int:
-    """Roughly how many characters there are to work on; a token list costs next to nothing."""
+    """Roughly how many characters there are to work on; a token costs a small part of one, a message some."""
     match request.prompt:
         case ChatPrompt(messages, tools, layout):
             further = (tools, layout.documents, layout.variables)
-            return sum(len(str(message.get("content"))) for message in messages) + sum(map(len, map(str, further)))
+            texts = sum(len(str(message.get("content"))) for message in messages) + sum(map(len, map(str, further)))
+            return texts + CHARACTERS_PER_MESSAGE * len(messages)
         case TextPrompt(text):
             return len(text)
-        case TokenPrompt():
-            return 0
+        case TokenPrompt(token_ids):
+            return len(token_ids) // 8
