@@ -10,7 +10,11 @@ from portico import __version__
 from portico.cli.parser import LineParser, fail
 from portico.errors import ConfigError, PorticoError
 
-VERBS = {"serve": "serve a model over HTTP", "client": "talk to a server from the terminal"}
+VERBS = {
+    "serve": "serve a model over HTTP",
+    "client": "talk to a server from the terminal",
+    "doctor": "tell what this machine has, and whether a model fits",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
