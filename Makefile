@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help serve install test test-extras lint types unit bench bench-chat bench-kernels bench-linear bench-long bench-quality bench-peers bench-sessions bench-text bench-overload bench-prompts clients-test generated-clients-test stress stress-kills soak lm-eval reference eval-demo train-demo clean
+.PHONY: help serve install test test-extras lint types unit fuzz bench bench-chat bench-hostile bench-kernels bench-linear bench-long bench-quality bench-peers bench-sessions bench-text bench-overload bench-prompts clients-test generated-clients-test stress stress-kills soak lm-eval reference eval-demo train-demo clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -118,6 +118,14 @@ generated-clients-test: $(VENV)/.test-extras .venv-generated/.installed
 ## bench-peers  llama.cpp, OpenVINO, transformers and vLLM in the same shapes (docs/performance.md); ARGS="--out DIR --plot"
 bench-peers: test-extras
 	$(BIN)/python -m benchmarks.peers $(ARGS)
+
+## bench-hostile the pace of 8 streams while hostile requests arrive, by their kind; ARGS="--only schema"
+bench-hostile: test-extras
+	$(BIN)/python -m benchmarks.reliability.hostile $(ARGS)
+
+## fuzz         every parser, every route, thousands of inputs each (minutes); ARGS="-k template"
+fuzz: test-extras
+	PORTICO_FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
 ## stress       2,000 mixed requests, a third of the clients hanging up at random
 stress: test-extras

@@ -44,7 +44,7 @@ def build_engine(config: EngineConfig, tell: Tell = lambda stage, progress: None
         config.reuse_prefixes,
         config.prefill_slowdown,
     )
-    engine = Engine(runner, limits, num_blocks=loaded.num_blocks, block_size=loaded.block_size)
+    engine = Engine(runner, limits, num_blocks=loaded.num_blocks, block_size=loaded.block_size, ready=runner.ready)
     return engine, loaded
 
 

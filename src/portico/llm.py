@@ -189,7 +189,7 @@ class LLM:
             self._engine.add(state.add)
         try:
             with _progress(sum(state.add.n for state in running.values()), shown=progress) as advance:
-                while self._engine.has_work:
+                while self._engine.has_work or self._engine.awaits:
                     for event in self._engine.step().events:
                         advance(self._take(running[event.request_id], event))
         finally:  # an error, or Ctrl-C: leave nothing behind

@@ -6,9 +6,11 @@ import json
 import random
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import jsonschema
 import pytest
 import torch
@@ -145,6 +147,23 @@ def test_response_format_over_http(demo: Server) -> None:
         model="portico-demo", prompt="x", extra_body={"guided_choice": ["north", "south"]}
     ).choices[0]
     assert choice.text in ("north", "south")
+
+
+def test_a_grammar_that_cannot_be_followed_is_its_requests_error(demo: Server) -> None:
+    """Only following it shows that it has 2^60 ways to go on; the answers beside it are as they are without it."""
+    doubling = "".join(f"a{number}: a{number + 1} a{number + 1}\n" for number in range(60))
+    hostile = {"guided_grammar": f'start: a0\n{doubling}a60: "x"'}
+    endless = {"guided_json": {"type": "integer", "allOf": [{"multipleOf": 10007}, {"multipleOf": 10009}]}}
+    body: dict[str, Any] = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 24, "temperature": 0}
+    url = f"{demo.url}/v1/chat/completions"
+    with ThreadPoolExecutor(6) as pool, httpx.Client(timeout=60) as http:
+        alone = http.post(url, json=body).json()["choices"]
+        sent = [pool.submit(http.post, url, json={**body, **more}) for more in (hostile, endless, {}, hostile, {})]
+        answers = [future.result() for future in sent]
+    assert [answer.status_code for answer in answers] == [400, 400, 200, 400, 200]
+    assert "cannot be followed" in answers[0].json()["error"]["message"]
+    assert answers[1].json()["error"]["param"] == "guided_json"
+    assert answers[2].json()["choices"] == answers[4].json()["choices"] == alone
 
 
 def test_what_must_follow_costs_no_step_and_changes_no_answer(llm: LLM) -> None:

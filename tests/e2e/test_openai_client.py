@@ -291,7 +291,7 @@ def test_an_answer_that_no_token_may_begin_ends_with_a_clear_error(client: OpenA
         ({"extra_body": {"num_beams": 4, "best_of": 3}}, "best_of", "num_beams"),
         ({"extra_body": {"num_beams": 64}}, "num_beams", "blocks"),
         ({"extra_body": {"length_penalty": 2.0}}, "length_penalty", "beam search"),
-        ({"extra_body": {"cache_salt": "x"}}, "cache_salt", "not supported"),
+        ({"extra_body": {"kv_transfer_params": {"a": 1}}}, "kv_transfer_params", "not supported"),
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs", "20"),
     ],
 )

@@ -71,3 +71,16 @@ def test_check_notices_a_lost_block() -> None:
     pool.allocate()
     with pytest.raises(AssertionError, match="owners"):
         pool.check([])
+
+
+def test_a_salt_keeps_prefixes_apart() -> None:
+    pool = BlockPool(8, 2)
+    blocks = {}
+    for salt in ("", "mine", "yours"):
+        node = ROOT
+        blocks[salt] = [pool.allocate(), pool.allocate()]
+        for block, tokens in zip(blocks[salt], ([1, 2], [3, 4]), strict=True):
+            node = pool.register(block, node, tokens, salt)
+    for salt, own in blocks.items():
+        assert pool.match([1, 2, 3, 4, 5], salt) == own
+    assert pool.match([1, 2, 3, 4], "other") == []

@@ -29,7 +29,7 @@ json_values = st.recursive(
         (b'{"temperature": NaN}', "byte 16"),
         (b'{"prompt": "\xff"}', "UTF-8"),
         (b'{"prompt": "\\ud800"}', "not valid JSON"),
-        (b"[" * 100_000, "nested too deeply"),
+        (b"[" * 100_000, "nested more than 128 levels deep"),
         (b"[]", "must be a JSON object; it is []"),
         (b'"text"', 'must be a JSON object; it is "text"'),
     ],

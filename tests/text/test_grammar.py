@@ -5,8 +5,9 @@ import json
 import pytest
 
 from portico.errors import RequestError
+from portico.protocol.limits import LIMITS
 from portico.protocol.sampling import Guided
-from portico.text.grammar import MAX_BYTES, compile_grammar
+from portico.text.grammar import compile_grammar
 
 
 def deep(levels: int) -> str:
@@ -23,7 +24,7 @@ def deep(levels: int) -> str:
         ("json", '{"$ref": "https://elsewhere/schema"}', "elsewhere"),
         ("json", deep(40), "levels"),
         ("json", "[" * 100_000, "not JSON"),
-        ("json", f'{{"const": "{"x" * MAX_BYTES}"}}', str(MAX_BYTES)),
+        ("json", f'{{"const": "{"x" * LIMITS.grammar_characters}"}}', str(LIMITS.grammar_characters)),
         ("regex", "[a", "unclosed"),
         ("lark", "start: nothing", "nothing"),
         ("lark", "root ::= nothing", "nothing"),

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portico.errors import RequestError
-from portico.text.stops import MAX_STOP_CHARACTERS, StopFinder
+from portico.protocol.limits import LIMITS
+from portico.text.stops import StopFinder
 
 letters = st.text("ab", max_size=30)
 stops = st.lists(st.text("ab", min_size=1, max_size=5), max_size=4)
@@ -68,5 +69,5 @@ def test_a_stop_string_that_does_not_come_is_flushed() -> None:
 
 def test_an_endless_stop_string_is_refused() -> None:
     with pytest.raises(RequestError) as caught:
-        StopFinder(["x" * (MAX_STOP_CHARACTERS + 1)])
+        StopFinder(["x" * (LIMITS.stop_characters + 1)])
     assert caught.value.param == "stop"

@@ -8,6 +8,7 @@ import ipaddress
 import logging
 import os
 import signal
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -40,6 +41,10 @@ NOTE = (
     "Every option can also be given by the environment, --max-model-len as PORTICO_MAX_MODEL_LEN, and in the file of "
     "--config; the command line comes first, then the environment, then the file."
 )
+
+
+SWITCH_SECONDS = 0.001
+"""After so long a thread that reads a large body or a template lets the streams go on, if they wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,7 @@ def _run(options: ServeOptions) -> int:
         text = options.text(beside, habits=habits)
     else:
         text = options.text(beside, template.source, template.stop_words, habits)
+    sys.setswitchinterval(SWITCH_SECONDS)
     _leave_at_a_signal()
     # The engine loads torch and weights while this process imports the web server.
     process = EngineProcess(options.engine(str(folder), text.tokenizer))
@@ -197,6 +203,7 @@ async def _serve(
             api_keys=http.api_key,
             version=__version__,
             max_logprobs=http.max_logprobs,
+            max_body_bytes=http.max_body_bytes,
             abort_all=http.enable_abort_handling,
             always_usage=http.enable_force_include_usage,
             tokens_as_ids=http.return_tokens_as_token_ids,

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 ROOT = 0
 """The node before the first block of any sequence."""
 
-Key = tuple[int, tuple[int, ...]]
+Key = tuple[int, tuple[int, ...], str]
+"""Of a block: the node before it, its tokens and, of a first one, the salt of those who may find it."""
 
 
 class BlockPool:
@@ -79,12 +80,15 @@ class BlockPool:
             else:
                 self._blank.append(block)
 
-    def match(self, token_ids: Sequence[int]) -> list[int]:
-        """The longest run of full blocks that already holds the head of `token_ids`; not yet owned by the caller."""
+    def match(self, token_ids: Sequence[int], salt: str = "") -> list[int]:
+        """The longest run of full blocks that already holds the head of `token_ids`; not yet owned by the caller.
+
+        What was registered with another `salt` is not found.
+        """
         blocks: list[int] = []
         node = ROOT
         for start in range(0, len(token_ids) - self.block_size + 1, self.block_size):
-            block = self._index.get((node, tuple(token_ids[start : start + self.block_size])))
+            block = self._index.get(_key(node, token_ids[start : start + self.block_size], salt))
             if block is None:
                 break
             blocks.append(block)
@@ -99,12 +103,12 @@ class BlockPool:
         """The trie node of a registered block."""
         return self._nodes[block]
 
-    def register(self, block: int, parent: int, token_ids: Sequence[int]) -> int:
+    def register(self, block: int, parent: int, token_ids: Sequence[int], salt: str = "") -> int:
         """Make a full, computed block findable after node `parent`; returns the node to register the next one under.
 
         When another sequence has registered the same content first, its block stays the one that is found.
         """
-        key = (parent, tuple(token_ids))
+        key = _key(parent, token_ids, salt)
         known = self._index.get(key)
         if known is not None:
             return self._nodes[known]
@@ -133,3 +137,7 @@ class BlockPool:
     def _forget(self, block: int) -> None:
         del self._index[self._keys.pop(block)]
         del self._nodes[block]
+
+
+def _key(parent: int, token_ids: Sequence[int], salt: str) -> Key:
+    return parent, tuple(token_ids), salt if parent == ROOT else ""

@@ -17,6 +17,7 @@ from portico.engine.sequence import TOKENS, Request, Sequence
 from portico.errors import PorticoError
 from portico.logs import about
 from portico.protocol.messages import Add, Cancel, EngineStats, StepDone, TokenEvent, TokenLogprobs
+from portico.protocol.sampling import TokenParams
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +34,16 @@ class Engine:
         *,
         num_blocks: int,
         block_size: int,
+        ready: Callable[[TokenParams], bool] = lambda params: True,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        """`ready`: whether a step with such a request would wait for nothing but the model; asked until it is so."""
         self.scheduler = Scheduler(BlockPool(num_blocks, block_size), limits)
         self._runner = runner
         self._clock = clock
         self._limits = limits
+        self._ready = ready
+        self._unready: list[Request] = []
         self._requests: dict[str, Request] = {}
         self._living: dict[int, Sequence] = {}
         self._next_id = 0
@@ -53,6 +58,11 @@ class Engine:
     def has_work(self) -> bool:
         return bool(self._refused) or self.scheduler.has_work
 
+    @property
+    def awaits(self) -> bool:
+        """Whether there are requests that are not ready to run."""
+        return bool(self._unready)
+
     def add(self, add: Add) -> None:
         """Queue a request; one that can never run is answered with an error event by the next step."""
         problem = self._problem(add)
@@ -64,9 +74,22 @@ class Engine:
             said = add.said[choice] if add.said else []
             if said is not None:
                 self._new_sequence(request, choice).output_ids.extend(said)
-        request.held = request.sequences[1:]
+        request.held = list(request.sequences)
         self._requests[request.id] = request
-        self.scheduler.add(request.sequences[0])
+        self._unready.append(request)
+        self.admit()
+
+    def admit(self) -> None:
+        """Queue the requests that have become ready."""
+        unready, self._unready = self._unready, []
+        for request in unready:
+            if not request.sequences:  # cancelled meanwhile
+                continue
+            if not self._ready(request.params):
+                self._unready.append(request)
+                continue
+            request.held = request.sequences[1:]
+            self.scheduler.add(request.sequences[0])
 
     def cancel(self, cancel: Cancel) -> None:
         """Drop a request or one choice of it, with its blocks; what is unknown or has finished is no error."""
@@ -79,6 +102,7 @@ class Engine:
 
     def step(self) -> StepDone:
         """Schedule, run the model once, and account for what came of it."""
+        self.admit()
         plan = self.scheduler.plan()
         begun = self._clock()
         results = self._run(plan)
@@ -149,6 +173,8 @@ class Engine:
             return []
         try:
             return self._runner.run(plan)
+        except PorticoError as error:
+            log.warning("a step of %d rows failed, which now run one by one: %s", len(plan.rows), error)
         except Exception:
             log.exception("a step of %d rows failed; running its rows one by one", len(plan.rows))
         results: list[RowResult] = []
@@ -160,7 +186,7 @@ class Engine:
                 message = str(error) if known else f"the model step failed: {type(error).__name__}"
                 results.append(RowResult(error=message))
                 request_id = self._living[row.sequence_id].request.id
-                log.exception("request %s failed", request_id, extra=about(request_id))
+                log.warning("request %s failed", request_id, exc_info=not known, extra=about(request_id))
         return results
 
     def _apply(self, plan: StepPlan, results: ListOf[RowResult]) -> StepDone:

@@ -16,6 +16,8 @@ from portico.engine.engine import Engine
 from portico.protocol import messages
 
 IDLE_MILLISECONDS = 1000
+AWAITING_MILLISECONDS = 5
+"""Between two looks at whether a request has become ready, while nothing else is to be done."""
 _PR_SET_PDEATHSIG = 1
 _LOOK_SECONDS = 0.5
 
@@ -47,15 +49,23 @@ def serve(engine: Engine, socket: zmq.Socket[bytes]) -> None:
     poller.register(socket, zmq.POLLIN)
     poller.register(sys.stdin.fileno(), zmq.POLLIN)
     while True:
-        ready = dict(poller.poll(0 if engine.has_work else IDLE_MILLISECONDS))
+        ready = dict(poller.poll(_patience(engine)))
         if sys.stdin.fileno() in ready:
             return
         if socket in ready and not _take_messages(engine, socket):
             return
+        engine.admit()
         if engine.has_work:
             socket.send(messages.encode(engine.step()), copy=False)
         elif socket in ready:  # a cancel may have emptied the engine: let the front see the blocks come back
             socket.send(messages.encode(messages.StepDone([], engine.stats())), copy=False)
+
+
+def _patience(engine: Engine) -> int:
+    """Milliseconds to wait for a message."""
+    if engine.has_work:
+        return 0
+    return AWAITING_MILLISECONDS if engine.awaits else IDLE_MILLISECONDS
 
 
 def _take_messages(engine: Engine, socket: zmq.Socket[bytes]) -> bool:

@@ -124,7 +124,8 @@ class Scheduler:
         while (sequence.registered + 1) * size <= sequence.computed:
             start = sequence.registered * size
             block = sequence.blocks[sequence.registered]
-            sequence.node = self.pool.register(block, sequence.node, sequence.tokens(start, start + size))
+            held = sequence.tokens(start, start + size)
+            sequence.node = self.pool.register(block, sequence.node, held, sequence.params.cache_salt)
             sequence.registered += 1
 
     def check(self) -> None:
@@ -245,7 +246,7 @@ class Scheduler:
     def _match(self, sequence: Sequence) -> list[int]:
         if sequence.reads_all or not self.limits.reuse_prefixes:
             return []
-        return self.pool.match(sequence.tokens(0, sequence.length - 1))
+        return self.pool.match(sequence.tokens(0, sequence.length - 1), sequence.params.cache_salt)
 
     def _start(self, sequence: Sequence) -> None:
         matched = self._match(sequence)

@@ -8,6 +8,9 @@ import msgspec
 
 from portico.protocol.sampling import TokenParams
 
+GRAMMAR_PROBLEM = "The grammar cannot be followed"
+"""How the error of a request begins whose own grammar is at fault."""
+
 
 class Add(msgspec.Struct, frozen=True, tag="add"):
     """Start a request of `n` choices over one prompt."""

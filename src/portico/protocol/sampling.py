@@ -9,13 +9,7 @@ from typing import Literal
 import msgspec
 
 from portico.errors import RequestError
-
-MAX_STOP_STRINGS = 16
-MAX_CHOICES = 128
-MAX_BEAMS = 64
-MAX_BIASES = 1024
-MAX_BAD_WORDS = 1024
-MAX_LOGPROBS = 1024
+from portico.protocol.limits import LIMITS
 
 
 class Guided(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +91,9 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     of their tokens divided by (number of tokens) ** `length_penalty`. With `early_stopping` the search ends as soon as
     there are `num_beams` answers, without it when a better one is not likely, with "never" when none is possible.
 
+    With `cache_salt` the prompt's keys and values are shared only with requests that have the same one, so that
+    nobody else can find out by the time to the first token what was asked before.
+
     `guided` leaves only tokens that go on towards an answer of the wanted form, and its end once it is complete.
     """
 
@@ -130,17 +127,21 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     length_penalty: float = 1.0
     early_stopping: bool | Literal["never"] = False
     guided: Guided | None = None
+    cache_salt: str = ""
 
     def validate(self, max_tokens_param: str = "max_tokens") -> None:
         """Raise RequestError, naming the field and its range, at the first value out of range."""
-        _require(1 <= self.n <= MAX_CHOICES, "n", self.n, f"from 1 to {MAX_CHOICES}")
+        _require(1 <= self.n <= LIMITS.choices, "n", self.n, f"from 1 to {LIMITS.choices}")
         if self.best_of is not None:
-            right = f"from n, {self.n}, to {MAX_CHOICES}"
-            _require(self.n <= self.best_of <= MAX_CHOICES, "best_of", self.best_of, right)
+            right = f"from n, {self.n}, to {LIMITS.choices}"
+            _require(self.n <= self.best_of <= LIMITS.choices, "best_of", self.best_of, right)
             _require(self.num_beams is None, "best_of", self.best_of, "left out with num_beams")
         if self.max_tokens is not None:
             least = 1 if self.prompt_logprobs is None else 0
             _require(self.max_tokens >= least, max_tokens_param, self.max_tokens, f"at least {least}")
+            answers = max(self.n, self.best_of or 0, self.num_beams or 0)
+            right = f"at most {LIMITS.answer_tokens // answers} for {answers} answers or beams"
+            _require(answers * self.max_tokens <= LIMITS.answer_tokens, max_tokens_param, self.max_tokens, right)
         _require_range("temperature", self.temperature, 0.0, 2.0)
         _require_range("top_p", self.top_p, 0.0, 1.0, open_low=True)
         _require_range("min_p", self.min_p, 0.0, 1.0)
@@ -152,13 +153,21 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
         _require_range("repetition_penalty", self.repetition_penalty, 0.0, math.inf, open_low=True)
         if self.seed is not None:
             _require(-(2**63) <= self.seed < 2**64, "seed", self.seed, "a 64-bit integer")
+        longest = LIMITS.salt_characters
+        _require(
+            len(self.cache_salt) <= longest,
+            "cache_salt",
+            f"{len(self.cache_salt)} characters long",
+            f"at most {longest}",
+        )
         self._validate_beams()
         self._validate_tokens()
         if self.guided is not None:
             _require(
                 not self.ignore_eos, "ignore_eos", "true", f"false with {self.guided.field}, which says where to end"
             )
-        _require(len(self.stop) <= MAX_STOP_STRINGS, "stop", len(self.stop), f"at most {MAX_STOP_STRINGS} strings")
+        most_stops = LIMITS.entries["stop"]
+        _require(len(self.stop) <= most_stops, "stop", len(self.stop), f"at most {most_stops} strings")
         _require(all(self.stop), "stop", "''", "non-empty strings")
 
     @property
@@ -176,7 +185,10 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
             _require(self.early_stopping is False, "early_stopping", self.early_stopping, "false without beam search")
             return
         _require(
-            self.n <= self.num_beams <= MAX_BEAMS, "num_beams", self.num_beams, f"from n, {self.n}, to {MAX_BEAMS}"
+            self.n <= self.num_beams <= LIMITS.beams,
+            "num_beams",
+            self.num_beams,
+            f"from n, {self.n}, to {LIMITS.beams}",
         )
         _require(
             isinstance(self.early_stopping, bool) or self.early_stopping == "never",
@@ -189,15 +201,17 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
         most = math.inf if self.max_tokens is None else self.max_tokens
         right = "at least 0" if self.max_tokens is None else f"from 0 to max_tokens, {most}"
         _require(0 <= self.min_tokens <= most, "min_tokens", self.min_tokens, right)
-        _require(len(self.logit_bias) <= MAX_BIASES, "logit_bias", len(self.logit_bias), f"at most {MAX_BIASES} tokens")
+        biases, words = LIMITS.entries["logit_bias"], LIMITS.entries["bad_words"]
+        _require(len(self.logit_bias) <= biases, "logit_bias", len(self.logit_bias), f"at most {biases} tokens")
         for token_id, bias in self.logit_bias.items():
             _require_range(f"logit_bias.{token_id}", bias, -100.0, 100.0)
         for field, count in (("logprobs", self.logprobs), ("prompt_logprobs", self.prompt_logprobs)):
-            _require(count is None or 0 <= count <= MAX_LOGPROBS, field, count, f"from 0 to {MAX_LOGPROBS}")
+            _require(count is None or 0 <= count <= LIMITS.logprobs, field, count, f"from 0 to {LIMITS.logprobs}")
         _require(self.allowed_token_ids != (), "allowed_token_ids", "[]", "a list with at least one token")
-        _require(
-            len(self.bad_words) <= MAX_BAD_WORDS, "bad_words", len(self.bad_words), f"at most {MAX_BAD_WORDS} words"
-        )
+        _require(len(self.bad_words) <= words, "bad_words", len(self.bad_words), f"at most {words} words")
+        longest = max(map(len, self.bad_words), default=0)
+        right = f"at most {LIMITS.word_characters} characters a word"
+        _require(longest <= LIMITS.word_characters, "bad_words", f"{longest} characters long", right)
         _require(all(word.strip() for word in self.bad_words), "bad_words", "''", "words that are not empty")
         if self.truncate_prompt_tokens is not None:
             keep = self.truncate_prompt_tokens
@@ -247,6 +261,8 @@ class TokenParams(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """Search instead of drawing."""
     pooling: Pooling | None = None
     """Give the prompt's vector; with it max_tokens is 0."""
+    cache_salt: str = ""
+    """Blocks are shared with those that have the same one."""
 
 
 def _require(holds: bool, field: str, value: object, right: str) -> None:

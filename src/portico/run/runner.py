@@ -13,10 +13,12 @@ from portico.config.engine import LogprobsMode
 from portico.decode.grammar import Grammars
 from portico.decode.logprobs import token_logprobs
 from portico.engine.plan import Draw, Row, RowResult, Score, StepPlan
+from portico.errors import EngineError
 from portico.model.cache import KVCache
 from portico.model.decode_tapes import DecodeTapes
 from portico.model.decoder import Decoder
 from portico.protocol.messages import TokenLogprobs
+from portico.protocol.sampling import TokenParams
 from portico.run.batch import BatchBuilder, wanted_places
 from portico.run.drawing import draw_rows
 from portico.run.pooling import pool
@@ -43,6 +45,10 @@ class TorchRunner:
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="grammars")
         self._beside.submit(grammars.prepare)
 
+    def ready(self, params: TokenParams) -> bool:
+        """Whether a row with these wishes waits for the model alone; begins to prepare what it would wait for."""
+        return params.grammar is None or self.grammars.ready(params.grammar)
+
     def run(self, plan: StepPlan) -> list[RowResult]:
         """Compute every row's keys, values and logits, and draw the tokens that are asked for."""
         if not plan.rows:
@@ -54,7 +60,7 @@ class TorchRunner:
             results = [self._read(states, row) for states, row in zip(hidden, plan.rows, strict=True)]
             if drawing:
                 logits = self.decoder.logits(torch.stack([hidden[place][-1] for place in drawing]))
-                drawn = self._draw([plan.rows[place] for place in drawing], logits, masks.result())
+                drawn = self._draw([plan.rows[place] for place in drawing], logits, *masks.result())
                 for place, result in zip(drawing, drawn, strict=True):
                     results[place] = replace(result, scores=results[place].scores)
             return results
@@ -71,33 +77,51 @@ class TorchRunner:
         of_row = dict(zip(order, parts, strict=True))
         return [of_row[place] for place in range(len(rows))]
 
-    def _masks(self, rows: Sequence[Row]) -> Future[dict[int, Tensor]]:
-        """Begin to find, by the index of the row, which tokens its grammar lets through; the model runs meanwhile."""
+    def _masks(self, rows: Sequence[Row]) -> Future[tuple[dict[int, Tensor], dict[int, str]]]:
+        """Begin to find, by the index of the row, which tokens its grammar lets through; the model runs meanwhile.
+
+        Beside them, what is wrong with the grammars that cannot be followed.
+        """
         asked = [(place, row, row.draw) for place, row in enumerate(rows) if row.draw and row.draw.params.grammar]
         if not asked:
-            nothing: Future[dict[int, Tensor]] = Future()
-            nothing.set_result({})
+            nothing: Future[tuple[dict[int, Tensor], dict[int, str]]] = Future()
+            nothing.set_result(({}, {}))
             return nothing
 
-        def find() -> dict[int, Tensor]:
-            return {
-                place: self.grammars.allowed(
-                    row.sequence_id, draw.params.grammar, draw.output_ids, forced_singly=_leaves_no_choice(draw)
-                )
-                for place, row, draw in asked
-                if draw.params.grammar
-            }
+        def find() -> tuple[dict[int, Tensor], dict[int, str]]:
+            masks: dict[int, Tensor] = {}
+            problems: dict[int, str] = {}
+            for place, row, draw in asked:
+                assert draw.params.grammar is not None
+                singly = _leaves_no_choice(draw)
+                try:
+                    masks[place] = self.grammars.allowed(
+                        row.sequence_id, draw.params.grammar, draw.output_ids, forced_singly=singly
+                    )
+                except EngineError as error:  # of this row alone: the others of the step have done nothing
+                    problems[place] = str(error)
+            return masks, problems
 
         return self._beside.submit(find)
 
-    def _draw(self, rows: Sequence[Row], logits: Tensor, masks: Mapping[int, Tensor]) -> list[RowResult]:
+    def _draw(
+        self, rows: Sequence[Row], logits: Tensor, masks: Mapping[int, Tensor], problems: Mapping[int, str]
+    ) -> list[RowResult]:
         """Draw a token for each row, or find its candidates, from its logits [rows, vocab]."""
         draws = [row.draw for row in rows if row.draw is not None]
         results = draw_rows(logits, draws, self.decoder.kernels, masks, self._logprobs_mode)
         return [
-            replace(result, token_ids=(*result.token_ids, *self._forced(row.sequence_id, draw, result.token_ids)))
-            for row, draw, result in zip(rows, draws, results, strict=True)
+            RowResult(error=problems[place]) if place in problems else self._with_forced(row.sequence_id, draw, result)
+            for place, (row, draw, result) in enumerate(zip(rows, draws, results, strict=True))
         ]
+
+    def _with_forced(self, sequence_id: int, draw: Draw, result: RowResult) -> RowResult:
+        """A draw's result with the tokens that must follow."""
+        try:
+            forced = self._forced(sequence_id, draw, result.token_ids)
+        except EngineError as error:
+            return RowResult(error=str(error))
+        return replace(result, token_ids=(*result.token_ids, *forced))
 
     def _forced(self, sequence_id: int, draw: Draw, token_ids: Sequence[int]) -> list[int]:
         """The tokens that must follow a drawn one; not where they are to be reported with their log-probabilities."""

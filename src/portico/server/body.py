@@ -13,10 +13,12 @@ from pydantic_core import ErrorDetails
 from starlette.requests import ClientDisconnect
 
 from portico.errors import RequestError
+from portico.protocol.limits import LIMITS
 from portico.server.disconnect import ClientGoneError
+from portico.server.json_shape import check_shape
 
-THREAD_FROM_BYTES = 256 * 1024
-"""Bodies this large are parsed in a thread (about 1 ms of work), so that streams do not stall."""
+THREAD_FROM_BYTES = 32 * 1024
+"""Bodies this large are parsed in a thread (up to 1 ms of work), so that streams do not stall."""
 QUOTED_CHARACTERS = 80
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -35,9 +37,11 @@ async def read_body(request: Request, model: type[Body]) -> Body:
 
 def parse_body(data: bytes, model: type[Body]) -> Body:
     """JSON text as `model`; RequestError 400 that says where the text is broken or which field is wrong."""
+    check_shape(data, LIMITS)
     raw = _parse_json(data)
     if not isinstance(raw, dict):
         raise RequestError(f"The body must be a JSON object; it is {_quote(raw)}.", code="invalid_json")
+    _check_entries(raw)
     try:
         return model.model_validate(raw)
     except ValidationError as error:
@@ -55,6 +59,15 @@ def _parse_json(data: bytes) -> Any:
         raise RequestError(f"The body is not valid UTF-8 (byte {error.start}).", code="invalid_json") from error
     except RecursionError as error:
         raise RequestError("The body is nested too deeply.", code="invalid_json") from error
+
+
+def _check_entries(raw: dict[str, Any]) -> None:
+    for name, most in LIMITS.entries.items():
+        value = raw.get(name)
+        if isinstance(value, list | dict) and len(value) > most:
+            raise RequestError(
+                f"{name} has {len(value)} entries; at most {most} are allowed.", param=name, code="invalid_value"
+            )
 
 
 def _named(errors: Sequence[ErrorDetails], raw: dict[str, Any]) -> RequestError:
@@ -92,6 +105,6 @@ def _quote(value: Any) -> str:
     """A value as JSON, cut to a readable length; the type of one that is deep or has no JSON form."""
     try:
         text = msgspec.json.encode(value).decode()
-    except (TypeError, ValueError, RecursionError):
+    except (TypeError, ValueError, OverflowError, RecursionError):
         return f"a {type(value).__name__}"
     return text if len(text) <= QUOTED_CHARACTERS else f"{text[:QUOTED_CHARACTERS]}…"

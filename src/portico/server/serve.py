@@ -7,19 +7,23 @@ import contextlib
 import signal
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from portico.config.tls import TlsFiles
 from portico.errors import ConfigError
+from portico.protocol.limits import LIMITS
 from portico.server.drain import Drain
 from portico.server.errors import ShapeOf, openai_shape
 
 BACKLOG = 2048
-MAX_HEADER_BYTES = 64 * 1024
+HEADERS_TOO_LARGE = 431
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -69,8 +73,8 @@ async def serve(
         proxy_headers=False,
         ws="none",
         # The other parser, httptools, saves a few µs for a chunk but takes headers of any size (as CVE-2025-48956).
-        http="h11",
-        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+        http=_Http,
+        h11_max_incomplete_event_size=LIMITS.header_bytes,
         lifespan="off",
         **_tls_arguments(tls),
     )
@@ -106,6 +110,17 @@ def _tls_arguments(tls: TlsFiles | None) -> dict[str, Any]:
         "ssl_ca_certs": tls.ca_certs,
         "ssl_cert_reqs": tls.cert_reqs,
     }
+
+
+class _Http(H11Protocol):
+    """uvicorn's, which says only "invalid" of a head that is too long."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no request; called while the error is handled."""
+        error = sys.exception()
+        if isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == HEADERS_TOO_LARGE:
+            msg = f"The request line and headers are longer than {LIMITS.header_bytes} bytes."
+        super().send_400_response(msg)
 
 
 class _Server(uvicorn.Server):

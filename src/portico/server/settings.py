@@ -8,8 +8,7 @@ from portico.config.compat import CompatName
 from portico.config.cors import CorsRules
 from portico.config.queue import QueueLimits
 from portico.config.rates import RateLimits
-
-MIB = 2**20
+from portico.protocol.limits import LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class ServerSettings:
     version: str = "0"
     max_logprobs: int = 20
     """Likeliest tokens that a completion may ask to see."""
-    max_body_bytes: int = 32 * MIB
+    max_body_bytes: int = LIMITS.body_bytes
     abort_all: bool = False
     """Whether a request may end all others."""
     always_usage: bool = False

@@ -10,9 +10,9 @@ from typing import Any
 
 from jinja2.exceptions import SecurityError
 
-MAX_CHARACTERS = 32 * 2**20
-"""Of a prompt and of every string that a template makes on its way: no body is larger than that by default."""
-MAX_SECONDS = 5.0
+MAX_CHARACTERS = 16 * 2**20
+"""Of a prompt and of every string that a template makes on its way: twice what a body has by default."""
+MAX_SECONDS = 2.0
 """Processor time of one rendering; a conversation of a hundred thousand tokens takes some hundredths."""
 MAX_ITEMS = 2**19
 """Of all lists and mappings in a value that is written out."""

@@ -129,6 +129,7 @@ def resolve(
         grammar=None if grammar is None else Grammar(grammar, tuple(eos_token_ids)),
         thinking=thinking,
         beams=beams,
+        cache_salt=sampling.cache_salt,
     )
 
 

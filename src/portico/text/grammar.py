@@ -13,10 +13,9 @@ from llguidance import LLMatcher
 from llguidance.gbnf_to_lark import any_to_lark
 
 from portico.errors import RequestError
+from portico.protocol.limits import LIMITS
 from portico.protocol.sampling import Guided
 
-MAX_BYTES = 256 * 1024
-MAX_DEPTH = 64
 ONE_SPACE = "[ ]?"
 """Whitespace between the parts of JSON unless a request says otherwise: with more a model might never end."""
 JSON_SPACE = {"x-guidance": {"whitespace_pattern": ONE_SPACE}}
@@ -25,8 +24,8 @@ JSON_SPACE = {"x-guidance": {"whitespace_pattern": ONE_SPACE}}
 
 def compile_grammar(guided: Guided) -> str:
     """The grammar in llguidance's form; RequestError naming the field if it cannot be honoured."""
-    if len(guided.value) > MAX_BYTES:
-        raise _error(guided, f"has {len(guided.value)} characters; at most {MAX_BYTES} are allowed")
+    if len(guided.value) > LIMITS.grammar_characters:
+        raise _error(guided, f"has {len(guided.value)} characters; at most {LIMITS.grammar_characters} are allowed")
     grammar = _compile(guided)
     failed, messages = LLMatcher.validate_grammar_with_warnings(grammar)
     if failed:
@@ -58,7 +57,10 @@ def _compile(guided: Guided) -> str:
         case "json":
             schema = _schema(guided)
             overrides: dict[str, Any] = {"whitespace_pattern": guided.whitespace or ONE_SPACE}
-            return LLMatcher.grammar_from_json_schema(schema, overrides=overrides)  # type: ignore[arg-type]
+            try:
+                return LLMatcher.grammar_from_json_schema(schema, overrides=overrides)  # type: ignore[arg-type]
+            except ValueError as error:  # a number of more than 64 bits
+                raise _error(guided, f"cannot be honoured: {str(error)[:200]}") from error
         case "regex":
             return LLMatcher.grammar_from_regex(guided.value)
         case "choice":
@@ -85,8 +87,8 @@ def _schema(guided: Guided) -> dict[str, Any]:
         return {} if schema else {"not": {}}
     if not isinstance(schema, dict):
         raise _error(guided, "is not a JSON schema: an object is expected")
-    if (depth := _depth(schema)) > MAX_DEPTH:
-        raise _error(guided, f"is nested {depth} deep; at most {MAX_DEPTH} levels are allowed")
+    if (depth := _depth(schema)) > LIMITS.grammar_depth:
+        raise _error(guided, f"is nested {depth} deep; at most {LIMITS.grammar_depth} levels are allowed")
     return schema
 
 

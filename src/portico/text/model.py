@@ -19,6 +19,7 @@ from portico.text.calling import Calling
 from portico.text.choice import ChoiceText
 from portico.text.defaults import SamplingDefaults, Seeds, resolve
 from portico.text.grammar import compile_grammar, joined
+from portico.text.grammar_trial import GrammarTrial
 from portico.text.infill import Infill, no_infill
 from portico.text.known import encode_after
 from portico.text.messages import text_of
@@ -56,6 +57,8 @@ class TextModel:
     """Tokens that end an answer besides the model's own."""
     seeds: Seeds = field(default_factory=lambda: Seeds(None))
     """For requests without a seed."""
+    trial: GrammarTrial = field(default_factory=GrammarTrial)
+    """Where grammars are compiled before the engine sees them."""
 
     @classmethod
     def load(cls, folder: str | Path, options: TextOptions = TextOptions()) -> TextModel:  # noqa: B008 - frozen
@@ -274,7 +277,10 @@ class TextModel:
             grammar = joined(f"start: {begin} @form", {"form": grammar})
         if calling is not None:
             grammar = calling.grammar(self.tokenizer, grammar)
-        return grammar if grammar is None or reasoning is None else reasoning.before(grammar, self.tokenizer)
+        if grammar is None:
+            return None
+        self.trial.check(grammar, "tools" if guided is None else guided.field)
+        return grammar if reasoning is None else reasoning.before(grammar, self.tokenizer)
 
     def _end_ids(self, request: GenerationRequest) -> tuple[int, ...]:
         own = tuple(dict.fromkeys((*self.tokenizer.eos_token_ids, *self.stop_ids)))

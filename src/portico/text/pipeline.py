@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
@@ -21,7 +22,7 @@ from portico.protocol.events import (
     TokenInfo,
     Usage,
 )
-from portico.protocol.messages import Add, TokenEvent
+from portico.protocol.messages import GRAMMAR_PROBLEM, Add, TokenEvent
 from portico.protocol.request import ChatPrompt, GenerationRequest, Known, Terms, TextPrompt, TokenPrompt
 from portico.text.engine_client import EngineClient
 from portico.text.known import answer_text, known_after
@@ -34,6 +35,10 @@ T = TypeVar("T")
 
 THREAD_FROM_CHARACTERS = 4096
 """Prompts this long are laid out and tokenised in a thread (about 1 ms of work), so that streams do not stall."""
+CHARACTERS_PER_MESSAGE = 40
+"""As many are laid out in the time that a message takes by itself."""
+GRAMMAR_THREADS = 2
+"""Requests whose grammars are looked at together; others wait for them, and not those without a grammar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ class Pipeline:
         self.model = model
         self.engine = engine
         self._trace = trace or Trace()
+        self._grammar_threads = ThreadPoolExecutor(GRAMMAR_THREADS, thread_name_prefix="grammars")
         self._prompts = prompts
 
     async def prepare(self, request: GenerationRequest) -> Prepared:
@@ -78,7 +84,7 @@ class Pipeline:
 
         self._trace.mark(request.request_id, "receive request")
         with self._trace.span(request.request_id, "tokenization"):
-            prepared = await _done(request, work)
+            prepared = await self._done(request, work)
         if self._prompts is not None:
             self._prompts.write(prepared.add, self.model)
         return prepared
@@ -90,7 +96,7 @@ class Pipeline:
         def work() -> list[int]:
             return self.model.prompt_ids(request, vocab_size)
 
-        return await _done(request, work)
+        return await self._done(request, work)
 
     def run(self, prepared: Prepared) -> AsyncGenerator[GenerationEvent, None]:
         """The events of a prepared request; closing the generator cancels it in the engine.
@@ -170,13 +176,34 @@ class Pipeline:
             known = known_after(self.model.laid_out(prompt), prepared.add.prompt_ids, choice.said_ids, tokenizer)
             return answer_text(choice.said_ids, tokenizer), known
 
-        return await _done(request, work)
+        return await self._done(request, work)
+
+    async def _done(self, request: GenerationRequest, work: Callable[[], T]) -> T:
+        """Work on a request's prompt, in a thread if it may take long."""
+        if _is_quick(request):
+            return work()
+        if _has_grammar(request):
+            return await asyncio.get_running_loop().run_in_executor(self._grammar_threads, work)
+        return await asyncio.to_thread(work)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationEvent, None]:
         """`prepare` and `run` in one; raises RequestError before the first event."""
         async with aclosing(self.run(await self.prepare(request))) as events:
             async for event in events:
                 yield event
+
+
+def _failure(error: str) -> RequestError:
+    """What failed in the engine, as the client is told it."""
+    if error.startswith(GRAMMAR_PROBLEM):
+        return RequestError(error, code="invalid_value")
+    return EngineError(error)
+
+
+def _has_grammar(request: GenerationRequest) -> bool:
+    """Whether the answer may be held to a form."""
+    prompt = request.prompt
+    return request.sampling.guided is not None or (isinstance(prompt, ChatPrompt) and prompt.calls is not None)
 
 
 def too_late(terms: Terms) -> RequestError:
@@ -222,7 +249,7 @@ class _Answer:
             return []
         if event.finish == "error":
             self.failed = True
-            return [Failure(EngineError(event.error or "The engine failed."))]
+            return [Failure(_failure(event.error or "The engine failed."))]
         self._cached_tokens = max(self._cached_tokens, event.cached_tokens)
         events = self._scores(event)
         if event.embedding is not None:
@@ -260,11 +287,6 @@ class _Answer:
         )
 
 
-async def _done(request: GenerationRequest, work: Callable[[], T]) -> T:
-    """Work on a request's prompt, in a thread if it may take long."""
-    return work() if _is_quick(request) else await asyncio.to_thread(work)
-
-
 def _is_quick(request: GenerationRequest) -> bool:
     """Whether a request is prepared in about a millisecond: no grammar, gap, template of its own or long prompt."""
     match request.prompt:
@@ -276,12 +298,13 @@ def _is_quick(request: GenerationRequest) -> bool:
 
 
 def _prompt_size(request: GenerationRequest) -> int:
-    """Roughly how many characters there are to work on; a token list costs next to nothing."""
+    """Roughly how many characters there are to work on; a token costs a small part of one, a message some."""
     match request.prompt:
         case ChatPrompt(messages, tools, layout):
             further = (tools, layout.documents, layout.variables)
-            return sum(len(str(message.get("content"))) for message in messages) + sum(map(len, map(str, further)))
+            texts = sum(len(str(message.get("content"))) for message in messages) + sum(map(len, map(str, further)))
+            return texts + CHARACTERS_PER_MESSAGE * len(messages)
         case TextPrompt(text):
             return len(text)
-        case TokenPrompt():
-            return 0
+        case TokenPrompt(token_ids):
+            return len(token_ids) // 8

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from portico.errors import RequestError
-
-MAX_STOP_CHARACTERS = 4096
+from portico.protocol.limits import LIMITS
 
 
 class StopFinder:
@@ -20,9 +19,9 @@ class StopFinder:
     def __init__(self, stops: Sequence[str], *, include: bool = False) -> None:
         """`include`: the stop string that ends the text is given out as its end."""
         for stop in stops:
-            if len(stop) > MAX_STOP_CHARACTERS:
+            if len(stop) > LIMITS.stop_characters:
                 raise RequestError(
-                    f"A stop string is {len(stop)} characters long; at most {MAX_STOP_CHARACTERS} are allowed.",
+                    f"A stop string is {len(stop)} characters long; at most {LIMITS.stop_characters} are allowed.",
                     param="stop",
                     code="invalid_value",
                 )

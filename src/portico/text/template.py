@@ -13,6 +13,7 @@ from jinja2 import nodes
 from jinja2.meta import find_undeclared_variables
 
 from portico.errors import CheckpointError, RequestError
+from portico.protocol.limits import LIMITS
 from portico.protocol.request import Layout
 from portico.text.messages import Taste, plain_message, text_of
 from portico.text.sandbox import TemplateEnvironment, render
@@ -20,8 +21,6 @@ from portico.text.tokenizer import SpecialTokens
 from portico.text.trial import Trial, tried
 from portico.weights.files import read_json, read_text
 
-MAX_REQUEST_TEMPLATE = 256 * 1024
-"""Characters of a template that comes with a request; the longest that models have are a tenth of that."""
 REQUEST_TEMPLATES_KEPT = 16
 TRIAL_SECONDS = 0.2
 """Processor time for a trial, which takes less than a thousandth."""
@@ -194,9 +193,9 @@ class ChatTemplate:
                 param="chat_template",
                 code="unsupported_parameter",
             )
-        if len(source) > MAX_REQUEST_TEMPLATE:
+        if len(source) > LIMITS.template_characters:
             raise RequestError(
-                f"chat_template has {len(source)} characters; at most {MAX_REQUEST_TEMPLATE} are allowed.",
+                f"chat_template has {len(source)} characters; at most {LIMITS.template_characters} are allowed.",
                 param="chat_template",
                 code="invalid_value",
             )

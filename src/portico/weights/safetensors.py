@@ -87,8 +87,12 @@ def _files(folder: Path) -> dict[Path, set[str]]:
     try:
         weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         pairs = [(folder / file, name) for name, file in weight_map.items()]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{index} is not a safetensors index: {error!r}.") from error
+    # Only the name: in the hub's cache the file itself is a link to elsewhere.
+    for file, _ in pairs:
+        if file.parent != folder:
+            raise CheckpointError(f"{index} names {file}, which lies outside of its folder.")
     files: dict[Path, set[str]] = {}
     for file, name in pairs:
         files.setdefault(file, set()).add(name)

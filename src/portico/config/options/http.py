@@ -12,6 +12,7 @@ from portico.config.option import option
 from portico.config.rates import RateLimits
 from portico.config.tls import parse_cert_requirement
 from portico.config.values import parse_count, parse_level, parse_list, parse_port, parse_positive, parse_seconds
+from portico.protocol.limits import LIMITS
 
 SERVER = "server"
 CORS = "pages of other origins (CORS)"
@@ -58,6 +59,10 @@ class HttpOptions:
         None, "tokens that the prompts of all requests, running and waiting, may have together, reckoned as a quarter "
         "of their bodies' bytes (default: any number)",
         group=SERVER, parse=parse_positive, metavar="TOKENS",
+    )  # fmt: skip
+    max_body_bytes: int = option(
+        LIMITS.body_bytes, "bytes that the body of a request may have; more is a 413",
+        group=SERVER, parse=parse_positive, metavar="BYTES",
     )  # fmt: skip
     request_timeout: float = option(
         0.0, "seconds that a request may take from its arrival on, waiting included, before it ends with an error; the "

@@ -49,8 +49,12 @@ class Source:
 
     def unread(self, text: str) -> None:
         """Put back `text`, which has just been read."""
-        self._text = text + self._text[self._place :]
-        self._place = 0
+        begin = self._place - len(text)
+        if begin >= 0 and self._text.startswith(text, begin):
+            self._place = begin
+        else:
+            self._text = text + self._text[self._place :]
+            self._place = 0
         if self._kept is not None:
             self._kept = ["".join(self._kept).removesuffix(text)]
 

@@ -6,10 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from portico.errors import RequestError
+from portico.protocol.limits import LIMITS
 from portico.protocol.request import CallWish
 
-MAX_TOOLS = 128
 NAMES_SAID = 10
 """In an error, of tools that there are."""
 NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -72,8 +74,11 @@ def _named(choice: Any, field: str, tools: Tools) -> str:
 
 
 def _check_tools(tools: Tools) -> None:
-    if len(tools) > MAX_TOOLS:
-        raise _wrong("tools", f"has {len(tools)} tools; at most {MAX_TOOLS} are allowed")
+    most = LIMITS.entries["tools"]
+    if len(tools) > most:
+        raise _wrong("tools", f"has {len(tools)} tools; at most {most} are allowed")
+    if (size := len(msgspec.json.encode(tools))) > LIMITS.tools_bytes:
+        raise _wrong("tools", f"has {size} bytes as JSON; at most {LIMITS.tools_bytes} are allowed")
     names: set[str] = set()
     for place, tool in enumerate(tools):
         name = _check_tool(tool, f"tools.{place}")

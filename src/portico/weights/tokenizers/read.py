@@ -15,6 +15,8 @@ from portico.weights.tokenizers import sentencepiece, tiktoken
 JSON = "tokenizer.json"
 MODEL = "tokenizer.model"
 QWEN = "qwen.tiktoken"
+MOST_RESERVED = 2**16
+"""Ids without a token that may lie between two that have one."""
 _QWEN_SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *(f"<|extra_{number}|>" for number in range(205)))
 
 
@@ -88,7 +90,7 @@ def _add(tokenizer: Tokenizer, added: Sequence[tuple[int, AddedToken]]) -> None:
     """Add tokens under their ids; a gap between them is filled with tokens that no text has."""
     for token_id, token in added:
         known = tokenizer.token_to_id(token.content)
-        if known is None and token_id >= (size := tokenizer.get_vocab_size()):
+        if known is None and 0 <= token_id - (size := tokenizer.get_vocab_size()) <= MOST_RESERVED:
             fill = [AddedToken(f"<|reserved {number}|>", special=True) for number in range(size, token_id)]
             tokenizer.add_tokens([*fill, token])
         elif known == token_id:

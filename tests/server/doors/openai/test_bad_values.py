@@ -64,6 +64,7 @@ KINDS: dict[str, set[str]] = {
     "logit_bias": {"object"},
     "allowed_token_ids": {"list[int]"},
     "bad_words": {"list[str]"},
+    "cache_salt": TEXT,
     "skip_special_tokens": FLAG,
     "spaces_between_special_tokens": FLAG,
     "truncate_prompt_tokens": WHOLE,
@@ -105,6 +106,7 @@ KINDS: dict[str, set[str]] = {
 """The kinds of JSON values that a field can have; `logprobs` differs between the endpoints."""
 LOGPROBS = {"/v1/completions": WHOLE, "/v1/chat/completions": FLAG}
 OUT_OF_RANGE: dict[str, list[Any]] = {
+    "cache_salt": ["x" * 257],
     "max_tokens": [0, -1, 10**6],
     "max_completion_tokens": [0, -1, 10**6],
     "temperature": [-0.1, 2.1],

@@ -6,9 +6,10 @@ import openai
 import pytest
 
 from portico.errors import RequestError
+from portico.protocol.limits import LIMITS
 from portico.protocol.messages import TokenEvent
 from portico.protocol.request import TextPrompt, TokenPrompt
-from portico.server.doors.openai.completions import MAX_PROMPTS, read_prompts
+from portico.server.doors.openai.completions import read_prompts
 from tests.server.fake_engine import say
 from tests.server.harness import MODEL, LiveServer
 
@@ -97,7 +98,7 @@ def test_kinds_of_prompts(raw: Any, expected: Any) -> None:
         ([[1, 2.0]], "prompt.0.1"),
         ([True], "prompt.0"),
         (["a", None], "prompt.1"),
-        (["a"] * (MAX_PROMPTS + 1), "prompt"),
+        (["a"] * (LIMITS.entries["texts"] + 1), "prompt"),
     ],
 )
 def test_what_is_no_prompt_is_named(raw: Any, param: str) -> None:

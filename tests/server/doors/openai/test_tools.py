@@ -11,9 +11,9 @@ import pytest
 from msgspec.structs import replace
 
 from portico.config.text import TextOptions
+from portico.protocol.limits import LIMITS
 from portico.protocol.messages import TokenLogprobs
 from portico.text.model import TextModel
-from portico.text.tools.wish import MAX_TOOLS
 from tests.server.harness import MODEL, LiveServer, answering, portico
 from tests.text.folders import write_folder
 
@@ -172,7 +172,7 @@ def test_turns_with_calls_are_input(server: LiveServer) -> None:
 @pytest.mark.parametrize(
     ("tools", "more", "param"),
     [
-        ([{**OTHER, "function": {"name": f"f{n}"}} for n in range(MAX_TOOLS + 1)], {}, "tools"),
+        ([{**OTHER, "function": {"name": f"f{n}"}} for n in range(LIMITS.entries["tools"] + 1)], {}, "tools"),
         ([TOOL, {"type": "function", "function": {"name": "a b"}}], {}, "tools.1.function.name"),
         ([{"type": "function", "function": {"name": "f", "parameters": "x"}}], {}, "tools.0.function.parameters"),
         ([{"type": "function", "function": {"name": "f", "strict": True, "parameters": {"if": {}}}}], {},
@@ -257,7 +257,7 @@ def test_calls_in_messages_that_are_none_are_refused_by_name(server: LiveServer,
 
 
 def test_a_choice_among_many_tools_that_is_none_of_them(server: LiveServer) -> None:
-    tools = [{"type": "function", "function": {"name": f"f{number}"}} for number in range(MAX_TOOLS)]
+    tools = [{"type": "function", "function": {"name": f"f{number}"}} for number in range(LIMITS.entries["tools"])]
     with pytest.raises(openai.BadRequestError, match=r"is 'g'; tools has 'f0', .*'f9' and 118 more") as caught:
         ask(server, tools, tool_choice={"type": "function", "function": {"name": "g"}})
     assert caught.value.param == "tool_choice.function.name"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from portico.errors import RequestError
-from portico.protocol.sampling import MAX_CHOICES, SamplingParams
+from portico.protocol.limits import LIMITS
+from portico.protocol.sampling import SamplingParams
 from portico.server.dialect import Dialect, Fields
 from portico.server.doors.lmdeploy.errors import check_ranges, error_body
 from portico.server.doors.lmdeploy.schema import FlatError
@@ -63,8 +64,8 @@ def _check(sampling: SamplingParams) -> None:
     problem = None
     if sampling.n < 1:
         problem = ("n", f"The n {sampling.n} must be a positive int.")
-    elif sampling.n > MAX_CHOICES:
-        problem = ("n", f"The n {sampling.n} exceeds the maximum supported choices ({MAX_CHOICES}).")
+    elif sampling.n > LIMITS.choices:
+        problem = ("n", f"The n {sampling.n} exceeds the maximum supported choices ({LIMITS.choices}).")
     elif sampling.max_tokens is not None and sampling.max_tokens < 1 and sampling.prompt_logprobs is None:
         problem = ("max_tokens", f"max_new_tokens must be at least 1, got {sampling.max_tokens}.")
     if problem is not None:

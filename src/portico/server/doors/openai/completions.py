@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from portico.errors import RequestError
+from portico.protocol.limits import LIMITS
 from portico.protocol.request import ChatPrompt, GenerationRequest, Prompt, Terms, TextPrompt, TokenPrompt
 from portico.server.body import read_body
 from portico.server.describe import describe
@@ -21,9 +22,6 @@ from portico.server.doors.openai.schema import CompletionRequest
 from portico.server.middleware import context_of
 from portico.server.service import Service
 from portico.text.whole import WholeChoice
-
-MAX_PROMPTS = 2048
-MAX_ANSWERS = 4096
 
 
 def router(service: Service) -> APIRouter:
@@ -63,10 +61,17 @@ def _understand(body: CompletionRequest, request_id: str, service: Service, term
     sampling = body.sampling(max_tokens, logprobs, most_scored)
     if service.dialect.check is not None:
         service.dialect.check(sampling)
-    if len(prompts) * sampling.n > MAX_ANSWERS:
+    if len(prompts) * sampling.n > LIMITS.answers:
         raise RequestError(
-            f"n is {sampling.n} for {len(prompts)} prompts; a request may have at most {MAX_ANSWERS} answers.",
+            f"n is {sampling.n} for {len(prompts)} prompts; a request may have at most {LIMITS.answers} answers.",
             param="n",
+            code="invalid_value",
+        )
+    if len(prompts) * sampling.n * (max_tokens or 0) > LIMITS.answer_tokens:
+        raise RequestError(
+            f"{max_tokens_param} is {max_tokens} for {len(prompts) * sampling.n} answers; a request may ask for "
+            f"{LIMITS.answer_tokens} tokens in all.",
+            param=max_tokens_param,
             code="invalid_value",
         )
     several = len(prompts) > 1
@@ -128,9 +133,10 @@ def read_prompts(raw: Any, param: str = "prompt", suffix: str = "") -> list[tupl
         return [(param, _prompt(raw, param, suffix))]
     if not isinstance(raw, list) or not raw:
         raise _not_a_prompt(param)
-    if len(raw) > MAX_PROMPTS:
+    most = LIMITS.entries["texts"]
+    if len(raw) > most:
         raise RequestError(
-            f"{param} has {len(raw)} prompts; at most {MAX_PROMPTS} are allowed.", param=param, code="invalid_value"
+            f"{param} has {len(raw)} prompts; at most {most} are allowed.", param=param, code="invalid_value"
         )
     return [(f"{param}.{index}", _prompt(item, f"{param}.{index}", suffix)) for index, item in enumerate(raw)]
 

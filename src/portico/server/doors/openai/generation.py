@@ -8,10 +8,13 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from portico.errors import RequestError
-from portico.protocol.sampling import MAX_CHOICES, SamplingParams
+from portico.protocol.limits import LIMITS
+from portico.protocol.sampling import SamplingParams
 from portico.server.doors.openai.guided import read_guided
 
 Body = TypeVar("Body", bound=BaseModel)
+ID_DIGITS = 20
+"""More than any token id has: Python refuses to read thousands of them."""
 
 
 class StreamOptions(BaseModel):
@@ -193,6 +196,11 @@ class GenerationBody(BaseModel):
         description="A name for the request, by which `cancel` of `/v1/chat/interactive` ends it; -1: none. That of a "
         "conversation that the server keeps is a 400: it goes on at `/v1/chat/interactive` only.",
     )
+    cache_salt: str | None = Field(
+        None,
+        description="Up to 256 characters: what is computed of the prompt is shared only with requests that have the "
+        "same, so that nobody else can tell by its time to first token what was asked before. Default: with all.",
+    )
     priority: int | None = Field(
         None,
         description="Lower comes first among the waiting requests of the same API key; of the keys of "
@@ -238,6 +246,7 @@ class GenerationBody(BaseModel):
             length_penalty=1.0 if self.length_penalty is None else self.length_penalty,
             early_stopping=self.early_stopping or False,
             guided=read_guided(self),
+            cache_salt=self.cache_salt or "",
         )
 
     @property
@@ -265,9 +274,11 @@ class GenerationBody(BaseModel):
         """Answers to draw for each prompt; RequestError if they are too few, too many, or to be streamed."""
         if self.best_of is None or self.best_of == self.kept or self.beams is not None:
             return self.kept
-        if not self.kept <= self.best_of <= MAX_CHOICES or self.stream:
+        if not self.kept <= self.best_of <= LIMITS.choices or self.stream:
             right = (
-                f"from n, {self.kept}, to {MAX_CHOICES}" if not self.stream else f"n, {self.kept}, when stream is true"
+                f"from n, {self.kept}, to {LIMITS.choices}"
+                if not self.stream
+                else f"n, {self.kept}, when stream is true"
             )
             raise RequestError(f"best_of is {self.best_of}; it must be {right}.", param="best_of", code="invalid_value")
         return self.best_of
@@ -307,7 +318,7 @@ def _token_biases(given: Mapping[str, float]) -> dict[int, float]:
     """JSON has string keys only."""
     biases = {}
     for name, bias in given.items():
-        if not (name.isascii() and name.isdecimal()):
+        if not (name.isascii() and name.isdecimal() and len(name) < ID_DIGITS):
             raise RequestError(
                 f"logit_bias has the key {name[:40]!r}; keys must be token ids.",
                 param="logit_bias",

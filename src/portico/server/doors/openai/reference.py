@@ -99,6 +99,7 @@ KNOWN_FROM = {
     "dimensions": _OPENAI,
     "encoding_format": _OPENAI,
     "session_id": "LMDeploy",
+    "cache_salt": _VLLM,
     "priority": _VLLM,
     "user": _OPENAI,
     "metadata": _OPENAI,

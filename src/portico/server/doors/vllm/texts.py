@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from fastapi import Request
 
 from portico.errors import RequestError
+from portico.protocol.limits import LIMITS
 from portico.protocol.request import Embed, GenerationRequest, TextPrompt
 from portico.protocol.sampling import SamplingParams
 from portico.server.doors.vllm.schema import Texts
 from portico.server.service import Service
 from portico.server.vectors import embed_all
-
-MAX_TEXTS = 2048
 
 Named = tuple[str, str]
 """The name of a text's place in the body, and the text."""
@@ -23,9 +22,10 @@ def named(param: str, given: str | Sequence[str]) -> list[Named]:
     """Each text of a field with its place; RequestError for too many."""
     if isinstance(given, str):
         return [(param, given)]
-    if len(given) > MAX_TEXTS:
+    most = LIMITS.entries["texts"]
+    if len(given) > most:
         raise RequestError(
-            f"{param} has {len(given)} texts; at most {MAX_TEXTS} are allowed.", param=param, code="invalid_value"
+            f"{param} has {len(given)} texts; at most {most} are allowed.", param=param, code="invalid_value"
         )
     return [(f"{param}.{index}", text) for index, text in enumerate(given)]
 

@@ -1,0 +1,3 @@
+from tests.server.conftest import server, shared_server, text_model
+
+__all__ = ["server", "shared_server", "text_model"]
