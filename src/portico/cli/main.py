@@ -10,7 +10,12 @@ from portico import __version__
 from portico.cli.parser import LineParser, fail
 from portico.errors import ConfigError, PorticoError
 
-VERBS = {"serve": "serve a model over HTTP", "client": "talk to a server from the terminal"}
+VERBS = {
+    "serve": "serve a model over HTTP",
+    "chat": "chat with a model or a server in the terminal",
+    "web": "chat with a model or a server in a browser",
+    "client": "talk to a server that keeps the conversation",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from rich.text import Text
 from portico.client.terminal.markdown import render_markdown, with_breaks, without_breaks
 
 FRAME_SECONDS = 0.05
-"""A picture is drawn at most this often."""
+"""Between pictures; more where drawing one takes long, so that at most a fifth of the time is spent on it."""
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 _STYLE = re.compile("\x1b\\[[0-9;]*m")
@@ -48,26 +48,34 @@ class Growing:
         self._given = 0
         """How many lines of the pending text's last block are printed for good."""
         self._begun = False
-        self._drawn = 0.0
+        self._next = 0.0
 
     def add(self, text: str) -> None:
         """More of it has come."""
         self._pending += printable(text)
-        if time.monotonic() - self._drawn >= FRAME_SECONDS:
+        if time.monotonic() >= self._next:
+            begun = time.monotonic()
             self._draw()
+            ended = time.monotonic()
+            self._next = ended + max(FRAME_SECONDS, 4 * (ended - begun))
 
-    def end(self) -> None:
-        """All of it has come: what is left is printed for good."""
+    def end(self) -> bool:
+        """All of it has come: what is left is printed for good; says whether there was any."""
+        left = bool(self._pending.strip())
         self._draw(final=True)
+        return left
+
+    def clear(self) -> None:
+        """Take away what is not printed for good."""
+        self._pending = ""
+        self._write([], [])
 
     def _draw(self, *, final: bool = False) -> None:
-        self._drawn = time.monotonic()
         done: list[str] = []
         for block in self._finished(final=final):
-            lines = self._lines(block)
-            done += self._spaced(lines, block)
+            done += self._spaced(self._lines(block))
         last = [] if final else self._lines(self._pending)
-        if last and self._given == 0 and self._begun:
+        if last and self._begun:
             last = ["", *last]
         excess = len(last) - self._given - max(1, self._console.height - 2)
         if excess > 0 and not self._is_table():
@@ -75,13 +83,11 @@ class Growing:
             self._given += excess
         self._write(done, last[self._given :][-max(1, self._console.height - 2) :])
 
-    def _spaced(self, lines: list[str], block: str) -> list[str]:
+    def _spaced(self, lines: list[str]) -> list[str]:
         if not lines:
             return []
-        lead = [""] if self._begun else []
-        self._begun = True
-        fresh = ([*lead, *lines])[self._given :] if self._given else [*lead, *lines]
-        self._given = 0
+        fresh = [*([""] if self._begun else []), *lines][self._given :]
+        self._begun, self._given = True, 0
         return fresh
 
     def _finished(self, *, final: bool) -> list[str]:
