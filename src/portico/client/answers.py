@@ -99,14 +99,10 @@ class Answer:
 class ChatServer:
     """A server with OpenAI's chat completions."""
 
-    def __init__(self, url: str, api_key: str | None = None, **kwargs: Any) -> None:
-        """`url` with or without /v1; `kwargs` are those of httpx.Client, such as `verify`."""
-        base = url.rstrip("/")
-        self.url = base if base.endswith("/v1") else f"{base}/v1"
-        headers = {} if not api_key else {"Authorization": f"Bearer {api_key}"}
-        # A server on this machine is not behind a proxy.
-        local = httpx.URL(base).host in ("127.0.0.1", "localhost", "::1")
-        self._http = httpx.Client(headers=headers, **{"timeout": TIMEOUT, "trust_env": not local, **kwargs})
+    def __init__(self, url: str, api_key: str | None = None) -> None:
+        """`url` with or without /v1."""
+        self.url, options = place(url, api_key)
+        self._http = httpx.Client(**options)
 
     def close(self) -> None:
         """Close the connections."""
@@ -117,9 +113,9 @@ class ChatServer:
         try:
             response = self._http.get(f"{self.url}/models", timeout=10.0)
         except httpx.HTTPError as error:
-            raise self._gone(error) from error
+            raise gone(self.url, error) from error
         if not response.is_success:
-            raise self._refused(response)
+            raise refused(response)
         try:
             return [str(card["id"]) for card in response.json()["data"]]
         except (ValueError, KeyError, TypeError) as error:
@@ -130,42 +126,66 @@ class ChatServer:
 
         Closing the iterator ends the request. Raises ChatError; what has come by then is in the object.
         """
-        body = {"stream_options": {"include_usage": True}, **fields, "model": model, "messages": list(messages)}
-        answer = Answer(asked=time.monotonic())
+        answer, body = Answer(asked=time.monotonic()), request(model, messages, fields)
         try:
-            with self._http.stream("POST", f"{self.url}/chat/completions", json={**body, "stream": True}) as response:
+            with self._http.stream("POST", f"{self.url}/chat/completions", json=body) as response:
                 if not response.is_success:
                     response.read()
-                    raise self._refused(response)
+                    raise refused(response)
                 for line in response.iter_lines():
-                    if line.startswith("data:") and _read(answer, line[5:].strip()):
+                    if take(answer, line):
                         yield answer
         except httpx.HTTPError as error:
-            raise self._gone(error, begun=not answer.empty) from error
+            raise gone(self.url, error, begun=not answer.empty) from error
         if answer.finish_reason is None:
             raise ChatError("the server ended the answer before its end")
         yield answer
 
-    def _gone(self, error: Exception, *, begun: bool = False) -> ChatError:
-        if begun or isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
-            return ChatError(f"the server at {self.url} has broken off the answer")
-        if isinstance(error, httpx.TimeoutException):
-            return ChatError(f"the server at {self.url} does not answer in time")
-        return ChatError(f"there is no server at {self.url} ({error})")
 
-    def _refused(self, response: httpx.Response) -> ChatError:
-        message = ""
-        try:
-            message = _message(response.json())
-        except ValueError:
-            message = response.text.strip()[:200]
-        if response.status_code == 401:
-            return ChatError(f"the server wants a key, or another one: {message}", 401)
-        if response.status_code == 404 and not message:
-            message = "not found; is this an OpenAI-style server?"
-        if response.status_code in (429, 503) and (wait := response.headers.get("retry-after")):
-            message = f"{message} (again in {wait} s)"
-        return ChatError(message or f"the server answers {response.status_code}", response.status_code)
+def place(url: str, api_key: str | None) -> tuple[str, dict[str, Any]]:
+    """The root of a server's API, and what its client is made with."""
+    base = url.rstrip("/")
+    headers = {} if not api_key else {"Authorization": f"Bearer {api_key}"}
+    # A server on this machine is not behind a proxy.
+    local = httpx.URL(base).host in ("127.0.0.1", "localhost", "::1")
+    root = base if base.endswith("/v1") else f"{base}/v1"
+    return root, {"headers": headers, "timeout": TIMEOUT, "trust_env": not local}
+
+
+def request(model: str, messages: Sequence[Message], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The body that asks for a streamed answer."""
+    usage = {"stream_options": {"include_usage": True}}
+    return {**usage, **fields, "model": model, "messages": list(messages), "stream": True}
+
+
+def take(answer: Answer, line: str) -> bool:
+    """Take one line of a stream into the answer; says whether it showed something new. ChatError if it is one."""
+    return line.startswith("data:") and _read(answer, line[5:].strip())
+
+
+def gone(url: str, error: Exception, *, begun: bool = False) -> ChatError:
+    """What to say of a server that cannot be reached or went away."""
+    if begun or isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
+        return ChatError(f"the server at {url} has broken off the answer")
+    if isinstance(error, httpx.TimeoutException):
+        return ChatError(f"the server at {url} does not answer in time")
+    return ChatError(f"there is no server at {url} ({error})")
+
+
+def refused(response: httpx.Response) -> ChatError:
+    """What to say of an answer that is an error."""
+    message = ""
+    try:
+        message = _message(response.json())
+    except ValueError:
+        message = response.text.strip()[:200]
+    if response.status_code == 401:
+        return ChatError(f"the server wants a key, or another one: {message}", 401)
+    if response.status_code == 404 and not message:
+        message = "not found; is this an OpenAI-style server?"
+    if response.status_code in (429, 503) and (wait := response.headers.get("retry-after")):
+        message = f"{message} (again in {wait} s)"
+    return ChatError(message or f"the server answers {response.status_code}", response.status_code)
 
 
 def _message(body: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import time
+from itertools import pairwise
 
 from markdown_it import MarkdownIt
 from rich.console import Console, RenderableType
@@ -95,11 +96,10 @@ class Growing:
         if not self._markdown:
             blocks, self._pending = ([self._pending], "") if final else ([], self._pending)
             return [block for block in blocks if block.strip()]
-        starts = [token.map[0] for token in self._parser.parse(self._pending) if token.level == 0 and token.map]
-        starts = sorted(set(starts))
-        lines = self._pending.splitlines(keepends=True)
-        ends = [*starts[1:], len(lines)]
-        blocks = ["".join(lines[start:end]) for start, end in zip(starts, ends, strict=True)]
+        starts = {token.map[0] for token in self._parser.parse(self._pending) if token.level == 0 and token.map}
+        lines = re.split(r"(?<=\n)", self._pending)
+        edges = [0, *sorted(starts)[1:], len(lines)]
+        blocks = ["".join(lines[start:end]) for start, end in pairwise(edges)]
         if not final and blocks:
             self._pending = blocks.pop()
         elif final:
