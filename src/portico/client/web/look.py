@@ -26,12 +26,19 @@ POLICY = "; ".join(
 )
 """What the browser may fetch: from this server only, whatever an answer's Markdown says."""
 CSS = """
-.gradio-container { max-width: 100% !important; }
-main.fillable { max-width: 52rem !important; margin: 0 auto; }
-#conversation { border: none; background: transparent; }
+.gradio-container, .gradio-container > .main { max-width: 100% !important; }
+main.contain > .column { width: 100%; max-width: 56rem; margin-inline: auto; gap: .5rem; }
+#who { padding-right: 3rem; font-size: .85rem; color: var(--body-text-color-subdued); overflow-wrap: anywhere; }
+#who b { color: var(--body-text-color); font-size: 1rem; }
+#conversation { border-width: 0; background: transparent; }
+#conversation .placeholder-content, #conversation .placeholder { text-align: center; margin: auto; opacity: .6; }
+#conversation pre { white-space: pre; overflow-x: auto; }
+#conversation table { display: block; max-width: 100%; overflow-x: auto; }
 #figures { min-height: 1.4em; text-align: center; font-size: .8rem; color: var(--body-text-color-subdued); }
 .aside, .aside p { font-size: .8rem; color: var(--body-text-color-subdued); }
-@media (max-width: 640px) { main.fillable { padding: .5rem !important; } }
+.sidebar .toggle-button .chevron { display: none; }
+.sidebar .toggle-button::before { content: "\\2699"; font-size: 1.2rem; color: var(--body-text-color); }
+@media (max-width: 640px) { main.contain { padding: .5rem !important; } }
 footer { display: none !important; }
 """
 

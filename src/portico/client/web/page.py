@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,25 @@ import gradio as gr
 
 from portico.client.answers import Answer, ChatError
 from portico.client.conversation import read_tools
-from portico.client.settings import EFFORTS
+from portico.client.settings import EFFORTS, read_setting
 from portico.client.web.asking import AsyncChatServer
 from portico.client.web.history import bubbles, trouble, turns
 from portico.client.web.look import CSS, HEAD, theme
 
 FRAME_SECONDS = 0.06
 """Between pictures of a growing answer."""
+
+SHOWN: Mapping[str, str] = {
+    "Temperature": "temperature",
+    "Top p": "top_p",
+    "Top k": "top_k",
+    "Min p": "min_p",
+    "Most tokens": "max_tokens",
+    "Seed": "seed",
+    "Repetition penalty": "repetition_penalty",
+    "Stop at": "stop",
+}
+"""The settings that the page has, by their labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +54,15 @@ def build(page: Page) -> gr.Blocks:
     with gr.Blocks(title=f"{name} · Portico", fill_height=True, analytics_enabled=False) as blocks:
         with gr.Sidebar(open=False, position="right", width=300):
             inputs = _settings(page)
+        gr.HTML(f'<div id="who"><b>{_escaped(name)}</b> at {_escaped(page.server.url)}</div>')
         status = gr.HTML(_status("&nbsp;"), render=False)
         chatbot = gr.Chatbot(
             show_label=False,
             elem_id="conversation",
             scale=1,
-            layout="panel",
+            layout="bubble",
             buttons=["copy"],
-            placeholder=f"<h2>{_escaped(name)}</h2>Ask something.",
+            placeholder="Ask something.",
             feedback_options=None,
             allow_tags=False,
             height="100%",
@@ -58,10 +71,26 @@ def build(page: Page) -> gr.Blocks:
         placeholder = "Message; Shift-Enter for a new line"
         box: Any = (
             gr.MultimodalTextbox(
-                placeholder=placeholder, show_label=False, file_types=["image"], sources=["upload"], max_lines=8
+                placeholder=placeholder,
+                show_label=False,
+                file_types=["image"],
+                sources=["upload"],
+                max_lines=8,
+                elem_id="message",
+                stop_btn=True,
+                autofocus=True,
             )
             if page.reads_images
-            else gr.Textbox(placeholder=placeholder, show_label=False, container=False, max_lines=8, scale=7)
+            else gr.Textbox(
+                placeholder=placeholder,
+                show_label=False,
+                max_lines=8,
+                scale=7,
+                elem_id="message",
+                submit_btn=True,
+                stop_btn=True,
+                autofocus=True,
+            )
         )
         gr.ChatInterface(
             _answering(page),
@@ -99,17 +128,17 @@ def _settings(page: Page) -> list[Any]:
     )
     system = gr.Textbox(label="System prompt", lines=3, max_lines=10)
     gr.Markdown("What is empty is the server's own.", elem_classes="aside")
-    with gr.Row():
-        temperature = gr.Number(label="Temperature", value=None, minimum=0, maximum=2, step=0.1, min_width=100)
-        top_p = gr.Number(label="Top p", value=None, minimum=0.01, maximum=1, step=0.05, min_width=100)
-    with gr.Row():
-        max_tokens = gr.Number(label="Most tokens", value=None, minimum=1, precision=0, min_width=100)
-        seed = gr.Number(label="Seed", value=None, precision=0, min_width=100)
+    numbers = []
+    labels = list(SHOWN)
+    for first in range(0, len(labels), 2):
+        with gr.Row():
+            pair = labels[first : first + 2]
+            numbers += [gr.Textbox(label=label, placeholder="server's own", min_width=100) for label in pair]
     effort = gr.Dropdown(["", *EFFORTS], label="Reasoning effort", value="")
     with gr.Accordion("Tools", open=False):
         tools = gr.Code(label="Functions the model may call, as JSON", language="json", lines=6, max_lines=14)
         gr.Markdown("What you write after a call is its result.", elem_classes="aside")
-    return [key, system, temperature, top_p, max_tokens, seed, effort, tools]
+    return [key, system, effort, tools, *numbers]
 
 
 def _answering(page: Page) -> Callable[..., AsyncIterator[Any]]:
@@ -118,19 +147,16 @@ def _answering(page: Page) -> Callable[..., AsyncIterator[Any]]:
         history: list[dict[str, Any]],
         key: str,
         system: str,
-        temperature: float | None,
-        top_p: float | None,
-        max_tokens: float | None,
-        seed: float | None,
         effort: str | None,
         tools: str | None,
+        *numbers: str,
     ) -> AsyncIterator[Any]:
         said, files = (message["text"], message["files"]) if isinstance(message, dict) else (message, [])
         bearer = page.key or (key or "").strip() or None
         answered = Answer()
         yield [], _status("…")
         try:
-            fields = _fields(temperature, top_p, max_tokens, seed, effort, tools)
+            fields = _fields(effort, tools, numbers)
             asked = turns(history, said, files)
             messages = [*([{"role": "system", "content": system}] if system.strip() else []), *asked]
             model = page.model or (await page.server.models(bearer))[0].name
@@ -149,22 +175,9 @@ def _answering(page: Page) -> Callable[..., AsyncIterator[Any]]:
     return answer
 
 
-def _fields(
-    temperature: float | None,
-    top_p: float | None,
-    max_tokens: float | None,
-    seed: float | None,
-    effort: str | None,
-    tools: str | None,
-) -> dict[str, Any]:
-    fields = {
-        "temperature": temperature,
-        "top_p": top_p,
-        "max_tokens": None if max_tokens is None else int(max_tokens),
-        "seed": None if seed is None else int(seed),
-        "reasoning_effort": effort or None,
-    }
-    given: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
+def _fields(effort: str | None, tools: str | None, numbers: Sequence[str]) -> dict[str, Any]:
+    texts = {**dict(zip(SHOWN.values(), numbers, strict=True)), "reasoning_effort": effort or ""}
+    given = dict(read_setting(name, text.strip()) for name, text in texts.items() if text.strip())
     if tools and tools.strip():
         try:
             given["tools"] = read_tools(json.loads(tools))
