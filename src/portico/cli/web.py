@@ -10,6 +10,7 @@ import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from portico.cli.page import MISSING
 from portico.cli.parser import LineParser
 from portico.cli.partner import FLAGS_HELP, Partner, add_partner, partner
 from portico.errors import ConfigError, PorticoError
@@ -45,7 +46,7 @@ def run(arguments: Sequence[str], parser: LineParser | None = None) -> int:
     parser = parser or make_parser()
     parsed = parser.parse_args(list(arguments))
     if importlib.util.find_spec("gradio") is None:
-        raise ConfigError("the page needs Gradio: pip install 'portico[web]'")
+        raise ConfigError(MISSING)
     # Gradio reads these as it is imported; the page speaks to nobody else.
     os.environ.update(GRADIO_ANALYTICS_ENABLED="False", HF_HUB_DISABLE_TELEMETRY="1")
     listener = _listen(parsed.host, parsed.port)

@@ -34,7 +34,7 @@ def talk(server: ChatServer, conversation: Conversation, console: Console, read:
             try:
                 outcome = run_command(typed, conversation, COMMANDS)
             except ValueError as error:
-                _tell(console, str(error), "red")
+                _tell(console, f"{str(error)[:1].upper()}{str(error)[1:]}", "red")
                 continue
             if outcome.leave:
                 return conversation

@@ -33,7 +33,7 @@ def bubbles(answer: Answer, *, done: bool) -> list[Bubble]:
         shown.append({"role": "assistant", "content": answer.reasoning, "metadata": metadata})
     if answer.text:
         shown.append({"role": "assistant", "content": answer.text})
-    shown += [_call(call, done=done) for call in answer.calls]
+    shown += [_call(call) for call in answer.calls]
     return shown
 
 
@@ -63,7 +63,7 @@ def turns(history: Sequence[Mapping[str, Any]], said: str, files: Sequence[str] 
     return _alternating(conversation)
 
 
-def _call(call: Call, *, done: bool) -> Bubble:
+def _call(call: Call) -> Bubble:
     try:
         arguments = json.dumps(json.loads(call.arguments or "{}"), ensure_ascii=False, indent=2)
     except ValueError:
@@ -71,7 +71,7 @@ def _call(call: Call, *, done: bool) -> Bubble:
     fence = "```"
     while fence in arguments:
         fence += "`"
-    metadata = {"title": f"{CALL}{call.name}", "id": call.id or "call", "status": "done" if done else "pending"}
+    metadata = {"title": f"{CALL}{call.name}", "id": call.id or "call"}  # with a status it would be shut
     return {"role": "assistant", "content": f"{fence}json\n{arguments}\n{fence}", "metadata": metadata}
 
 

@@ -34,6 +34,8 @@ main.contain > .column { width: 100%; max-width: 56rem; margin-inline: auto; gap
 #conversation .placeholder-content, #conversation .placeholder { text-align: center; margin: auto; opacity: .6; }
 #conversation pre { white-space: pre; overflow-x: auto; }
 #conversation table { display: block; max-width: 100%; overflow-x: auto; }
+#conversation th, #conversation td { word-break: normal; overflow-wrap: normal; min-width: 4rem; }
+#message { border: 1px solid var(--border-color-primary); }
 #figures { min-height: 1.4em; text-align: center; font-size: .8rem; color: var(--body-text-color-subdued); }
 .aside, .aside p { font-size: .8rem; color: var(--body-text-color-subdued); }
 .sidebar .toggle-button .chevron { display: none; }
@@ -47,6 +49,12 @@ def theme() -> gr.themes.Base:
     """Quiet, in the system's letters."""
     return gr.themes.Soft(primary_hue="teal", secondary_hue="teal", neutral_hue="gray", font=SANS, font_mono=MONO).set(
         body_background_fill="*background_fill_primary",
+        body_background_fill_dark="*background_fill_primary",
+        block_title_background_fill="transparent",
+        block_title_background_fill_dark="transparent",
+        block_title_text_color="*body_text_color",
+        block_title_text_color_dark="*body_text_color",
+        block_title_padding="0",
         block_shadow="none",
         button_primary_shadow="none",
     )

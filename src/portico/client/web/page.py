@@ -65,8 +65,8 @@ def build(page: Page) -> gr.Blocks:
             placeholder="Ask something.",
             feedback_options=None,
             allow_tags=False,
-            height="100%",
-            min_height=200,
+            height="calc(100dvh - 12.5rem)",
+            min_height=160,
         )
         placeholder = "Message; Shift-Enter for a new line"
         box: Any = (
@@ -133,7 +133,7 @@ def _settings(page: Page) -> list[Any]:
     for first in range(0, len(labels), 2):
         with gr.Row():
             pair = labels[first : first + 2]
-            numbers += [gr.Textbox(label=label, placeholder="server's own", min_width=100) for label in pair]
+            numbers += [gr.Textbox(label=label, placeholder="auto", min_width=100) for label in pair]
     effort = gr.Dropdown(["", *EFFORTS], label="Reasoning effort", value="")
     with gr.Accordion("Tools", open=False):
         tools = gr.Code(label="Functions the model may call, as JSON", language="json", lines=6, max_lines=14)
