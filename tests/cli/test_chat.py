@@ -39,7 +39,7 @@ class Terminal:
     def until(self, pattern: str, times: int = 1) -> str:
         """Read until the screen shows it so many times."""
         while len(re.findall(pattern, self.text())) < times:
-            output = self.process.read_nonblocking(65536, timeout=60)
+            output = self.process.read_nonblocking(65536, timeout=25)
             # Where the cursor is: prompt_toolkit asks, a terminal tells.
             for _ in range(output.count("\x1b[6n")):
                 self.process.send(f"\x1b[{self.screen.cursor.y + 1};1R")
@@ -111,7 +111,7 @@ def test_thoughts_and_calls_are_shown_and_a_call_waits_for_its_result(server: Sc
     terminal.until("You said: 22 degrees")
     assert server.asked[-1]["messages"][-1] == {"role": "tool", "tool_call_id": "call_a", "content": "22 degrees"}
     terminal.say("/undo")
-    terminal.until("result of get_weather", 3)
+    terminal.until("result of get_weather", 2)
     assert terminal.leave() == 0
 
 
