@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help serve install test test-extras lint types unit bench bench-chat bench-linear bench-long bench-quality bench-peers bench-sessions bench-text bench-overload bench-prompts clients-test stress stress-kills lm-eval reference eval-demo train-demo clean
+.PHONY: help serve chat install test test-extras lint types unit bench bench-chat bench-linear bench-long bench-quality bench-peers bench-sessions bench-text bench-overload bench-prompts clients-test web-test stress stress-kills lm-eval reference eval-demo train-demo clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -13,6 +13,10 @@ help:
 ## serve        install what is missing and serve the bundled model; ARGS="--port 9000" is passed on
 serve: install
 	@$(BIN)/portico serve $(ARGS)
+
+## chat         install what is missing and chat with the bundled model in the terminal; ARGS="--temperature 0"
+chat: install
+	@$(BIN)/portico chat $(ARGS)
 
 ## install      make .venv and install Portico into it
 install: $(VENV)/.installed
@@ -95,6 +99,16 @@ clients-test: $(VENV)/.test-extras .venv-clients/.installed
 	@test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
 	@.venv-clients/bin/python -m pip install --quiet -r $<
 	@touch $@
+
+## web-test     the page of `portico web` in Chromium, which must be installed
+web-test: $(VENV)/.web-test
+	PORTICO_WEB_TEST=1 $(BIN)/python -m pytest tests/web $(ARGS)
+
+$(VENV)/.web-test: pyproject.toml $(VENV)/.test-extras
+	@echo "Installing Gradio and Playwright into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --editable '.[test,web-test]'
+	@touch $@
+
 ## bench-peers  llama.cpp, OpenVINO, transformers and vLLM in the same shapes (docs/performance.md); ARGS="--out DIR --plot"
 bench-peers: test-extras
 	$(BIN)/python -m benchmarks.peers $(ARGS)

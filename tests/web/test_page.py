@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+if not os.environ.get("PORTICO_WEB_TEST"):
+    pytest.skip("make web-test", allow_module_level=True)
 pytest.importorskip("gradio")
 sync_api = pytest.importorskip("playwright.sync_api")
 
