@@ -124,7 +124,7 @@ def _first(models: Sequence[str], other: Partner) -> str:
 
 
 def _once(server: ChatServer, conversation: Conversation, asked: str) -> int:
-    from portico.client.terminal.talk import answer_plainly
+    from portico.client.terminal.plain import answer_plainly
 
     answer_plainly(server, conversation, asked, sys.stdout, clean=sys.stdout.isatty())
     return 0

@@ -12,17 +12,12 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from portico.client.terminal.markdown import render_markdown, with_breaks, without_breaks
+from portico.client.terminal.plain import printable
 
 FRAME_SECONDS = 0.05
 """Between pictures; more where drawing one takes long, so that at most a fifth of the time is spent on it."""
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 _STYLE = re.compile("\x1b\\[[0-9;]*m")
-
-
-def printable(text: str) -> str:
-    """Text without what would steer the terminal; a model may write anything."""
-    return _UNPRINTABLE.sub("", text.expandtabs(4))
 
 
 def thought(text: str) -> RenderableType:

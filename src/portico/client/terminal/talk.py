@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -14,7 +12,8 @@ from portico.client.answers import Answer, Call, ChatError, ChatServer
 from portico.client.conversation import Conversation
 from portico.client.terminal.commands import COMMANDS, run_command
 from portico.client.terminal.keys import Read, quiet_keys
-from portico.client.terminal.paint import Growing, printable
+from portico.client.terminal.paint import Growing
+from portico.client.terminal.plain import closing_answers, printable
 
 PROMPT = "> "
 THINKING = "┊ "
@@ -79,16 +78,6 @@ def answer_turn(server: ChatServer, conversation: Conversation, console: Console
     return said if trouble else ""
 
 
-@contextmanager
-def closing_answers(server: ChatServer, conversation: Conversation) -> Iterator[Iterator[Answer]]:
-    """The answer's pieces; the request ends with the block."""
-    answers: Any = server.ask(conversation.model, conversation.messages(), conversation.fields())
-    try:
-        yield answers
-    finally:
-        answers.close()
-
-
 class _BrokenOffError(Exception):
     """An answer that did not come to its end, with what came."""
 
@@ -141,26 +130,3 @@ def _call(call: Call) -> Text:
 def _tell(console: Console, text: str, style: str = "dim") -> None:
     console.print(Text(printable(text), style=style))
     console.print()
-
-
-def answer_plainly(server: ChatServer, conversation: Conversation, said: str, out: TextIO, *, clean: bool) -> Answer:
-    """One question, its answer written as it comes and nothing else; tool calls as lines of JSON. Raises ChatError.
-
-    `clean`: without what would steer a terminal.
-    """
-    conversation.say(said)
-    written, answer = 0, Answer()
-    with closing_answers(server, conversation) as answers:
-        for answer in answers:
-            text = answer.text[written:]
-            out.write(printable(text) if clean else text)
-            out.flush()
-            written = len(answer.text)
-    if written and not answer.text.endswith("\n"):
-        out.write("\n")
-    for call in answer.calls:
-        line = json.dumps({"name": call.name, "arguments": call.arguments}, ensure_ascii=False)
-        out.write(f"{line}\n")
-    out.flush()
-    conversation.hear(answer)
-    return answer
