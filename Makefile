@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help serve chat install test test-extras lint types unit bench bench-chat bench-linear bench-long bench-quality bench-peers bench-sessions bench-text bench-overload bench-prompts clients-test web-test stress stress-kills lm-eval reference eval-demo train-demo clean
+.PHONY: help serve chat install test test-extras lint types unit bench bench-chat bench-kernels bench-linear bench-long bench-quality bench-peers bench-sessions bench-text bench-overload bench-prompts clients-test web-test stress stress-kills soak lm-eval reference eval-demo train-demo clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -66,6 +66,10 @@ bench-quality: test-extras
 bench-long: test-extras
 	$(BIN)/python -m benchmarks.long_context $(ARGS)
 
+## bench-kernels where the time of a step goes, kernel by kernel; ARGS="--quantization int8 --shapes 'decode ×32'"
+bench-kernels: test-extras
+	$(BIN)/python -m benchmarks.kernel_times $(ARGS)
+
 ## bench-linear products with packed weights beside torch's, for the shapes of Qwen3-0.6B; ARGS="--threads 2"
 bench-linear: test-extras
 	$(BIN)/python -m benchmarks.linear $(ARGS)
@@ -90,8 +94,8 @@ bench-overload: test-extras
 bench-prompts: test-extras
 	$(BIN)/python -m benchmarks.reliability.prompts $(ARGS)
 
-## clients-test openai-agents, langchain-openai, litellm and instructor against a server, in an environment of their own
-clients-test: $(VENV)/.test-extras .venv-clients/.installed
+## clients-test openai 1, 2 and 3, openai-agents, langchain-openai, litellm and instructor against a server, in environments of their own
+clients-test: $(VENV)/.test-extras .venv-clients/.installed .venv-openai/1 .venv-openai/2 .venv-openai/3
 	PORTICO_PYTHON=$(abspath $(BIN)/python) .venv-clients/bin/python -m pytest tests/clients $(ARGS)
 
 .venv-clients/.installed: tests/clients/requirements.txt
@@ -99,6 +103,10 @@ clients-test: $(VENV)/.test-extras .venv-clients/.installed
 	@test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
 	@.venv-clients/bin/python -m pip install --quiet -r $<
 	@touch $@
+
+.venv-openai/%:
+	@echo "Installing openai $*.x into $@ ..."
+	@$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet "openai>=$*,<$$(($* + 1))" || (rm -rf $@; false)
 
 ## web-test     the page of `portico web` in Chromium, which must be installed
 web-test: $(VENV)/.web-test
@@ -121,6 +129,10 @@ stress: test-extras
 stress-kills: test-extras
 	PORTICO_KILLS=20 $(BIN)/python -m pytest tests/e2e/test_lost_engine.py -k lost $(ARGS)
 
+## soak         half an hour of mixed traffic with clients that leave; memory and descriptors must stay; ARGS="--minutes 3"
+soak: test-extras
+	$(BIN)/python -m benchmarks.reliability.soak $(ARGS)
+
 ## lm-eval      lm-evaluation-harness through the server and through transformers: the same figures, and right ones
 lm-eval: $(VENV)/.lm-eval
 	$(BIN)/python -m benchmarks.evaluation
@@ -130,9 +142,10 @@ $(VENV)/.lm-eval: pyproject.toml $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --editable '.[lm-eval]'
 	@touch $@
 
-## reference    write docs/parameters.md from the schema and docs/flags.md from the options
+## reference    write docs/parameters.md and docs/responses-parameters.md from the schemas and docs/flags.md from the options
 reference: install
 	$(BIN)/python -m portico.server.doors.openai.reference > docs/parameters.md
+	$(BIN)/python -m portico.server.doors.responses.reference > docs/responses-parameters.md
 	$(BIN)/python -m portico.cli.reference > docs/flags.md
 
 ## eval-demo    ask the demo model held-out questions, by kind

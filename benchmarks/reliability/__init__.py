@@ -1,1 +1,1 @@
-"""Promises that take minutes to measure: what a server does when more comes than it can do."""
+"""Promises that take minutes to measure: the server stays up, stays small, and does what it can when more comes."""

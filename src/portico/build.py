@@ -10,26 +10,32 @@ import contextlib
 import logging
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import zmq
 
+from portico import logs
 from portico.config.engine import EngineConfig
 from portico.engine.engine import Engine
-from portico.engine.process import serve
+from portico.engine.process import end_with_parent, serve
 from portico.engine.scheduler import Limits
 from portico.errors import PorticoError
 from portico.protocol import messages
 
 log = logging.getLogger(__name__)
 
+Tell = Callable[[str, float], None]
+"""Takes what is being done, and how much of the checkpoint is in place (0 to 1)."""
 
-def build_engine(config: EngineConfig) -> tuple[Engine, messages.Loaded]:
-    """Load the model and make an engine for it; raises CheckpointError or ConfigError."""
+
+def build_engine(config: EngineConfig, tell: Tell = lambda stage, progress: None) -> tuple[Engine, messages.Loaded]:
+    """Load the model and make an engine for it, telling how far that is; raises CheckpointError or ConfigError."""
+    tell("importing torch", 0.0)
     from portico.run.build import build_runner
 
-    runner, loaded = build_runner(config)
+    runner, loaded = build_runner(config, tell)
     limits = Limits(
         loaded.max_model_len,
         loaded.max_num_seqs,
@@ -45,14 +51,20 @@ def build_engine(config: EngineConfig) -> tuple[Engine, messages.Loaded]:
 def main(endpoint: str) -> int:
     """Be the engine process; returns its exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the front decides
-    config = msgspec.json.decode(sys.stdin.readline(), type=EngineConfig)
-    logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(levelname)s engine %(message)s")
+    end_with_parent()
+    line = sys.stdin.readline()
+    if not line:  # the front was gone before it could say anything
+        return 1
+    config = msgspec.json.decode(line, type=EngineConfig)
+    logs.set_up(config.log_level, config.log_format, "engine")
     context = zmq.Context()
     socket = context.socket(zmq.DEALER)
     socket.set_hwm(0)  # the engine must never block on a slow front
     socket.connect(endpoint)
     try:
-        engine, loaded = build_engine(config)
+        engine, loaded = build_engine(
+            config, lambda stage, progress: socket.send(messages.encode(messages.Loading(stage, progress)))
+        )
         socket.send(messages.encode(loaded))
         serve(engine, socket)
         return 0

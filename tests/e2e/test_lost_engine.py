@@ -47,12 +47,23 @@ KINDS: tuple[dict[str, Any], ...] = (
         "max_tokens": 300,
         "extra_body": {"ignore_eos": True, "top_k": 40},
     },
+    {"say": "Tell me about the sea and the moon.", "stop": ["qq", "never said"], "frequency_penalty": 0.5, **SAMPLED},
     {
         "say": "What is the capital of Spain?",
         "extra_body": {"use_beam_search": True, "n": 2, "best_of": 2},
         "stream": False,
     },
 )
+
+
+WHOLE: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("/v1/embeddings", {"input": ["one", "a longer text " * 40]}),
+    ("/score", {"text_1": "a cat", "text_2": ["a dog", "a house " * 30]}),
+    ("/v1/completions", {"prompt": "Once upon a time", "echo": True, "logprobs": 2, "max_tokens": 60, "seed": 5}),
+    ("/generate", {"prompt": "Once upon a time", "max_tokens": 60, "ignore_eos": True, "temperature": 0}),
+)
+"""What is answered at once, asked again and again while engines are lost."""
+CHANGING = {"id", "created", "meta_info"}
 
 
 def request(number: int) -> dict[str, Any]:
@@ -92,6 +103,17 @@ async def answer(client: openai.AsyncOpenAI, wishes: dict[str, Any], progress: P
     ]
 
 
+async def again_and_again(url: str, path: str, body: dict[str, Any], going_on: Callable[[], bool]) -> list[Any]:
+    """All answers until the streams have ended, without what differs from one to the next."""
+    answers: list[Any] = []
+    async with httpx.AsyncClient(base_url=url, timeout=300) as http:
+        while going_on() or not answers:
+            got = await http.post(path, json={"model": "portico-demo", **body})
+            assert got.status_code == 200, got.text
+            answers.append({name: value for name, value in got.json().items() if name not in CHANGING})
+    return answers
+
+
 def engine_of(server: Server) -> psutil.Process:
     """The engine's process."""
     (engine,) = (child for child in psutil.Process(server.process.pid).children() if "portico.build" in child.cmdline())
@@ -99,7 +121,7 @@ def engine_of(server: Server) -> psutil.Process:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(300):
         while not condition():
             await asyncio.sleep(0.002)
 
@@ -122,6 +144,10 @@ async def test_no_stream_is_lost(server: Server, client: openai.AsyncOpenAI) -> 
     undisturbed = await asyncio.gather(*(answer(client, wishes, progress) for wishes in requests))
     total, progress = progress.chunks, Progress()
     running = [asyncio.create_task(answer(client, wishes, progress)) for wishes in requests]
+    whole = [
+        asyncio.create_task(again_and_again(server.url, path, body, lambda: not all(task.done() for task in running)))
+        for path, body in WHOLE
+    ]
     for kill in range(KILLS):
         least = total * (kill + 1) // (KILLS + 2)
         await until(lambda least=least: progress.chunks >= least)
@@ -133,5 +159,8 @@ async def test_no_stream_is_lost(server: Server, client: openai.AsyncOpenAI) -> 
     disturbed = await asyncio.gather(*running)
     for wishes, before, after in zip(requests, undisturbed, disturbed, strict=True):
         assert json.dumps(after) == json.dumps(before), wishes
+    for (path, body), answers in zip(WHOLE, await asyncio.gather(*whole), strict=True):
+        alone = (await again_and_again(server.url, path, body, lambda: False))[0]
+        assert all(answer == alone for answer in answers), path
     health = httpx.get(f"{server.url}/health").json()
     assert (health["status"], health["running"], health["waiting"], health["blocks_used"]) == ("ok", 0, 0, 0)

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from safetensors.torch import load_file, save_file
 
 from portico.demo import demo_folder
 from tests.e2e.serving import Server, refused, serving
@@ -68,7 +69,10 @@ def test_a_port_in_use_is_one_line() -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("damage", ["truncated weights", "no tokenizer", "bad config", "no weights"])
+@pytest.mark.parametrize("damage", [
+    "truncated weights", "no tokenizer", "bad tokenizer", "bad config", "bad template", "no weights", "not a number",
+    "an absent shard",
+])  # fmt: skip
 def test_a_broken_checkpoint_is_one_line(damage: str, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(demo_folder(), folder)
@@ -80,12 +84,30 @@ def test_a_broken_checkpoint_is_one_line(damage: str, tmp_path: Path) -> None:
             (folder / "tokenizer.json").unlink()
         case "bad config":
             (folder / "config.json").write_text("{")
+        case "bad tokenizer":
+            (folder / "tokenizer.json").write_text('{"model": {"type": "BPE"}}')
+        case "bad template":
+            (folder / "chat_template.jinja").write_text("{% for message in %}")
         case "no weights":
             weights.unlink()
-    done = refused(str(folder), "--port", "0")
+        case "not a number":
+            tensors = load_file(weights)
+            tensors["model.norm.weight"][5] = float("nan")
+            save_file(tensors, weights)
+        case "an absent shard":
+            index = {"weight_map": {"model.norm.weight": "model-00002-of-00002.safetensors"}}
+            (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    cache, temporary = tmp_path / "cache", tmp_path / "temporary"
+    temporary.mkdir()
+    flags = (str(folder), "--port", "0", "--quantization", "int8", "--threads", "1")
+    done = refused(*flags, PORTICO_CACHE_DIR=str(cache), TMPDIR=str(temporary))
     assert done.returncode != 0
-    assert str(folder) in done.stderr.splitlines()[-1]
+    said = [line for line in done.stderr.splitlines() if " INFO " not in line and " ERROR " not in line]
+    assert len(said) == 1
+    assert str(folder) in said[0]
     assert "Traceback" not in done.stderr
+    assert not [file for file in cache.rglob("*") if file.is_file()]
+    assert not list(temporary.iterdir())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from portico import build
+from portico.build import Tell
 from portico.config.engine import EngineConfig
 from portico.engine.engine import Engine
 from portico.engine.plan import RowResult, Runner, StepPlan
@@ -24,8 +25,8 @@ BLOCKS = 1100
 CONTEXT = 4096
 
 
-DEADLY, ENDLESS = 1041, 1042
-"""Tokens of prompts: computing the one kills the process, computing the other never ends. No answer has them."""
+DEADLY, ENDLESS, KILLING = 1041, 1042, 1043
+"""Tokens of prompts: computing them kills the process, never ends, is killed by SIGKILL. No answer has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,17 @@ class DeadlyRunner:
         for row in plan.rows:
             if DEADLY in row.token_ids:
                 os.kill(os.getpid(), signal.SIGSEGV)
+            if KILLING in row.token_ids:
+                os.kill(os.getpid(), signal.SIGKILL)
             if ENDLESS in row.token_ids:
                 signal.pause()
         return self.runner.run(plan)
 
 
-def build_engine(config: EngineConfig) -> tuple[Engine, Loaded]:
+def build_engine(config: EngineConfig, tell: Tell) -> tuple[Engine, Loaded]:
+    if config.model_path == "held":
+        tell("half way", 0.5)
+        signal.pause()
     if config.model_path == "broken":
         raise CheckpointError("the folder holds no model")
     if config.model_path == "crash":

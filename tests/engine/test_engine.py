@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -260,3 +262,23 @@ def test_any_traffic_is_exact_and_leaks_nothing(
     for number, add in adds.items():
         if number not in cancelled:
             harness.assert_exact(add)
+
+
+def test_the_first_event_of_a_request_says_when_it_got_its_place() -> None:
+    harness = Harness(max_num_seqs=1)
+    begun = time.monotonic()
+    adds = [harness.add(name, [1, 2, 3], max_tokens=4) for name in ("a", "b")]
+    places: dict[str, list[float | None]] = {"a": [], "b": []}
+    computed = []
+    while harness.engine.has_work:
+        step = harness.step()
+        computed.append(step.stats.step_tokens)
+        for event in step.events:
+            places[event.request_id].append(event.scheduled)
+    first, second = (places[add.request_id][0] for add in adds)
+    assert first is not None
+    assert second is not None
+    assert begun <= first < second <= time.monotonic()
+    assert places["a"][1:] == places["b"][1:] == [None] * 3
+    assert sum(computed) == 2 * (3 + 3)
+    assert harness.engine.stats().step_tokens == 0

@@ -15,10 +15,11 @@ from portico.config.engine import EngineConfig
 from portico.engine import client as client_module
 from portico.engine.client import AsyncEngineClient
 from portico.engine.link import EngineProcess
+from portico.engine.streams import Streams
 from portico.errors import EngineError
-from portico.protocol.messages import Add
+from portico.protocol.messages import Add, TokenEvent
 from portico.protocol.sampling import Beams, Grammar, TokenParams
-from tests.engine.fake_process import CONTEXT, DEADLY, ENDLESS
+from tests.engine.fake_process import CONTEXT, DEADLY, ENDLESS, KILLING
 from tests.engine.fake_runner import expected_output
 
 FAKE = "tests.engine.fake_process"
@@ -123,9 +124,18 @@ async def test_grammars_and_searches_are_the_same_afterwards() -> None:
 
 
 @pytest.mark.parametrize(
-    ("token", "step_timeout", "words"), [(DEADLY, 0.0, "signal 11"), (ENDLESS, 0.75, "took longer")]
+    ("token", "step_timeout", "out_of_memory", "words", "times"),
+    [
+        (DEADLY, 0.0, False, "signal 11", 2),
+        (ENDLESS, 0.75, False, "took longer", 2),
+        (KILLING, 0.0, True, "memory ran out", 2),
+        (KILLING, 0.0, False, "signal 9", 4),  # which may well have come from outside
+    ],
 )
-async def test_the_culprit_alone_is_given_up(token: int, step_timeout: float, words: str) -> None:
+async def test_the_culprit_alone_is_given_up(
+    token: int, step_timeout: float, out_of_memory: bool, words: str, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(EngineProcess, "out_of_memory", lambda self: out_of_memory)
     async with running(step_timeout=step_timeout) as client:
         readers = [Reader(client, add(f"r{i}", [i, 2, 3], 400)) for i in range(6)]
         await asyncio.gather(*(reader.began.wait() for reader in readers))
@@ -133,12 +143,49 @@ async def test_the_culprit_alone_is_given_up(token: int, step_timeout: float, wo
         later = Reader(client, add("later", [9, 9], 30))
         await asyncio.gather(culprit.done, later.done, *(reader.done for reader in readers))
         assert len(culprit.errors) == 1
-        assert "lost 2 times while this request ran" in culprit.errors[0]
+        assert f"lost {times} times while this request ran" in culprit.errors[0]
         assert words in culprit.errors[0]
         for reader in [later, *readers]:
             reader.assert_exact()
-        assert client.restarts == 2
+        assert client.restarts == times
         assert client.failure() is None
+
+
+async def test_an_engine_that_is_stopped_is_replaced_and_health_says_so_before() -> None:
+    async with running(step_timeout=1.0) as client:
+        readers = [Reader(client, add(f"r{i}", [i, 2, 3], 800)) for i in range(4)]
+        await asyncio.gather(*(reader.began.wait() for reader in readers))
+        os.kill(client._link.process.popen.pid, signal.SIGSTOP)
+        await until(lambda: "has been running" in (client.failure() or ""))
+        await until(lambda: "took longer than 1 seconds" in (client.failure() or ""))
+        await asyncio.gather(*(reader.done for reader in readers))
+        for reader in readers:
+            reader.assert_exact()
+        assert client.restarts == 1
+        assert client.failure() is None
+
+
+async def test_an_engine_that_is_idle_is_not_stuck() -> None:
+    async with running(step_timeout=0.5) as client:
+        os.kill(client._link.process.popen.pid, signal.SIGSTOP)
+        await asyncio.sleep(4 * client_module.LOOK_SECONDS)
+        assert client.failure() is None
+        os.kill(client._link.process.popen.pid, signal.SIGCONT)
+
+
+async def test_how_far_a_new_engine_is() -> None:
+    client = AsyncEngineClient(EngineProcess(EngineConfig(model_path="held"), FAKE))
+    try:
+        await until(lambda: client.loading is not None and client.loading.progress == 0.5)
+        assert client.loading is not None
+        assert client.loading.stage == "half way"
+        assert not client._link.process.folder.exists()  # who is connected needs no address
+        client._link.process.popen.terminate()
+        with pytest.raises(EngineError):
+            await client.wait_loaded()
+        assert client.loading is None
+    finally:
+        await client.close()
 
 
 async def test_one_that_leaves_while_it_is_under_suspicion_holds_up_nobody() -> None:
@@ -165,3 +212,20 @@ async def test_an_engine_that_does_not_come_back_ends_all(tmp_path: Path, monkey
         with pytest.raises(EngineError) as caught:
             await Reader(client, add("b", [1])).done
         assert caught.value.status == 503
+
+
+def test_those_that_a_lost_engine_did_not_come_to_are_the_first_in_the_next() -> None:
+    """Else engines that live for less than a round would never come to them."""
+    sent: list[str] = []
+    streams = Streams(lambda message: sent.append(message.request_id) if isinstance(message, Add) else None)
+    for name in "abc":
+        streams.open(add(name, [1]))
+    streams.engine_ready()
+    assert sent == ["a", "b", "c"]
+    for turn in ("a", "b", "c", "a"):
+        streams.engine_lost("killed", killed=True)
+        sent.clear()
+        streams.engine_ready()
+        assert sent == [turn]
+        streams.take([TokenEvent(turn, 0, [5])])
+        assert len(sent) == 2  # it has gone on, so the next one is tried

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from portico.config.engine import EngineConfig
@@ -84,7 +85,8 @@ def test_a_checkpoint_that_changed_is_packed_again(tmp_path: Path) -> None:
     before, _ = load(folder, cache)
     for file in folder.glob("*.safetensors"):  # the same size, header and time of change, but other weights
         status, content = file.stat(), bytearray(file.read_bytes())
-        content[-400:] = content[-400:][::-1]
+        numbers = [bytes(content[at : at + 4]) for at in range(len(content) - 400, len(content), 4)]
+        content[-400:] = b"".join(reversed(numbers))
         file.write_bytes(content)
         os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
     after, loaded = load(folder, cache)
@@ -111,3 +113,14 @@ def test_a_checkpoint_is_checked_with_the_cache_too(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config | shorter))
     with pytest.raises(CheckpointError, match="has no place"):
         load(folder, cache)
+
+
+def test_a_checkpoint_that_is_refused_half_way_leaves_nothing(tmp_path: Path) -> None:
+    folder, cache = tmp_path / "model", tmp_path / "cache"
+    make_tiny_model("qwen3", folder)
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.layers.1.mlp.down_proj.weight"][3, 3] = float("nan")
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"down_proj\.weight holds NaN"):
+        load(folder, cache)
+    assert list(cache.iterdir()) == []

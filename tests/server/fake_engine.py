@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 
 from portico.errors import EngineError
-from portico.protocol.messages import Add, EngineStats, Loaded, TokenEvent
+from portico.protocol.messages import Add, EngineStats, Loaded, Loading, TokenEvent
 
 LOADED = Loaded(
     max_model_len=256,
@@ -128,6 +129,23 @@ class FakeEngine:
     @property
     def stats(self) -> EngineStats | None:
         return None
+
+    @property
+    def restarts(self) -> int:
+        return 0
+
+    @property
+    def pid(self) -> int:
+        return os.getpid()
+
+    @property
+    def loading(self) -> Loading | None:
+        if self.limits is not None or self.why_failed is not None:
+            return None
+        return Loading("reading the weights", 0.42)
+
+    def on_step(self, listener: Callable[[EngineStats], None]) -> None:
+        """It makes no steps."""
 
     def failure(self) -> str | None:
         return self.why_failed

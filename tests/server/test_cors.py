@@ -75,3 +75,16 @@ def test_any_origin(text_model: TextModel) -> None:
         assert http.get("/v1/models", headers={"Origin": PAGE}).headers["access-control-allow-origin"] == "*"
         asked = PREFLIGHT | {"Access-Control-Request-Method": "DELETE"}
         assert http.options("/v1/models", headers=asked).status_code == 200
+
+
+def test_any_origin_never_gets_credentials(text_model: TextModel) -> None:
+    """Neither by a cookie, at which a server may repeat the origin's name, nor in a preflight."""
+    rules = CorsRules(credentials=True)
+    with portico(text_model, replace(SETTINGS, cors=rules)) as server, server.http() as http:
+        for answer in (
+            http.get("/v1/models", headers={"Origin": PAGE, "Cookie": "session=1"}),
+            http.options("/v1/completions", headers=PREFLIGHT),
+        ):
+            assert answer.status_code == 200
+            assert answer.headers["access-control-allow-origin"] == "*"
+            assert "access-control-allow-credentials" not in answer.headers

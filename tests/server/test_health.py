@@ -22,5 +22,14 @@ def test_an_engine_that_cannot_work_is_not(server: LiveServer, failed: str | Non
     assert caught.value.status_code == 503
 
 
+def test_how_far_loading_is(server: LiveServer) -> None:
+    server.engine.limits = None
+    for path in ("/health", "/ping"):
+        answer = server.http().get(path)
+        assert answer.status_code == 503
+        state = answer.json()
+        assert (state["status"], state["stage"], state["progress"]) == ("loading", "reading the weights", 0.42)
+
+
 def test_the_version(server: LiveServer) -> None:
     assert server.http().get("/version").json() == {"version": "1.2.3"}

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import signal
@@ -8,17 +7,20 @@ import socket
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import httpx
 import pytest
 
+from portico.config.compat import CompatName
 from portico.errors import ConfigError
 from portico.protocol.messages import TokenEvent
 from portico.server.serve import MAX_HEADER_BYTES, bind
 from portico.text.model import TextModel
 from tests.server.fake_engine import Gate
-from tests.server.harness import portico
+from tests.server.harness import SETTINGS, portico
 
+KEY = {"authorization": "Bearer k"}
 PROGRAM = """
 import asyncio
 from portico.server.serve import bind, serve
@@ -27,6 +29,9 @@ async def app(scope, receive, send):
     if scope["type"] != "http":
         return
     await send({"type": "http.response.start", "status": 200, "headers": []})
+    if scope["path"] == "/health":
+        await send({"type": "http.response.body", "body": b""})
+        return
     await send({"type": "http.response.body", "body": b"one", "more_body": True})
     try:
         await asyncio.sleep(3600)
@@ -60,26 +65,45 @@ def test_ipv6_loopback_is_an_address_too() -> None:
         assert listener.getsockname()[0] == "::1"
 
 
-def test_running_requests_end_and_new_ones_are_refused_while_draining(text_model: TextModel) -> None:
+@pytest.mark.parametrize("compat", ["none", "lmdeploy"])
+def test_running_requests_end_and_new_ones_are_refused_while_draining(
+    text_model: TextModel, compat: CompatName
+) -> None:
     gate = Gate()
-    with portico(text_model, drain_seconds=30) as server:
+    settings = replace(SETTINGS, api_keys=("k",), compat=compat)
+    with portico(text_model, settings, drain_seconds=30) as server:
         server.engine.script = lambda add: [gate, [TokenEvent(add.request_id, 0, [40], "length")]]
         answers: list[httpx.Response] = []
         body = {"prompt": "Hello"}
-        asking = threading.Thread(target=lambda: answers.append(server.http().post("/v1/completions", json=body)))
+        asking = threading.Thread(
+            target=lambda: answers.append(server.http().post("/v1/completions", json=body, headers=KEY))
+        )
         asking.start()
         assert gate.reached.wait(20)
+        kept = server.http()
+        assert kept.get("/health").status_code == 200
         server.ask_to_stop()
-        refused = False
-        while not refused:
-            try:
-                httpx.get(f"{server.url}/health", timeout=20)
-            except httpx.ConnectError:
-                refused = True
+        while kept.get("/health").status_code == 200:
+            pass
+        for asked in (kept, server.http()):  # the connection that was open, and a new one
+            for path in ("/health", "/ping"):
+                assert asked.get(path).json() == {"status": "unavailable", "reason": "The server is shutting down."}
+            for path in ("/v1/completions", "/v1/chat/completions", "/generate", "/tokenize"):
+                refused = asked.post(path, json=body, headers=KEY)
+                assert refused.status_code == 503
+                assert not [name for name in refused.headers if name.startswith("x-portico")]
+                assert 1 <= int(refused.headers["retry-after"]) <= 30
+                assert refused.headers["connection"] == "close"
+                assert "shutting down" in refused.text
+            assert asked.get("/metrics", headers=KEY).status_code == 200
+            assert asked.get("/metrics").status_code == 401
         gate.open()
         asking.join(20)
+        server.thread.join(20)
+        assert not server.thread.is_alive()
         assert answers[0].status_code == 200
         assert answers[0].json()["choices"][0]["finish_reason"] == "length"
+        assert len(server.engine.added) == 1
         assert server.engine.cancelled == []
 
 
@@ -115,27 +139,14 @@ def test_signals_end_the_server_and_the_caller_goes_on(number: signal.Signals, d
                 assert next(answer.iter_bytes()) == b"one"
                 process.send_signal(number)
                 if times == 2:
-                    wait_until_refused(port)
+                    while httpx.get(f"http://127.0.0.1:{port}/health").status_code != 503:
+                        pass
                     process.send_signal(number)
                 rest = process.stdout.read()
             assert process.wait(30) == 0
             assert rest == "cleaned up\nreturned\n"
         finally:
             process.kill()
-
-
-def wait_until_refused(port: int) -> None:
-    while True:
-        try:
-            asyncio.run(asyncio.wait_for(_connect(port), 20))
-        except OSError:
-            return
-
-
-async def _connect(port: int) -> None:
-    _, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.close()
-    await writer.wait_closed()
 
 
 def test_endless_headers_are_refused(text_model: TextModel) -> None:

@@ -63,6 +63,28 @@ def test_https(text_model: TextModel, certificate: TlsFiles) -> None:
             httpx.get(f"{server.url}/v1/models")
 
 
+@pytest.mark.parametrize(("requirement", "without"), [(0, True), (1, True), (2, False)])
+def test_certificates_of_clients(
+    text_model: TextModel, certificate: TlsFiles, tmp_path: Path, requirement: int, without: bool
+) -> None:
+    engine, (key, client) = FakeEngine(), self_signed(tmp_path)
+    files = replace(certificate, ca_certs=client, cert_reqs=requirement)
+    with running(create_app(engine, text_model, SETTINGS), engine, text_model, tls=files) as server:
+        url = f"https://127.0.0.1:{server.port}/health"
+        trusted = ssl.create_default_context(cafile=certificate.certfile)
+        if without:
+            assert httpx.get(url, verify=trusted).status_code == 200
+        else:
+            with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError, httpx.ConnectError)):
+                httpx.get(url, verify=trusted)
+        trusted.load_cert_chain(client, key)
+        assert httpx.get(url, verify=trusted).status_code == 200
+        trusted.load_cert_chain(certificate.certfile, certificate.keyfile)  # of nobody that the server knows
+        if requirement:
+            with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError, httpx.ConnectError)):
+                httpx.get(url, verify=trusted)
+
+
 def test_files_that_are_no_certificate(text_model: TextModel, tmp_path: Path, certificate: TlsFiles) -> None:
     broken = tmp_path / "broken.pem"
     broken.write_text("nothing")

@@ -58,6 +58,30 @@ def test_missing_leftover_and_misshapen_tensors_are_named(
         load(tmp_path)
 
 
+NUMBERS = {"nan": float("nan"), "infinity": float("inf"), "minus infinity": -float("inf")}
+
+
+@pytest.mark.parametrize(
+    "name", [NORM, "model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight", "lm_head.weight"]
+)
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("quantization", ["none", "int8"])
+def test_what_is_no_number_is_found_and_named(tmp_path: Path, name: str, number: str, quantization: str) -> None:
+    make_tiny_model("llama", tmp_path)
+    rewrite(tmp_path, lambda t: t[name].view(-1)[17:18].fill_(NUMBERS[number]))
+    with pytest.raises(CheckpointError, match=rf"model\.safetensors: tensor {name} holds NaN or infinity"):
+        load(tmp_path, quantization=quantization)
+
+
+def test_large_numbers_are_numbers(tmp_path: Path) -> None:
+    make_tiny_model("llama", tmp_path)
+    rewrite(tmp_path, lambda t: t[NORM].fill_(3e38))  # their sum is none
+    load(tmp_path)
+    rewrite(tmp_path, lambda t: t.update({NORM: torch.full((32,), 1e300, dtype=torch.float64)}))
+    with pytest.raises(CheckpointError, match=f"{NORM} holds NaN or infinity .as float32.*another --dtype"):
+        load(tmp_path)
+
+
 def test_harmless_leftovers_are_no_error(tmp_path: Path) -> None:
     make_tiny_model("llama-tied", tmp_path)
 
@@ -123,7 +147,9 @@ def test_a_length_beyond_the_model_or_the_memory_is_refused_with_both_numbers(tm
     make_tiny_model("llama", tmp_path)
     with pytest.raises(ConfigError, match=r"129.*128"):
         build_runner(EngineConfig(model_path=str(tmp_path), max_model_len=129))
-    with pytest.raises(ConfigError, match=r"128.*20000"):
+    with pytest.raises(ConfigError, match=r"keys and values of 128 tokens .* kB.*--kv-cache-memory is 20.0 kB"):
         build_runner(EngineConfig(model_path=str(tmp_path), max_model_len=128, kv_cache_memory=20_000))
-    _, loaded = build_runner(EngineConfig(model_path=str(tmp_path), kv_cache_memory=20_000))
-    assert 0 < loaded.max_model_len < 128
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"max_position_embeddings": 4096}))
+    _, loaded = build_runner(EngineConfig(model_path=str(tmp_path), kv_cache_memory=100_000))
+    assert 256 <= loaded.max_model_len < 4096

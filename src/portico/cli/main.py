@@ -15,6 +15,7 @@ VERBS = {
     "chat": "chat with a model or a server in the terminal",
     "web": "chat with a model or a server in a browser",
     "client": "talk to a server that keeps the conversation",
+    "doctor": "tell what this machine has, and whether a model fits",
 }
 
 

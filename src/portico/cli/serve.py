@@ -7,12 +7,13 @@ import contextlib
 import ipaddress
 import logging
 import os
+import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from portico import __version__
+from portico import __version__, logs
 from portico.cli.banner import banner
 from portico.cli.beside import Beside
 from portico.cli.page import check_page, page_beside
@@ -115,7 +116,7 @@ def run(arguments: Sequence[str], form: Form | None = None) -> int:
         form, arguments = FORMS[arguments[0]], arguments[1:]
     settled = read_options(arguments, form or Form())
     options = settled.options
-    logging.basicConfig(level=options.http.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
+    logs.set_up(options.http.log_level, cast(logs.LogFormat, options.http.log_format), "server")
     logging.getLogger("uvicorn").setLevel(options.http.uvicorn_log_level.upper())  # the banner says when and where
     for sentence in settled.without_effect:
         log.info("%s", sentence)
@@ -123,8 +124,9 @@ def run(arguments: Sequence[str], form: Form | None = None) -> int:
 
 
 def _run(options: ServeOptions) -> int:
-    model = options.model
     tls = options.tls(os.environ)
+    options = replace(options, http=replace(options.http, api_key=options.http.keys(os.environ)))
+    model = options.model
     template = None if model.chat_template is None else given_template(model.chat_template)
     folder, names = locate(options, model.model), model.served_model_name or (model.model or DEMO_NAME,)
     tokenizer = None if model.tokenizer is None else locate(options, model.tokenizer, weights=False)
@@ -135,6 +137,7 @@ def _run(options: ServeOptions) -> int:
         text = options.text(beside, habits=habits)
     else:
         text = options.text(beside, template.source, template.stop_words, habits)
+    _leave_at_a_signal()
     # The engine loads torch and weights while this process imports the web server.
     process = EngineProcess(options.engine(str(folder), text.tokenizer))
     try:
@@ -142,6 +145,17 @@ def _run(options: ServeOptions) -> int:
     finally:
         process.close()
     return 0
+
+
+def _leave_at_a_signal() -> None:
+    """Until there is a server that can drain, a signal to stop is a clean end."""
+
+    def leave(number: int, frame: object) -> None:
+        raise SystemExit(0)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(ValueError):  # not the main thread
+            signal.signal(number, leave)
 
 
 def locate(options: ServeOptions, model: str | None, *, weights: bool = True) -> Path:
@@ -167,24 +181,29 @@ async def _serve(
     tls: TlsFiles | None,
 ) -> None:
     # Imported only now: the engine process is already starting beside us.
-    from portico.server.app import create_app
+    from portico.server.app import create_app, error_shapes
     from portico.server.serve import bind, serve
     from portico.server.settings import ServerSettings
+    from portico.server.telemetry import open_telemetry
     from portico.text.model import TextModel
 
-    http = options.http
+    http, cors = options.http, options.http.cors()
+    endpoint = http.otlp_traces_endpoint
+    telemetry = None if endpoint is None else open_telemetry(endpoint, __version__)
     if http.web:
         check_page(secure=tls is not None)
     listener = bind(http.host, http.port)
-    if not (http.keys or is_loopback(http.host)):
+    if not (http.api_key or is_loopback(http.host)):
         log.warning("Everybody who can reach %s may use this server; --api-key KEY asks for a key.", http.host)
+    if cors is not None and cors.credentials_for_all:
+        log.warning("--allow-credentials has no effect for any origin (*): name those that may send cookies.")
     client = AsyncEngineClient(process, step_timeout=options.compute.step_timeout)
     sessions: Sessions | None = None
     try:
         sessions = await _open_sessions(options.sessions)
         settings = ServerSettings(
             model_names=tuple(names),
-            api_keys=http.keys,
+            api_keys=http.api_key,
             version=__version__,
             max_logprobs=http.max_logprobs,
             abort_all=http.enable_abort_handling,
@@ -192,7 +211,7 @@ async def _serve(
             tokens_as_ids=http.return_tokens_as_token_ids,
             response_role=http.response_role,
             compat=compat,
-            cors=http.cors(),
+            cors=cors,
             queue=options.queue(),
             rates=http.rates(),
             request_timeout=http.request_timeout,
@@ -202,11 +221,16 @@ async def _serve(
             debug=http.enable_debug,
             tracing=http.enable_tracing,
             log_requests=http.log_requests,
+            quiet_paths=http.disable_access_log_for_endpoints,
+            log_prompts=http.log_prompts,
+            max_log_len=http.max_log_len,
         )
         model = TextModel.load(folder, text)
-        app = create_app(client, model, settings, sessions)
-        stop = asyncio.Event()
-        server = asyncio.create_task(serve(app, listener, drain_seconds=http.drain_timeout, stop=stop, tls=tls))
+        app = create_app(client, model, settings, sessions, telemetry)
+        stop, shape_of = asyncio.Event(), error_shapes(compat)
+        server = asyncio.create_task(
+            serve(app, listener, drain_seconds=http.drain_timeout, shape_of=shape_of, stop=stop, tls=tls)
+        )
         announcement = asyncio.create_task(
             _announce(client, names, listener.getsockname()[1], model.template.available, options, tls)
         )
@@ -223,6 +247,8 @@ async def _serve(
         if sessions is not None:
             await sessions.close()
         await client.close()
+        if telemetry is not None:
+            await asyncio.to_thread(telemetry.close)
 
 
 def is_loopback(host: str) -> bool:

@@ -14,3 +14,8 @@ class CorsRules:
     headers: tuple[str, ...] = ("*",)
     credentials: bool = False
     """Whether such a page may send cookies along."""
+
+    @property
+    def credentials_for_all(self) -> bool:
+        """Whether they are asked for together with any origin, which no browser takes and nobody should want."""
+        return self.credentials and "*" in self.origins

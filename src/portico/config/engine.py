@@ -8,6 +8,7 @@ import msgspec
 
 from portico.config.cache import WEIGHTS_CACHE_BYTES
 from portico.config.text import TokenizerMode
+from portico.logs import LogFormat
 
 LogprobsMode = Literal["raw_logprobs", "raw_logits", "processed_logprobs", "processed_logits"]
 QuantizationName = Literal["auto", "none", "int8", "int4"]
@@ -66,3 +67,4 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     weights_cache_size: int = WEIGHTS_CACHE_BYTES
     """Bytes that they may take there."""
     log_level: str = "info"
+    log_format: LogFormat = "text"

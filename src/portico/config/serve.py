@@ -26,6 +26,7 @@ from portico.config.queue import QueueLimits
 from portico.config.text import TextOptions, TokenizerMode
 from portico.config.tls import TlsFiles, tls_files
 from portico.errors import ConfigError
+from portico.logs import LogFormat
 
 MEASURES = ("kv_cache_memory", "cache_max_entry_count", "gpu_memory_utilization")
 """Options of which one at most decides on the memory for keys and values."""
@@ -94,6 +95,7 @@ class ServeOptions:
             weights_cache=weights_cache_folder(model.weights_cache, os.environ),
             weights_cache_size=(WEIGHTS_CACHE_BYTES if model.weights_cache_size is None else model.weights_cache_size),
             log_level=self.http.log_level,
+            log_format=cast(LogFormat, self.http.log_format),
         )
 
     def queue(self) -> QueueLimits:

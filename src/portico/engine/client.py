@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import zmq.asyncio
@@ -15,7 +15,7 @@ from portico.engine.link import EngineProcess, Link
 from portico.engine.streams import Streams
 from portico.errors import EngineError
 from portico.protocol import messages
-from portico.protocol.messages import Add, EngineStats, Loaded, TokenEvent
+from portico.protocol.messages import Add, EngineStats, Loaded, Loading, TokenEvent
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Ending:
 
     why: str
     killed: bool = False
-    """By a signal from outside."""
+    """By a signal from outside, and not for what it did."""
 
 
 class AsyncEngineClient:
@@ -46,7 +46,9 @@ class AsyncEngineClient:
         self.restarts = 0
         self._step_timeout = step_timeout
         self._loaded: Loaded | None = None
+        self._loading: Loading | None = Loading("starting the engine process")
         self._stats: EngineStats | None = None
+        self._listeners: list[Callable[[EngineStats], None]] = []
         self._failure: str | None = None
         self._trouble: str | None = None
         self._closing = False
@@ -74,6 +76,20 @@ class AsyncEngineClient:
     def stats(self) -> EngineStats | None:
         """Counts after the engine's latest step; None before the first."""
         return self._stats
+
+    @property
+    def pid(self) -> int:
+        """The process id of the engine of the moment."""
+        return self._link.process.popen.pid
+
+    def on_step(self, listener: Callable[[EngineStats], None]) -> None:
+        """Call `listener` after each step, with the counts as they are then."""
+        self._listeners.append(listener)
+
+    @property
+    def loading(self) -> Loading | None:
+        """How far the engine of the moment is; None once it is ready, and when there is none any more."""
+        return None if self._failure is not None else self._loading
 
     def failure(self) -> str | None:
         """Why the engine is not healthy at this moment, or None."""
@@ -136,6 +152,7 @@ class AsyncEngineClient:
             await asyncio.to_thread(lost.process.close)
             await asyncio.sleep(PAUSES[self._unready - 1] if self._unready else 0.0)
             self._link = Link(lost.process.again(), self._context)
+            self._loading = Loading("starting the engine process")
             self.restarts += 1
 
     async def _serve(self) -> Ending:
@@ -158,13 +175,18 @@ class AsyncEngineClient:
             message = await self._link.receive()
             self._silent_looks = 0
             match message:
+                case messages.Loading():
+                    self._loading = message
+                    self._link.process.hide()
                 case messages.StepDone():
                     self._stats = message.stats
+                    for listener in self._listeners:
+                        listener(message.stats)
                     self._unready = 0
                     self._streams.take(message.events)
                 case messages.Loaded():
                     self._loaded = message
-                    self._trouble = None
+                    self._loading = self._trouble = None
                     self._ready.set()
                     self._streams.engine_ready()
                 case messages.Died():
@@ -173,6 +195,8 @@ class AsyncEngineClient:
     async def _exit(self) -> Ending:
         """Wait for the end of the process, however it ends."""
         status = await asyncio.to_thread(self._link.process.popen.wait)
+        if status == -signal.SIGKILL and self._link.process.out_of_memory():
+            return Ending("the engine process was killed by signal 9, as memory ran out")
         if status < 0:
             return Ending(f"the engine process was killed by signal {-status}", killed=-status == signal.SIGKILL)
         return Ending(f"the engine process ended with status {status}")

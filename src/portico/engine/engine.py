@@ -15,6 +15,7 @@ from portico.engine.plan import RowResult, Runner, StepPlan
 from portico.engine.scheduler import Limits, Scheduler
 from portico.engine.sequence import TOKENS, Request, Sequence
 from portico.errors import PorticoError
+from portico.logs import about
 from portico.protocol.messages import Add, Cancel, EngineStats, StepDone, TokenEvent, TokenLogprobs
 
 log = logging.getLogger(__name__)
@@ -105,8 +106,8 @@ class Engine:
         self._living[sequence.id] = sequence
         return sequence
 
-    def stats(self) -> EngineStats:
-        """Counts as they stand now."""
+    def stats(self, step_tokens: int = 0) -> EngineStats:
+        """Counts as they stand now, behind a step of so many tokens."""
         pool = self.scheduler.pool
         return EngineStats(
             steps=self._steps,
@@ -118,6 +119,7 @@ class Engine:
             prompt_tokens=self._prompt_tokens,
             cached_tokens=self._cached_tokens,
             generated_tokens=self._generated_tokens,
+            step_tokens=step_tokens,
         )
 
     def check(self) -> None:
@@ -157,7 +159,8 @@ class Engine:
                 known = isinstance(error, PorticoError)
                 message = str(error) if known else f"the model step failed: {type(error).__name__}"
                 results.append(RowResult(error=message))
-                log.exception("request %s failed", self._living[row.sequence_id].request.id)
+                request_id = self._living[row.sequence_id].request.id
+                log.exception("request %s failed", request_id, extra=about(request_id))
         return results
 
     def _apply(self, plan: StepPlan, results: ListOf[RowResult]) -> StepDone:
@@ -186,7 +189,7 @@ class Engine:
                 events += self._advance(request)
         if plan.rows:
             self._steps += 1
-        return StepDone(events, self.stats())
+        return StepDone(events, self.stats(sum(len(row.token_ids) for row in plan.rows)))
 
     def _read(self, sequence: Sequence) -> TokenEvent:
         """End a sequence of which only the prompt was to be read."""
@@ -238,6 +241,7 @@ class Engine:
             logprobs=logprobs,
             prompt_logprobs=scored,
             embedding=embedding,
+            scheduled=request.scheduled if first else None,
         )
 
     def _fail(self, sequence: Sequence, error: str) -> list[TokenEvent]:

@@ -14,13 +14,14 @@ import zmq
 import zmq.asyncio
 
 from portico.config.engine import EngineConfig
+from portico.engine.memory import out_of_memory_kills
 from portico.protocol import messages
 
 EXIT_SECONDS = 5.0
 
 
 class EngineProcess:
-    """A running engine process and the address it talks at; it ends by itself when this process is gone.
+    """A running engine process and the address it talks at; it ends with the thread that made this object.
 
     `module` is what the process runs: `portico.build`, or a stand-in that speaks the same messages.
     """
@@ -30,11 +31,20 @@ class EngineProcess:
         self.module = module
         self.folder = Path(tempfile.mkdtemp(prefix="portico-"))  # mode 0700: nobody else can reach the socket
         self.endpoint = f"ipc://{self.folder / 'engine.sock'}"
+        self._memory_kills = out_of_memory_kills()
         self.popen = subprocess.Popen([sys.executable, "-m", module, self.endpoint], stdin=subprocess.PIPE, text=False)
         assert self.popen.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # an engine that died at once is reported by its exit status
             self.popen.stdin.write(msgspec.json.encode(config) + b"\n")
             self.popen.stdin.flush()
+
+    def hide(self) -> None:
+        """Remove the address: who is connected stays so, nobody else can come, and a killed front leaves nothing."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def out_of_memory(self) -> bool:
+        """Whether the system has killed a process for want of memory since this one began; likely this one."""
+        return out_of_memory_kills() > self._memory_kills
 
     def again(self) -> EngineProcess:
         """Another process for the same engine."""

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import select
+import signal
 import sys
+import threading
+import time
 
 import zmq
 
@@ -10,6 +16,29 @@ from portico.engine.engine import Engine
 from portico.protocol import messages
 
 IDLE_MILLISECONDS = 1000
+_PR_SET_PDEATHSIG = 1
+_LOOK_SECONDS = 0.5
+
+
+def end_with_parent() -> None:
+    """See to it that this process ends when its parent does, also while it loads a model or a step hangs.
+
+    On Linux the kernel kills it with the thread that started it. Elsewhere a thread looks whether the parent is still
+    there, which a step that never gives the interpreter back can hold up.
+    """
+    if sys.platform == "linux" and ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) == 0:
+        pipe = select.poll()
+        pipe.register(sys.stdin.fileno(), select.POLLHUP)
+        if pipe.poll(0):  # it went before the kernel was asked
+            os._exit(1)
+        return
+    threading.Thread(target=_end_after, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_after(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_LOOK_SECONDS)
+    os._exit(1)
 
 
 def serve(engine: Engine, socket: zmq.Socket[bytes]) -> None:

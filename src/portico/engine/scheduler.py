@@ -9,7 +9,9 @@ has said so far is kept. The beams of a search are admitted and preempted togeth
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from portico.engine.blocks import ROOT, BlockPool
@@ -38,7 +40,7 @@ class Limits:
 class Scheduler:
     """Owns the queue, the running set and, through the pool, every block; frees what leaves."""
 
-    def __init__(self, pool: BlockPool, limits: Limits) -> None:
+    def __init__(self, pool: BlockPool, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         if pool.num_blocks < pool.blocks_for(limits.max_model_len):
             raise ValueError(f"{pool.num_blocks} blocks cannot hold one sequence of {limits.max_model_len} tokens")
         self.pool = pool
@@ -48,6 +50,7 @@ class Scheduler:
         self.preemptions = 0
         self._pace = Pace(limits.max_prefill_beside_decodes, limits.prefill_slowdown)
         self._planned = (0, 0)
+        self._clock = clock
         self._budget = max(limits.max_num_batched_tokens, limits.max_num_seqs)
 
     @property
@@ -256,6 +259,8 @@ class Scheduler:
         if not sequence.charged:
             sequence.charged = sequence.computed  # what was found costs nobody anything
         self.waiting.charge(sequence, sequence.length)
+        if sequence.request.scheduled is None:
+            sequence.request.scheduled = self._clock()
 
     def _free(self, sequence: Sequence) -> None:
         self.pool.release(sequence.blocks)

@@ -131,6 +131,8 @@ class Request:
     """Lower goes first, whoever the owners are."""
     arrival: int = 0
     """How many requests came before."""
+    scheduled: float | None = None
+    """When the first of its sequences was given a place."""
 
     @property
     def width(self) -> int:

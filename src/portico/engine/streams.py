@@ -36,6 +36,8 @@ class Stream:
     """Whether the running engine has it."""
     crashes: int = 0
     """Engines that were lost with it since it last went on."""
+    waited: bool = False
+    """Whether the lost engine was lost before it came to it."""
 
     def put(self, events: list[TokenEvent]) -> None:
         """Note events of its choices and hand them on."""
@@ -122,7 +124,8 @@ class Streams:
         self._up = True
         waiting = [stream for stream in self._streams.values() if stream.living]
         self._suspects = [stream for stream in waiting if stream.crashes]
-        self._suspects.sort(key=lambda stream: -stream.crashes)  # who was tried last is soon cleared, or known
+        # Who was tried last is soon cleared, or known; then those that engines which are lost soon never come to.
+        self._suspects.sort(key=lambda stream: (-stream.crashes, not stream.waited))
         for stream in waiting:
             if not stream.crashes:
                 self._begin(stream)
@@ -138,7 +141,7 @@ class Streams:
             if tried.crashes >= (MOST_KILLS if killed else MOST_CRASHES):
                 tried.fail(f"The engine was lost {tried.crashes} times while this request ran: {why}.")
         for stream in self._streams.values():
-            stream.sent = False
+            stream.waited, stream.sent = not stream.sent, False
         self._suspects = []
 
     def fail_all(self, why: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from portico.errors import CheckpointError
 from portico.kernels.dispatch import Kernels
-from portico.kernels.linear import Linear, Rows, WeightFormat
+from portico.kernels.linear import Linear, Rows, WeightFormat, stacked
 from portico.kernels.prepare import HeadNorm
 from portico.model.config import ModelConfig
 from portico.model.decoder import Decoder, DecoderLayer
@@ -35,13 +35,15 @@ def load_decoder(
     device: torch.device,
     kernels: Kernels,
     max_model_len: int,
+    on_progress: Callable[[float], None] = lambda share: None,
 ) -> Decoder:
     """The model with its weights, those of products from `packed` where it has them.
 
-    Raises CheckpointError for a tensor that is missing, left over or wrongly shaped.
+    `on_progress` is told the share of the model that is in place, from 0 to 1. Raises CheckpointError for a tensor that
+    is missing, left over, wrongly shaped, or holds what is no finite number.
     """
     prefix = "" if "embed_tokens.weight" in checkpoint else "model."
-    loader = _Loader(config, checkpoint, packed, dtype, device, kernels, prefix)
+    loader = _Loader(config, checkpoint, packed, dtype, device, kernels, prefix, on_progress)
     decoder = loader.decoder(Rotary(config.rope, config.head_dim, max_model_len, device))
     tied_copy = {"lm_head.weight"} if config.tie_word_embeddings else set()
     leftover = [name for name in checkpoint.leftover() if not _HARMLESS.search(name) and name not in tied_copy]
@@ -63,8 +65,10 @@ class _Loader:
     kernels: Kernels
     prefix: str
     """Of the names of all tensors but the head; models that were saved without a head have none."""
+    on_progress: Callable[[float], None]
 
     def decoder(self, rotary: Rotary) -> Decoder:
+        self.on_progress(0.0)
         c = self.config
         head_format, shape = self.kernels.head, (c.vocab_size, c.hidden_size)
         embedding = f"{self.prefix}embed_tokens"
@@ -85,6 +89,7 @@ class _Loader:
         )
 
     def layer(self, index: int) -> DecoderLayer:
+        self.on_progress((index + 1) / (self.config.num_layers + 2))  # head and embedding came first
         prefix = f"{self.prefix}layers.{index}"
         return DecoderLayer(
             attention_norm=self.norm(f"{prefix}.input_layernorm"),
@@ -125,7 +130,7 @@ class _Loader:
         """One linear layer from several of the same input, stacked."""
         weight = self.weight(self.kernels.linear, names, out_sizes, in_size)
         parts = [self.tensor(f"{name}.bias", size) for name, size in zip(names, out_sizes, strict=True)] if bias else []
-        return self.kernels.linear.product(weight, (sum(out_sizes), in_size), _stack(parts) if bias else None)
+        return self.kernels.linear.product(weight, (sum(out_sizes), in_size), stacked(parts) if bias else None)
 
     def weight(
         self, weight_format: WeightFormat, names: Sequence[str], out_sizes: Sequence[int], in_size: int
@@ -133,14 +138,14 @@ class _Loader:
         """A weight stacked from several, as the format packs it."""
         sized = [(f"{name}.weight", size) for name, size in zip(names, out_sizes, strict=True)]
         if weight_format.packed_bytes is None:
-            return weight_format.pack(_stack([self.tensor(name, size, in_size) for name, size in sized]))
+            return weight_format.pack(*(self.tensor(name, size, in_size) for name, size in sized))
         for name, size in sized:
             self.checkpoint.expect(name, (size, in_size))
 
         def make() -> Tensor:
-            read = [self.checkpoint.get(name, (size, in_size)) for name, size in sized]
-            packed = weight_format.pack(_stack([part.to(device=self.device, dtype=self.dtype) for part in read]))
-            for part in read:
+            read = {name: self.checkpoint.get(name, (size, in_size)) for name, size in sized}
+            packed = weight_format.pack(*(self.sound(name, part) for name, part in read.items()))
+            for part in read.values():
                 release(part)
             return packed
 
@@ -151,8 +156,16 @@ class _Loader:
         return RMSNorm(self.tensor(f"{name}.weight", self.config.hidden_size), self.config.rms_norm_eps, self.kernels)
 
     def tensor(self, name: str, *shape: int) -> Tensor:
-        return self.checkpoint.get(name, shape).to(device=self.device, dtype=self.dtype)
+        return self.sound(name, self.checkpoint.get(name, shape))
 
-
-def _stack(parts: Sequence[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
+    def sound(self, name: str, read: Tensor) -> Tensor:
+        """A tensor where and as it is wanted; CheckpointError if a number in it is none."""
+        tensor = read.to(device=self.device, dtype=self.dtype)
+        low, high = torch.aminmax(tensor)  # NaN if there is one; several times as fast as looking at each by isfinite
+        if not (torch.isfinite(low) and torch.isfinite(high)):
+            kind = str(self.dtype).removeprefix("torch.")
+            raise CheckpointError(
+                f"{self.checkpoint.file_of(name)}: tensor {name} holds NaN or infinity (as {kind}); the file is "
+                "damaged, or its numbers need another --dtype."
+            )
+        return tensor

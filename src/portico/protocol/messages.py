@@ -69,6 +69,8 @@ class TokenEvent(msgspec.Struct, frozen=True, array_like=True):
     """Of the prompt's tokens but its first, once for a request that asked for them."""
     embedding: list[float] | None = None
     """The vector that stands for the prompt, where the request asked for it."""
+    scheduled: float | None = None
+    """With a choice's first event: when the request was first given a place, by this machine's monotonic clock."""
 
 
 class EngineStats(msgspec.Struct, frozen=True, array_like=True):
@@ -83,6 +85,8 @@ class EngineStats(msgspec.Struct, frozen=True, array_like=True):
     prompt_tokens: int
     cached_tokens: int
     generated_tokens: int
+    step_tokens: int = 0
+    """Tokens of prompts and answers that the step computed; 0 where no step was run."""
 
 
 class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
@@ -107,6 +111,15 @@ class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
     """How the weights are kept, and why, for people."""
 
 
+class Loading(msgspec.Struct, frozen=True, tag="loading"):
+    """How far an engine is that is not ready yet."""
+
+    stage: str
+    """What it is doing, for people."""
+    progress: float = 0.0
+    """How much of the checkpoint is in place, 0 to 1."""
+
+
 class StepDone(msgspec.Struct, frozen=True, tag="step"):
     """What one step gave, for every sequence that it advanced or ended."""
 
@@ -120,7 +133,7 @@ class Died(msgspec.Struct, frozen=True, tag="died"):
     message: str
 
 
-FromEngine = Loaded | StepDone | Died
+FromEngine = Loading | Loaded | StepDone | Died
 
 encode = msgspec.msgpack.Encoder().encode
 decode_to_engine = msgspec.msgpack.Decoder(ToEngine).decode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -25,9 +26,11 @@ from portico.run.device import (
     resolve_device,
     resolve_dtype,
     resolve_kv_dtype,
+    return_freed_memory,
 )
 from portico.run.limits import size_cache, wanted_model_len
 from portico.run.machine import usable_cores
+from portico.run.needs import Case, require_memory
 from portico.run.quantization import choose_quantization, packed_weights
 from portico.run.runner import TorchRunner
 from portico.weights.packed import PackedWeights
@@ -36,13 +39,18 @@ from portico.weights.tokenizers.read import read_tokenizer
 
 log = logging.getLogger(__name__)
 
-_BATCHED_TOKENS = {"cpu": 1024, "cuda": 8192, "mps": 1024}
+BATCHED_TOKENS = {"cpu": 1024, "cuda": 8192, "mps": 1024}
 _BESIDE_DECODES = {"cpu": 256, "cuda": 2048, "mps": 512}
 """Prompt tokens in a step that also decodes: the products of so many rows already run at full speed."""
 
 
-def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
-    """The runner and what it ended up with; raises CheckpointError or ConfigError."""
+def build_runner(
+    config: EngineConfig, tell: Callable[[str, float], None] = lambda stage, progress: None
+) -> tuple[TorchRunner, Loaded]:
+    """The runner and what it ended up with; raises CheckpointError or ConfigError.
+
+    `tell` is told of each stage, and how much of the checkpoint is in place (0 to 1).
+    """
     began = time.perf_counter()
     folder = Path(config.model_path)
     model = read_config(folder)
@@ -62,17 +70,28 @@ def build_runner(config: EngineConfig) -> tuple[TorchRunner, Loaded]:
             f"of {kernels.block_multiple}. Or choose kernels torch."
         )
     max_model_len = wanted_model_len(config, model)
+    batched = config.max_num_batched_tokens or BATCHED_TOKENS[device.type]
+    require_memory(Case(config, model, device, dtype, max_model_len, batched), quantization, kv_dtype)
     with torch.inference_mode():
         packed = packed_weights(config, checkpoint, kernels, quantization, dtype)
         decoder = load_decoder(
-            model, checkpoint, packed, dtype=dtype, device=device, kernels=kernels, max_model_len=max_model_len
+            model,
+            checkpoint,
+            packed,
+            dtype=dtype,
+            device=device,
+            kernels=kernels,
+            max_model_len=max_model_len,
+            on_progress=partial(tell, "reading the weights"),
         )
+        tell("making room for keys and values", 1.0)
         packed.keep()
+        return_freed_memory()
         size = size_cache(config, model, max_model_len, kv_dtype, device, packed.mapped_bytes)
         cache = make_cache(model, size.num_blocks + 1, config.block_size, kv_dtype, device)
     read = partial(read_tokenizer, Path(config.tokenizer_path or folder), config.tokenizer_mode)
     runner = TorchRunner(decoder, cache, Grammars(read, model.vocab_size), config.logprobs_mode)
-    batched = config.max_num_batched_tokens or _BATCHED_TOKENS[device.type]
+    tell("warming up", 1.0)
     _warm_up(runner)
     loaded = Loaded(
         max_model_len=size.max_model_len,

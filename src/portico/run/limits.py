@@ -77,7 +77,7 @@ def size_cache(
     Raises ConfigError if a length that was asked for does not fit once.
     """
     per_block = bytes_per_block(model, config.block_size, kv_dtype)
-    budget = _asked_budget(config, device, mapped_bytes)
+    budget = kv_budget(config, device, mapped_bytes)
     fitting = budget // per_block - 1
     one_sequence = math.ceil(max_model_len / config.block_size)
     if fitting < one_sequence:
@@ -88,21 +88,26 @@ def size_cache(
     return CacheSize(max_model_len, min(fitting, useful))
 
 
-def _asked_budget(config: EngineConfig, device: torch.device, mapped_bytes: int) -> int:
-    """Bytes for keys and values, by the measure that was given; once the weights are loaded."""
+def kv_budget(config: EngineConfig, device: torch.device, taken: int) -> int:
+    """Bytes for keys and values, by the measure that was given; `taken` are those that count as free and are not."""
     if config.kv_cache_memory is not None:
         return config.kv_cache_memory
     if config.kv_cache_share is None and config.memory_share is None:
-        return cache_budget(device, mapped_bytes)
-    if device.type == "cuda":
-        free, total = torch.cuda.mem_get_info(device)
-        reserve = _CUDA_HEADROOM
-    else:
-        free, total, reserve = available_memory() - mapped_bytes, total_memory(), 0
+        return cache_budget(device, taken)
+    free, total = free_memory(device)
+    free, reserve = free - taken, _CUDA_HEADROOM if device.type == "cuda" else 0
     if config.kv_cache_share is not None:
         return max(0, int(free * config.kv_cache_share))
     assert config.memory_share is not None
     return max(0, int(total * config.memory_share) - (total - free) - reserve)
+
+
+def free_memory(device: torch.device) -> tuple[int, int]:
+    """Bytes that are free on a device now, and all that it has."""
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        return free, total
+    return available_memory(), total_memory()
 
 
 def _too_small(
@@ -135,5 +140,5 @@ def cache_budget(device: torch.device, mapped_bytes: int = 0) -> int:
     """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        return max(0, int(free * _CUDA_SHARE) - _CUDA_HEADROOM)
+        return max(0, int((free - mapped_bytes) * _CUDA_SHARE) - _CUDA_HEADROOM)
     return int(max(0, available_memory() - mapped_bytes) * _CPU_SHARE)

@@ -16,7 +16,7 @@ def usable_cores() -> int:
         return max(1, os.cpu_count() or 1)
     cpus = os.sched_getaffinity(0)
     cores = len({_siblings(cpu) for cpu in cpus})
-    return max(1, math.ceil(min(cores, _cpu_quota())))
+    return max(1, math.ceil(min(cores, cpu_quota())))
 
 
 def _siblings(cpu: int) -> str:
@@ -29,7 +29,7 @@ def _siblings(cpu: int) -> str:
         return str(cpu)
 
 
-def _cpu_quota() -> float:
+def cpu_quota() -> float:
     """CPUs that the tightest cgroup above this process grants; infinite without one."""
     quotas = [math.inf]
     for folder in _own_cgroups():
@@ -37,6 +37,12 @@ def _cpu_quota() -> float:
         if len(fields) == 2 and fields[0] != "max":
             quotas.append(int(fields[0]) / int(fields[1]))
     return min(quotas)
+
+
+def memory_limit() -> int | None:
+    """Bytes that the tightest cgroup above this process allows it; None without such a limit."""
+    limits = [int(limit) for folder in _own_cgroups() if (limit := _read(folder / "memory.max")).isdecimal()]
+    return min(limits, default=None)
 
 
 def available_memory() -> int:

@@ -8,9 +8,11 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from portico.errors import EngineError
+from portico.protocol.messages import Loading
 from portico.server.service import Service
 
-STATS = ("running", "waiting", "blocks_used", "blocks_total", "preemptions", "prompt_tokens", "cached_tokens")
+STATS = ("running", "waiting", "blocks_used", "blocks_total", "preemptions", "prompt_tokens", "cached_tokens",
+         "generated_tokens")  # fmt: skip
 
 
 def router(service: Service) -> APIRouter:
@@ -39,8 +41,14 @@ def health_answer(service: Service) -> Response:
     except EngineError as error:
         reason = reason or error.message
     if reason is not None:
-        return JSONResponse({"status": "unavailable", "reason": reason}, status_code=503)
+        return JSONResponse(_unavailable(reason, engine.loading), status_code=503)
     state: dict[str, Any] = {"status": "ok", "max_model_len": loaded.max_model_len}
     if engine.stats is not None:
         state |= {name: getattr(engine.stats, name) for name in STATS}
     return JSONResponse(state)
+
+
+def _unavailable(reason: str, loading: Loading | None) -> dict[str, Any]:
+    if loading is None:
+        return {"status": "unavailable", "reason": reason}
+    return {"status": "loading", "reason": reason, "stage": loading.stage, "progress": round(loading.progress, 3)}

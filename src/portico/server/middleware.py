@@ -9,20 +9,23 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from portico.errors import RequestError
-from portico.server.errors import ErrorShape, error_response, internal_error, openai_error, shutting_down
+from portico.logs import about
+from portico.server.errors import ERROR_CODE, ShapeOf, error_response, internal_error, openai_shape, shutting_down
 
 log = logging.getLogger(__name__)
 
 CLIENT_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 OPEN_PATHS = frozenset({"/health", "/version", "/ping"})
 CONTEXT = "portico.request"
+ID_HEADERS = ("x-request-id", "request-id")
+"""Where OpenAI's and where Anthropic's clients look for the id of a request."""
 
 
 @dataclass(slots=True)
@@ -35,6 +38,11 @@ class RequestContext:
     key_digest: str = ""
     """Of the API key that it came with, where one is needed."""
     arrived: float = field(default_factory=time.monotonic)
+
+    @property
+    def shown_id(self) -> str:
+        """The id under which the client knows the request."""
+        return self.echo or self.id
 
     def rename(self, prefix: str) -> str:
         """Give the server's id the prefix of the kind of answer, as in chatcmpl-…, and return it."""
@@ -50,11 +58,24 @@ def context_of(scope: Scope) -> RequestContext:
 
 
 class RequestIds:
-    """Gives every request its context and its answer an x-request-id; a crash or shutdown becomes an error object."""
+    """Gives every request its context and its answer that id; a crash or shutdown becomes an error object."""
 
-    def __init__(self, app: ASGIApp, log_each: bool = True, shape: ErrorShape = openai_error) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        log_each: bool = True,
+        shape_of: ShapeOf = openai_shape,
+        on_answer: Callable[[int, str], None] = lambda status, code: None,
+        quiet_paths: Collection[str] = (),
+    ) -> None:
+        """`on_answer` is told the status of each answer and the word of its error, empty without one.
+
+        Requests for `quiet_paths` are logged as details only, and so are probes, which come every few seconds.
+        """
         self._app = app
-        self._shape = shape
+        self._on_answer = on_answer
+        self._quiet = OPEN_PATHS.union(quiet_paths)
+        self._shape_of = shape_of
         self._level = logging.INFO if log_each else logging.DEBUG
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,34 +89,44 @@ class RequestIds:
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
-                MutableHeaders(scope=message)["x-request-id"] = context.echo or context.id
+                status, headers = message["status"], MutableHeaders(scope=message)
+                for name in ID_HEADERS:
+                    headers[name] = context.shown_id
+                self._on_answer(status, headers.get(ERROR_CODE, ""))
+                del headers[ERROR_CODE]
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_id)
         except asyncio.CancelledError:
             if not status:
-                await error_response(shutting_down(), self._shape)(scope, receive, send_with_id)
+                await error_response(shutting_down(), self._shape_of(scope))(scope, receive, send_with_id)
             raise
         except Exception:
-            log.exception("%s: %s %s failed", context.id, scope["method"], scope["path"])
+            log.exception("%s: %s %r failed", context.id, scope["method"], scope["path"], extra=self._about(scope))
             if status:
                 raise
-            await error_response(internal_error(), self._shape)(scope, receive, send_with_id)
+            await error_response(internal_error(), self._shape_of(scope))(scope, receive, send_with_id)
         finally:
-            # Probes come every few seconds and say nothing new.
-            level = logging.DEBUG if scope["path"] in OPEN_PATHS else self._level
-            took = time.monotonic() - begun
-            log.log(level, "%s: %s %r %d in %.3f s", context.id, scope["method"], scope["path"], status, took)
+            level = logging.DEBUG if scope["path"] in self._quiet else self._level
+            took = round(time.monotonic() - begun, 6)
+            extra = self._about(scope, status=status, seconds=took)
+            theirs = "" if context.echo is None else f" ({context.echo})"
+            line = "%s%s: %s %r %d in %.3f s"
+            log.log(level, line, context.id, theirs, scope["method"], scope["path"], status, took, extra=extra)
+
+    def _about(self, scope: Scope, **fields: object) -> dict[str, dict[str, object]]:
+        context = context_of(scope)
+        given = {} if context.echo is None else {"x_request_id": context.echo}
+        return about(context.id, **given, method=scope["method"], path=scope["path"], **fields)
 
 
 class BearerKeys:
     """Lets a request pass only with one of the keys, whatever its path, but for the few that probes need."""
 
-    def __init__(self, app: ASGIApp, keys: Sequence[str], shape: ErrorShape = openai_error) -> None:
+    def __init__(self, app: ASGIApp, keys: Sequence[str], shape_of: ShapeOf = openai_shape) -> None:
         self._app = app
-        self._shape = shape
+        self._shape_of = shape_of
         # Digests all have one length, so that comparing them tells nothing about a key's.
         self._digests = [_digest(key.encode()) for key in keys]
 
@@ -104,22 +135,21 @@ class BearerKeys:
             await self._app(scope, receive, send)
             return
         error = RequestError(
-            "The API key is missing or wrong; send it as 'Authorization: Bearer KEY'.",
+            "The API key is missing or wrong; send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'.",
             status=401,
             type="authentication_error",
             code="invalid_api_key",
         )
-        await error_response(error, self._shape, {"www-authenticate": "Bearer"})(scope, receive, send)
+        await error_response(error, self._shape_of(scope), {"www-authenticate": "Bearer"})(scope, receive, send)
 
     def _allows(self, scope: Scope) -> bool:
-        scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            return False
-        digest = _digest(key.strip().encode("latin-1"))
-        matches = [hmac.compare_digest(digest, known) for known in self._digests]
-        if any(matches):
-            context_of(scope).key_digest = digest.hex()
-        return any(matches)
+        for key in _sent_keys(Headers(scope=scope)):
+            digest = _digest(key.strip().encode("latin-1"))
+            matches = [hmac.compare_digest(digest, known) for known in self._digests]  # always all of them
+            if any(matches):
+                context_of(scope).key_digest = digest.hex()
+                return True
+        return False
 
 
 class ShownUnder:
@@ -136,9 +166,9 @@ class ShownUnder:
 class BodyLimit:
     """Refuses a body over the limit: by its announced length at once, else when it has grown past it."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int, shape: ErrorShape = openai_error) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, shape_of: ShapeOf = openai_shape) -> None:
         self._app = app
-        self._shape = shape
+        self._shape_of = shape_of
         self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -148,7 +178,7 @@ class BodyLimit:
         announced = Headers(scope=scope).get("content-length", "0")
         if not announced.isdecimal() or int(announced) > self._max_bytes:
             # Not "connection: close": closing with unread data would reset the connection under the answer.
-            await error_response(self._too_large(), self._shape)(scope, receive, send)
+            await error_response(self._too_large(), self._shape_of(scope))(scope, receive, send)
             return
         received = 0
 
@@ -166,6 +196,15 @@ class BodyLimit:
         return RequestError(
             f"The request's body is larger than {self._max_bytes} bytes.", status=413, code="request_too_large"
         )
+
+
+def _sent_keys(headers: Headers) -> Iterator[str]:
+    """The keys that a request comes with, as OpenAI's and as Anthropic's clients send theirs."""
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        yield key
+    if "x-api-key" in headers:
+        yield headers["x-api-key"]
 
 
 def _digest(key: bytes) -> bytes:

@@ -15,6 +15,8 @@ from starlette.types import ASGIApp
 
 from portico.config.tls import TlsFiles
 from portico.errors import ConfigError
+from portico.server.drain import Drain
+from portico.server.errors import ShapeOf, openai_shape
 
 BACKLOG = 2048
 MAX_HEADER_BYTES = 64 * 1024
@@ -45,19 +47,22 @@ async def serve(
     listener: socket.socket,
     *,
     drain_seconds: float = 5.0,
+    shape_of: ShapeOf = openai_shape,
     stop: asyncio.Event | None = None,
     on_ready: Callable[[], None] | None = None,
     tls: TlsFiles | None = None,
 ) -> None:
     """Serve until SIGINT, SIGTERM or `stop`; then take no more requests, let those that run end, and return.
 
-    Requests that still run after `drain_seconds`, or at a second signal, are cancelled, and their clean-up is waited
-    for. Signals are taken only when this is the main thread's event loop; they are not raised again, so that the
-    caller can close what else there is. `on_ready` is called once connections are accepted. ConfigError if the files of
-    `tls` are not what they should be.
+    Meanwhile what asks the model, and /health, are answered with 503, in the shape of each. Requests that still run
+    after `drain_seconds`, or at a second signal, are cancelled, and their clean-up is waited for. Signals are taken
+    only when this is the main thread's event loop; they are not raised again, so that the caller can close what else
+    there is.
+    `on_ready` is called once connections are accepted. ConfigError if the files of `tls` are not what they should be.
     """
+    drain = Drain(app, shape_of)
     config = uvicorn.Config(
-        app,
+        drain,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -67,15 +72,13 @@ async def serve(
         http="h11",
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         lifespan="off",
-        # uvicorn takes whole seconds only by its annotation; asyncio.wait_for is what reads it.
-        timeout_graceful_shutdown=drain_seconds,  # type: ignore[arg-type]
         **_tls_arguments(tls),
     )
     try:
         config.load()
     except (ssl.SSLError, OSError) as error:
         raise ConfigError(f"HTTPS: the key and the certificate cannot be used: {error}.") from error
-    server = _Server(config)
+    server = _Server(config, drain, drain_seconds)
     loop = asyncio.get_running_loop()
     tasks = [loop.create_task(_when_started(server, on_ready))]
     if stop is not None:
@@ -84,13 +87,13 @@ async def serve(
         with _signals(loop, server):
             await server.serve(sockets=[listener])
     finally:
-        for task in tasks:
+        for task in [*tasks, *server.tasks]:
             task.cancel()
         running = list(server.server_state.tasks)
         for request in running:
             if not request.cancelling():  # at a second signal uvicorn leaves them
                 request.cancel()
-        await asyncio.gather(*tasks, *running, return_exceptions=True)
+        await asyncio.gather(*tasks, *server.tasks, *running, return_exceptions=True)
 
 
 def _tls_arguments(tls: TlsFiles | None) -> dict[str, Any]:
@@ -108,13 +111,28 @@ def _tls_arguments(tls: TlsFiles | None) -> dict[str, Any]:
 class _Server(uvicorn.Server):
     """uvicorn's server without its own signal handling, which raises the signal again and so ends the process."""
 
+    def __init__(self, config: uvicorn.Config, drain: Drain, drain_seconds: float) -> None:
+        super().__init__(config)
+        self.tasks: list[asyncio.Task[None]] = []
+        self._drain = drain
+        self._drain_seconds = drain_seconds
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     def ask_to_stop(self) -> None:
         """The first time: drain; the second time: stop now."""
-        self.force_exit = self.should_exit
+        if self.tasks:
+            self.force_exit = self.should_exit = True
+            return
+        self._drain.begin(self._drain_seconds)
+        self.tasks.append(asyncio.get_running_loop().create_task(self._exit_when_drained()))
+
+    async def _exit_when_drained(self) -> None:
+        left = await self._drain.wait()
+        # What is left is for slow readers. Whole seconds are only uvicorn's annotation; asyncio.wait_for reads it.
+        self.config.timeout_graceful_shutdown = left  # type: ignore[assignment]
         self.should_exit = True
 
 

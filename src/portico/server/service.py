@@ -55,6 +55,9 @@ class Service:
         """On what terms a request runs; RequestError if it asks for what there is not."""
         return read_terms(http.scope, self.settings, priority)
 
-    def session(self, key_digest: str, name: str) -> Key:
-        """Where the conversation of that name is kept for whoever has the API key."""
-        return Key(owner_of(key_digest, self.settings.model_names[0]), name)
+    def session(self, key_digest: str, name: str, kind: str = "") -> Key:
+        """Where the conversation of that name, or another kind of thing, is kept for whoever has the API key.
+
+        Each kind has the limits of the store for itself.
+        """
+        return Key(owner_of(key_digest, self.settings.model_names[0], kind), name)

@@ -54,3 +54,9 @@ class ServerSettings:
     """Those of the API keys whose requests' priorities count against those of other keys."""
     log_requests: bool = True
     """Whether each request is a line in the log."""
+    quiet_paths: tuple[str, ...] = ()
+    """Paths whose requests are not."""
+    log_prompts: bool = False
+    """Whether prompts are in the log too."""
+    max_log_len: int | None = None
+    """Characters of a prompt that are; None: all."""

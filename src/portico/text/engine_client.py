@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
-from portico.protocol.messages import Add, EngineStats, Loaded, TokenEvent
+from portico.protocol.messages import Add, EngineStats, Loaded, Loading, TokenEvent
 
 
 class EngineClient(Protocol):
@@ -27,6 +27,25 @@ class EngineClient(Protocol):
     @property
     def stats(self) -> EngineStats | None:
         """Counts after the latest step; None before the first."""
+        ...
+
+    @property
+    def restarts(self) -> int:
+        """How many engines have been lost and replaced."""
+        ...
+
+    @property
+    def pid(self) -> int:
+        """The process id of the engine of the moment."""
+        ...
+
+    @property
+    def loading(self) -> Loading | None:
+        """How far an engine is that is not ready yet; None for one that is, or has failed."""
+        ...
+
+    def on_step(self, listener: Callable[[EngineStats], None]) -> None:
+        """Call `listener` after each step, with the counts as they are then."""
         ...
 
     def failure(self) -> str | None:

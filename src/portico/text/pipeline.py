@@ -26,6 +26,7 @@ from portico.protocol.request import ChatPrompt, GenerationRequest, Known, Terms
 from portico.text.engine_client import EngineClient
 from portico.text.known import answer_text, known_after
 from portico.text.model import TextModel
+from portico.text.prompt_log import PromptLog
 from portico.text.reading import ChoiceReading
 from portico.text.trace import Trace
 
@@ -53,10 +54,13 @@ class Prepared:
 class Pipeline:
     """One model's text layer over its engine; one object for all requests of the front."""
 
-    def __init__(self, model: TextModel, engine: EngineClient, trace: Trace | None = None) -> None:
+    def __init__(
+        self, model: TextModel, engine: EngineClient, trace: Trace | None = None, prompts: PromptLog | None = None
+    ) -> None:
         self.model = model
         self.engine = engine
         self._trace = trace or Trace()
+        self._prompts = prompts
 
     async def prepare(self, request: GenerationRequest) -> Prepared:
         """Check a request and turn its prompt into tokens; RequestError if it cannot be honoured."""
@@ -74,7 +78,10 @@ class Pipeline:
 
         self._trace.mark(request.request_id, "receive request")
         with self._trace.span(request.request_id, "tokenization"):
-            return await _done(request, work)
+            prepared = await _done(request, work)
+        if self._prompts is not None:
+            self._prompts.write(prepared.add, self.model)
+        return prepared
 
     async def tokenize(self, request: GenerationRequest) -> list[int]:
         """The tokens that the request's prompt would have, though it be too long; RequestError as `prepare`."""

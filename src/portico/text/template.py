@@ -43,10 +43,17 @@ class _Compiled:
 class ChatTemplate:
     """The compiled templates of one model; safe to use from several threads."""
 
-    def __init__(self, sources: Mapping[str, str], special: SpecialTokens, *, trust_requests: bool = False) -> None:
+    def __init__(
+        self,
+        sources: Mapping[str, str],
+        special: SpecialTokens,
+        *,
+        trust_requests: bool = False,
+        where: str = "this model",
+    ) -> None:
         """`sources` by name, "default" being what is used without one; `trust_requests` lets requests bring theirs.
 
-        Raises CheckpointError for a source that is no template.
+        `where` they are from, for people. Raises CheckpointError for a source that is no template.
         """
         self.sources = tuple(sources.values())
         self._environment = TemplateEnvironment()
@@ -58,7 +65,7 @@ class ChatTemplate:
             try:
                 self._templates[name] = self._compile(source)
             except (jinja2.TemplateError, RecursionError) as error:
-                raise CheckpointError(f"The chat template {name!r} cannot be compiled: {error}.") from error
+                raise CheckpointError(f"The chat template {name!r} of {where} cannot be compiled: {error}.") from error
         self._compile_request = lru_cache(REQUEST_TEMPLATES_KEPT)(self._compile)
 
     @classmethod
@@ -75,7 +82,8 @@ class ChatTemplate:
         sources = template_sources(Path(folder)) if source is None else {"default": source}
         if not sources and fallback is not None:
             sources = {"default": fallback}
-        return cls(sources, special, trust_requests=trust_requests)
+        where = str(folder) if source is None else "--chat-template"
+        return cls(sources, special, trust_requests=trust_requests, where=where)
 
     @property
     def available(self) -> bool:
@@ -224,7 +232,7 @@ def template_sources(folder: Path) -> dict[str, str]:
     for name in ("tokenizer_config.json", "chat_template.json"):
         value = read_json(folder / name).get("chat_template")
         if value is not None:
-            return _named(value, name)
+            return _named(value, str(folder / name))
     return {}
 
 

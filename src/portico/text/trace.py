@@ -6,13 +6,14 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
 
 MOST_REQUESTS = 256
 MOST_EVENTS = 8192
-"""Of one request; what happens after so many is not kept."""
+"""Of one request; what begins or happens after so many is not kept."""
 Phase = Literal["B", "E", "i"]
 
 
@@ -26,17 +27,18 @@ class TraceEvent(msgspec.Struct, frozen=True):
     """Microseconds since 1970."""
     pid: int
     tid: str
-    """The request's id: each request is a row."""
+    """The request's id: each request is a row. Perfetto takes a text for the row's name; MLC LLM has one too."""
 
 
 class Trace:
     """Records events by request; one that keeps no requests costs next to nothing."""
 
-    def __init__(self, most_requests: int = 0, clock_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, most_requests: int = 0, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self.on = most_requests > 0
         self._most = most_requests
         self._clock = clock_ns
-        self._requests: OrderedDict[str, list[tuple[int, Phase, str]]] = OrderedDict()
+        self._epoch = time.time_ns() - time.monotonic_ns()  # the clock of the day may be set back, events may not be
+        self._requests: OrderedDict[str, _Row] = OrderedDict()
 
     def mark(self, request_id: str, name: str) -> None:
         """Something happened."""
@@ -66,9 +68,9 @@ class Trace:
     def events(self) -> list[TraceEvent]:
         """All that is kept: the requests in the order they came, each one's events numbered by their names."""
         told = []
-        for request_id, events in self._requests.items():
+        for request_id, row in self._requests.items():
             seen: Counter[tuple[Phase, str]] = Counter()
-            for when, phase, name in events:
+            for when, phase, name in row.events:
                 told.append(TraceEvent(f"{name} ({seen[phase, name]})", phase, when, 1, request_id))
                 seen[phase, name] += 1
         return told
@@ -76,8 +78,36 @@ class Trace:
     def _add(self, request_id: str, phase: Phase, name: str) -> None:
         if not self.on:
             return
-        events = self._requests.setdefault(request_id, [])
-        if len(events) < MOST_EVENTS:
-            events.append((self._clock() // 1000, phase, name))
-        if len(self._requests) > self._most:
-            self._requests.popitem(last=False)
+        row = self._requests.get(request_id)
+        if row is None:
+            row = self._requests[request_id] = _Row()
+            if len(self._requests) > self._most:
+                self._requests.popitem(last=False)
+        row.add((self._epoch + self._clock()) // 1000, phase, name)
+
+
+@dataclass(slots=True)
+class _Row:
+    """The events of one request; what has begun ends, or neither is kept."""
+
+    events: list[tuple[int, Phase, str]] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+    """What has begun and not ended, the outermost first."""
+    left_out: int = 0
+    """What has begun since there was no room for it."""
+
+    def add(self, when: int, phase: Phase, name: str) -> None:
+        """Keep an event if there is room."""
+        room = MOST_EVENTS - len(self.events) - len(self.open)  # what is open will have its end
+        if phase == "B" and (room < 2 or self.left_out):
+            self.left_out += 1
+        elif phase == "B":
+            self.open.append(name)
+            self.events.append((when, phase, name))
+        elif phase == "E" and self.left_out:
+            self.left_out -= 1
+        elif phase == "E" and self.open:
+            self.open.pop()
+            self.events.append((when, phase, name))
+        elif phase == "i" and room > 0:
+            self.events.append((when, phase, name))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from portico.config.compat import parse_compat
 from portico.config.cors import CorsRules
+from portico.config.keys import api_keys
 from portico.config.option import option
 from portico.config.rates import RateLimits
 from portico.config.tls import parse_cert_requirement
@@ -27,9 +29,12 @@ class HttpOptions:
         8000, "port to listen at; 0 takes a free one", group=SERVER, parse=parse_port, aliases=("--server-port",)
     )
     api_key: tuple[str, ...] = option(
-        (), "key that clients must send as 'Authorization: Bearer KEY'; may be given several times",
+        (), "key that clients must send as 'Authorization: Bearer KEY' or 'x-api-key: KEY'; may be given several times",
         group=SERVER, repeated=True, metavar="KEY", aliases=("--api-keys",), single=("--api-key",),
     )  # fmt: skip
+    api_key_file: str | None = option(
+        None, "file with more such keys, one a line, which no list of processes shows", group=SERVER, metavar="FILE"
+    )
     compat: str = option(
         "auto", "whose habits to take on where they contradict OpenAI's: none, mlc, mlc-chat, alpaca, lmdeploy, vllm; "
         "auto is alpaca where the served name says so, else none",
@@ -47,7 +52,7 @@ class HttpOptions:
     )  # fmt: skip
     web_port: int = option(7860, "port of that page; 0 takes a free one", group=SERVER, parse=parse_port)
     drain_timeout: float = option(
-        5.0, "seconds that running requests get to finish at Ctrl-C or SIGTERM",
+        20.0, "seconds that running requests get to finish at Ctrl-C or SIGTERM; a second one ends them at once",
         group=SERVER, parse=parse_seconds, metavar="SECONDS", aliases=("--shutdown-timeout",),
     )  # fmt: skip
     max_queue: int = option(
@@ -99,7 +104,9 @@ class HttpOptions:
         False, 'name tokens in log-probabilities as "token_id:17" where a request does not say how', group=SERVER
     )
     response_role: str = option("assistant", "the role that answers of chats have", group=SERVER, metavar="ROLE")
-    allow_credentials: bool = option(False, "let pages of other origins send cookies", group=CORS)
+    allow_credentials: bool = option(
+        False, "let pages of other origins send cookies, if these origins are named", group=CORS
+    )
     allowed_origins: tuple[str, ...] = option(
         (), "origins whose pages may read answers, as a JSON list, a,b or several values; * is any "
         "(default: none, or * where another option of this group is given)",
@@ -133,15 +140,32 @@ class HttpOptions:
     uvicorn_log_level: str = option(
         "warning", "how much the HTTP library logs", group=LOGS, parse=parse_level, choices=LEVELS
     )
+    otlp_traces_endpoint: str | None = option(
+        None, "where to send OpenTelemetry spans by OTLP over HTTP, as http://127.0.0.1:4318/v1/traces; needs the "
+        "extra portico[otel]; OTEL_* variables say the rest",
+        group=LOGS, metavar="URL",
+    )  # fmt: skip
+    log_format: str = option(
+        "text", "text for people, or json: one object a line, with the request's id as a field",
+        group=LOGS, choices=("text", "json"),
+    )  # fmt: skip
+    disable_access_log_for_endpoints: tuple[str, ...] = option(
+        (), "paths whose requests get no line, as /metrics,/v1/models; /health, /ping and /version have none anyway",
+        group=LOGS, repeated=True, split=parse_list, metavar="PATHS", single=("--disable-access-log-for-endpoints",),
+    )  # fmt: skip
+    log_prompts: bool = option(False, "log prompts, as the model reads them, and parameters", group=LOGS)
+    max_log_len: int | None = option(
+        None, "characters of a prompt that --log-prompts logs (default: all)",
+        group=LOGS, parse=parse_count, metavar="CHARACTERS",
+    )  # fmt: skip
     log_requests: bool = option(
         True, "log a line for each request", group=LOGS, aliases=("--enable-log-requests",),
         off=("--disable-log-requests", "--disable-uvicorn-access-log"),
     )  # fmt: skip
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """All keys with which one may ask."""
-        return tuple(dict.fromkeys((*self.api_key, *self.priority_keys)))
+    def keys(self, environ: Mapping[str, str]) -> tuple[str, ...]:
+        """The keys that clients may come with; none: everybody is welcome. ConfigError if one cannot be."""
+        return api_keys((*self.api_key, *self.priority_keys), self.api_key_file, environ)
 
     def rates(self) -> RateLimits:
         """What each key may ask in a minute."""

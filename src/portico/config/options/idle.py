@@ -23,7 +23,6 @@ _NO_CODE = "code of a checkpoint is never run, so there is none to trust"
 _GRAPHS = "there are no CUDA graphs to capture"
 _ONE_DEVICE = "a model runs on one device, so nothing is sent between devices"
 _NO_SWAP = "a sequence that must give way is computed again, not moved to other memory"
-_NO_PROMPTS = "prompts are never logged"
 _ADAPTERS = "it is about adapters, which are refused"
 _IMAGES = "it is about images, sound and video, which are refused"
 _TOOLS = "tool calls are read whenever a request has tools"
@@ -60,7 +59,6 @@ IDLE: tuple[Option, ...] = (
     _valued("compilation_config", "nothing is compiled at the start", "-O"),
     _valued("swap_space", _NO_SWAP),
     _valued("preemption_mode", _NO_SWAP, values=("recompute", "swap")),
-    _valued("max_log_len", _NO_PROMPTS),
     _switch("disable_log_stats", "no figures are logged while it runs"),
     _switch("enable_auto_tool_choice", _TOOLS),
     _switch("enable_reasoning", "thinking is read apart whenever the model marks it; see --reasoning-parser"),

@@ -112,7 +112,6 @@ LIMITED: tuple[Option, ...] = (
     _valued("middleware", (), "own middleware is not there yet", several=True),
     _valued("tool_parser_plugin", (), "give --tool-call-parser FILE.py:ATTRIBUTE"),
     _valued("chat_template_content_format", ("auto",), "it is found out from the template", known=("string", "openai")),
-    _valued("otlp_traces_endpoint", (), "traces are not there yet"),
     _valued("kv_transfer_config", (), "keys and values stay in one engine"),
     _valued("uds", (), "the server listens at a TCP port; a socket file is not there yet"),
     _valued("gpus", ("0",), "give --device cuda:N"),

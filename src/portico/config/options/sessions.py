@@ -15,7 +15,8 @@ class SessionOptions:
     """How many, how long, and where."""
 
     max_sessions: int = option(
-        1000, "how many for each API key; with one more, that which was used longest ago is forgotten",
+        1000,
+        "how many for each API key, and as many responses; with one more, that which was used longest ago is forgotten",
         group=SESSIONS, parse=parse_positive, metavar="N",
     )  # fmt: skip
     session_idle: float = option(

@@ -33,25 +33,53 @@ class Timeline:
     outcome: Outcome = "stop"
     owner: int = 0
     """Who asked."""
+    max_tokens: int = 0
+    """That each choice may give."""
+    scheduled: float | None = None
+    """When the engine first gave it a place, if it has said so."""
+    spoke: dict[int, float] = field(default_factory=dict)
+    """When each choice last gave tokens."""
+    lengths: dict[int, int] = field(default_factory=dict)
+    """How many it has given."""
+    ends: dict[int, str] = field(default_factory=dict)
+    """How it ended, as the engine says."""
+    choices: int = 1
 
     @classmethod
     def begin(cls, add: Add, now: float) -> Timeline:
         """A request that the engine gets now."""
-        return cls(len(add.prompt_ids), now, set(range(add.n)), last=now, owner=add.owner)
+        return cls(
+            len(add.prompt_ids),
+            now,
+            set(range(add.n)),
+            last=now,
+            owner=add.owner,
+            max_tokens=add.params.max_tokens,
+            choices=add.n,
+        )
 
-    def take(self, events: Iterable[TokenEvent], now: float) -> None:
-        """What the engine gave."""
-        count = 0
+    def take(self, events: Iterable[TokenEvent], now: float) -> list[float]:
+        """What the engine gave; the seconds that passed in each choice since it last gave tokens."""
+        count, gaps = 0, []
         for event in events:
-            count += len(event.token_ids)
+            if event.token_ids:
+                count += len(event.token_ids)
+                if event.choice in self.spoke:
+                    gaps.append(now - self.spoke[event.choice])
+                self.spoke[event.choice] = now
+                self.lengths[event.choice] = self.lengths.get(event.choice, 0) + len(event.token_ids)
             self.cached_tokens = max(self.cached_tokens, event.cached_tokens)
+            if self.scheduled is None and event.scheduled is not None:
+                self.scheduled = max(self.begun, event.scheduled)
             if event.finish is not None:
                 self.running.discard(event.choice)
+                self.ends[event.choice] = event.finish
                 self.outcome = "error" if "error" in (event.finish, self.outcome) else event.finish
         if self.first is None and count:
             self.first, self.first_tokens = now, count
         self.tokens += count
         self.last = now
+        return gaps
 
     def drop(self, choice: int | None) -> None:
         """The text layer wants no more of a choice, or of any: its text has come to an end."""
@@ -72,6 +100,21 @@ class Timeline:
     def prefill_seconds(self) -> float:
         """Until the first tokens; waiting for room is part of it."""
         return (self.ended if self.first is None else self.first) - self.begun
+
+    @property
+    def queue_seconds(self) -> float | None:
+        """Until it was given a place, if that is known."""
+        return None if self.scheduled is None else self.scheduled - self.begun
+
+    @property
+    def computing_seconds(self) -> float | None:
+        """From its place to its first tokens, where it has both."""
+        return None if self.scheduled is None or self.first is None else max(0.0, self.first - self.scheduled)
+
+    @property
+    def inference_seconds(self) -> float | None:
+        """From its place to its last tokens."""
+        return None if self.scheduled is None else max(0.0, self.last - self.scheduled)
 
     @property
     def decode_tokens(self) -> int:

@@ -7,10 +7,18 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import cast
 
-from portico.protocol.messages import Add, EngineStats, Loaded, TokenEvent
+from portico.protocol.messages import Add, EngineStats, Loaded, Loading, TokenEvent
 from portico.server.metrics.figures import Timeline
 from portico.text.engine_client import EngineClient
 from portico.text.trace import Trace
+
+Watch = Callable[[Add], Callable[[Timeline], None]]
+"""Told of each request that begins; what it gives is told of its end."""
+
+
+def not_watched(add: Add) -> Callable[[Timeline], None]:
+    """Nobody else wants to know."""
+    return lambda request: None
 
 
 class WatchedEngine:
@@ -21,17 +29,22 @@ class WatchedEngine:
         engine: EngineClient,
         on_end: Callable[[Timeline], None],
         trace: Trace,
+        on_gap: Callable[[float], None] = lambda seconds: None,
+        watch: Watch = not_watched,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._on_end = on_end
         self._trace = trace
+        self._on_gap = on_gap
+        self._watch = watch
         self._clock = clock
         self._running: dict[str, Timeline] = {}
 
     async def submit(self, add: Add) -> AsyncIterator[list[TokenEvent]]:
         """See `EngineClient`."""
         timeline = self._running[add.request_id] = Timeline.begin(add, self._clock())
+        finish = self._watch(add)
         # Engine clients are generators, whose closing is what cancels; the protocol promises only an iterator.
         source = cast("AsyncGenerator[list[TokenEvent], None]", self._engine.submit(add))
         self._trace.mark(add.request_id, "request added to engine")
@@ -40,7 +53,8 @@ class WatchedEngine:
         try:
             async with aclosing(source):
                 async for events in source:
-                    timeline.take(events, self._clock())
+                    for gap in timeline.take(events, self._clock()):
+                        self._on_gap(gap)
                     if work is not None:
                         self._trace.end(add.request_id, work)
                     work = "decode" if timeline.running else None
@@ -57,6 +71,7 @@ class WatchedEngine:
                 self._trace.end(add.request_id, work)
             self._trace.mark(add.request_id, f"finish: {timeline.outcome}")
             self._on_end(timeline)
+            finish(timeline)
 
     async def cancel(self, request_id: str, choice: int | None = None) -> None:
         """See `EngineClient`."""
@@ -85,6 +100,25 @@ class WatchedEngine:
     def stats(self) -> EngineStats | None:
         """See `EngineClient`."""
         return self._engine.stats
+
+    @property
+    def restarts(self) -> int:
+        """See `EngineClient`."""
+        return self._engine.restarts
+
+    @property
+    def pid(self) -> int:
+        """See `EngineClient`."""
+        return self._engine.pid
+
+    @property
+    def loading(self) -> Loading | None:
+        """See `EngineClient`."""
+        return self._engine.loading
+
+    def on_step(self, listener: Callable[[EngineStats], None]) -> None:
+        """See `EngineClient`."""
+        self._engine.on_step(listener)
 
     def failure(self) -> str | None:
         """See `EngineClient`."""

@@ -21,9 +21,13 @@ class Key(msgspec.Struct, frozen=True):
     id: str
 
 
-def owner_of(key_digest: str, model: str) -> str:
-    """Whose sessions they are: those of an API key (by its digest; empty where none is asked for) with one model."""
-    return hashlib.sha256(f"{key_digest}\n{model}".encode()).hexdigest()[:32]
+def owner_of(key_digest: str, model: str, kind: str = "") -> str:
+    """Whose sessions they are: those of an API key (by its digest; empty where none is asked for) with one model.
+
+    What is of another kind than sessions is as another owner's.
+    """
+    parts = [key_digest, model, kind] if kind else [key_digest, model]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
 class Mark(msgspec.Struct, frozen=True):

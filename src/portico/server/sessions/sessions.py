@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from portico.errors import EngineError
 from portico.server.sessions.history import History, Key, pack, unpack
+from portico.server.sessions.records import Records
 from portico.server.sessions.store import SessionStore
 
 T = TypeVar("T")
@@ -35,8 +35,8 @@ class Sessions:
     """Histories by key, over a store; belongs to one event loop."""
 
     def __init__(self, store: SessionStore, clock: Callable[[], float] = time.time) -> None:
-        self._store = store
-        self._clock = clock
+        self.records = Records(store, clock)
+        """What else is kept in the same place."""
         self._places: dict[Key, _Place] = {}
 
     @asynccontextmanager
@@ -48,7 +48,7 @@ class Sessions:
 
     async def read(self, key: Key) -> History | None:
         """What a session knows at this moment; None: there is no such session."""
-        data = await self._asked(self._store.load(key, self._clock()))
+        data = await self.records.load(key)
         if data is None:
             return None
         try:
@@ -59,11 +59,11 @@ class Sessions:
 
     async def save(self, key: Key, history: History) -> None:
         """Keep what a session knows now."""
-        await self._asked(self._store.save(key, pack(history), self._clock()))
+        await self.records.save(key, pack(history))
 
     async def end(self, key: Key) -> None:
         """Forget a session."""
-        await self._asked(self._store.delete(key))
+        await self.records.delete(key)
 
     @contextmanager
     def running(self, key: Key, stop: Stop) -> Iterator[None]:
@@ -92,7 +92,7 @@ class Sessions:
 
     async def close(self) -> None:
         """Close the store."""
-        await self._store.close()
+        await self.records.close()
 
     @contextmanager
     def _at(self, key: Key) -> Iterator[_Place]:
@@ -104,12 +104,3 @@ class Sessions:
             place.users -= 1
             if not place.users:
                 del self._places[key]
-
-    async def _asked(self, work: Coroutine[Any, Any, T]) -> T:
-        try:
-            return await work
-        except Exception as error:
-            log.exception("the session store failed")
-            raise EngineError(
-                "The store of sessions does not answer.", status=503, code="session_store_failed"
-            ) from error

@@ -13,6 +13,7 @@ from portico.protocol.messages import TokenEvent
 from portico.text.model import TextModel
 from tests.server.fake_engine import Gate
 from tests.server.harness import MODEL, SETTINGS, LiveServer, portico
+from tests.text.trace_format import check_trace
 
 TRACE = "/debug/dump_event_trace"
 
@@ -42,7 +43,7 @@ def test_the_trace_of_a_request(debugged: LiveServer) -> None:
     ids = [ask(debugged).json()["id"] for _ in range(2)]
     with debugged.http() as http:
         events = http.post(TRACE, json={"model": MODEL}).json()
-    assert list(dict.fromkeys(event["tid"] for event in events)) == ids
+    assert list(check_trace(events)) == ids
     mine = [event for event in events if event["tid"] == ids[0]]
     assert [event["ts"] for event in mine] == sorted(event["ts"] for event in mine)
     assert [(event["ph"], event["name"]) for event in mine] == [

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from portico.errors import RequestError
-from portico.protocol.events import TokenInfo, TokenText
+from portico.protocol.events import TokenInfo
+from portico.server.logprobs import token_entries, token_name
 
 MAX_CHAT_TOP_LOGPROBS = 20
 
@@ -22,13 +23,7 @@ class ChatLogprobs:
 
     def write(self, choice: int, tokens: Sequence[TokenInfo]) -> dict[str, Any]:
         """The object of the tokens of one delta of a choice."""
-        return {"content": [self._token(info) for info in tokens if info.said], "refusal": None}
-
-    def _token(self, info: TokenInfo) -> dict[str, Any]:
-        return {**self._entry(info.token), "top_logprobs": [self._entry(other) for other in info.top]}
-
-    def _entry(self, token: TokenText) -> dict[str, Any]:
-        return {"token": _name(token, self.as_ids), "logprob": token.logprob, "bytes": list(token.bytes)}
+        return {"content": token_entries(tokens, as_ids=self.as_ids), "refusal": None}
 
 
 @dataclass(slots=True)
@@ -46,7 +41,7 @@ class CompletionLogprobs:
         return {
             "text_offset": [place.next(info.token.bytes if info.said else b"") for info in tokens],
             "token_logprobs": [info.token.logprob for info in tokens],
-            "tokens": [_name(info.token, self.as_ids) for info in tokens],
+            "tokens": [token_name(info.token, self.as_ids) for info in tokens],
             "top_logprobs": [self._top(info) for info in tokens],
         }
 
@@ -57,7 +52,7 @@ class CompletionLogprobs:
         found: dict[str, float] = {}
         for token in (*info.top[: self.count], info.token):
             if token.logprob is not None:
-                found.setdefault(_name(token, self.as_ids), token.logprob)
+                found.setdefault(token_name(token, self.as_ids), token.logprob)
         return found
 
 
@@ -73,10 +68,6 @@ class _Place:
         start = self.characters
         self.characters += len(self._decode(piece))
         return start
-
-
-def _name(token: TokenText, as_ids: bool) -> str:
-    return f"token_id:{token.id}" if as_ids else token.text
 
 
 def prompt_entries(tokens: Sequence[TokenInfo], count: int) -> list[dict[str, Any] | None]:
