@@ -126,15 +126,17 @@ async def _chunks(
     *,
     roles: Sequence[str],
 ) -> AsyncGenerator[bytes, None]:
-    for choice, role in enumerate(roles):
-        if chunk := dialect.event(writer.role(choice, role), call.tools):
-            yield chunk
+    opening = [writer.role(choice, role) for choice, role in enumerate(roles)]
     async with aclosing(running) as events:
         async for event in events:
             if isinstance(event, Failure):
                 yield dialect.failed(event.error)
-            elif chunk := dialect.event(writer.write(event), call.tools):
-                yield chunk
+                continue
+            # Not sooner than the first tokens: clients take the time until the first chunk for that of the prompt.
+            for written in (*opening, writer.write(event)):
+                if chunk := dialect.event(written, call.tools):
+                    yield chunk
+            opening.clear()
     if dialect.done:
         yield dialect.done
 
