@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help serve install test test-extras lint types unit bench bench-chat bench-hostile fuzz bench-kernels bench-linear bench-long bench-quality bench-peers bench-sessions bench-text bench-overload bench-prompts clients-test stress stress-kills soak lm-eval reference eval-demo train-demo clean
+.PHONY: help serve chat install test test-extras lint types unit fuzz bench bench-chat bench-hostile bench-kernels bench-linear bench-long bench-quality bench-peers bench-sessions bench-text bench-overload bench-prompts clients-test generated-clients-test web-test stress stress-kills soak lm-eval reference eval-demo train-demo clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -13,6 +13,10 @@ help:
 ## serve        install what is missing and serve the bundled model; ARGS="--port 9000" is passed on
 serve: install
 	@$(BIN)/portico serve $(ARGS)
+
+## chat         install what is missing and chat with the bundled model in the terminal; ARGS="--temperature 0"
+chat: install
+	@$(BIN)/portico chat $(ARGS)
 
 ## install      make .venv and install Portico into it
 install: $(VENV)/.installed
@@ -103,6 +107,26 @@ clients-test: $(VENV)/.test-extras .venv-clients/.installed .venv-openai/1 .venv
 .venv-openai/%:
 	@echo "Installing openai $*.x into $@ ..."
 	@$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet "openai>=$*,<$$(($* + 1))" || (rm -rf $@; false)
+
+## generated-clients-test clients made from openapi.json, by openapi-python-client and openapi-typescript (needs Node)
+generated-clients-test: $(VENV)/.test-extras .venv-generated/.installed
+	PORTICO_PYTHON=$(abspath $(BIN)/python) .venv-generated/bin/python -m pytest tests/generated $(ARGS)
+
+.venv-generated/.installed: tests/generated/requirements.txt tests/generated/package.json
+	@echo "Installing what makes clients into .venv-generated ..."
+	@test -x .venv-generated/bin/python || $(PYTHON) -m venv .venv-generated
+	@.venv-generated/bin/python -m pip install --quiet -r tests/generated/requirements.txt
+	@cp tests/generated/package.json .venv-generated && npm install --prefix .venv-generated --silent --no-audit --no-fund
+	@touch $@
+
+## web-test     the page of `portico web` in Chromium, which must be installed
+web-test: $(VENV)/.web-test
+	PORTICO_WEB_TEST=1 $(BIN)/python -m pytest tests/web $(ARGS)
+
+$(VENV)/.web-test: pyproject.toml $(VENV)/.test-extras
+	@echo "Installing Gradio and Playwright into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --editable '.[test,web-test]'
+	@touch $@
 
 ## bench-peers  llama.cpp, OpenVINO, transformers and vLLM in the same shapes (docs/performance.md); ARGS="--out DIR --plot"
 bench-peers: test-extras

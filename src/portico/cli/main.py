@@ -12,7 +12,10 @@ from portico.errors import ConfigError, PorticoError
 
 VERBS = {
     "serve": "serve a model over HTTP",
-    "client": "talk to a server from the terminal",
+    "chat": "chat with a model or a server in the terminal",
+    "web": "chat with a model or a server in a browser",
+    "client": "talk to a server that keeps the conversation",
+    "bench": "measure a server, or the engine alone, under load",
     "doctor": "tell what this machine has, and whether a model fits",
 }
 

@@ -78,6 +78,12 @@ def add_options(parser: argparse.ArgumentParser, options: Iterable[Option]) -> N
         parser.add_argument_group(name, f"{', '.join(flags)} (docs/flags.md says why)")
 
 
+def add_unlisted(parser: argparse.ArgumentParser, options: Iterable[Option]) -> None:
+    """Add options that the help leaves out."""
+    for option in options:
+        _add(parser, option, argparse.SUPPRESS)
+
+
 def given_flags(parsed: argparse.Namespace, options: Iterable[Option]) -> dict[str, Given]:
     """What the command line says of each option that it names."""
     return {option.name: getattr(parsed, option.name) for option in options if getattr(parsed, option.name, None)}

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, cast
 
 from portico import __version__, logs
 from portico.cli.banner import banner
+from portico.cli.beside import Beside
+from portico.cli.page import check_page, page_beside
 from portico.cli.parser import LineParser, add_options, given_flags
 from portico.config.compat import CompatName, choose_compat, text_habits
 from portico.config.given import Given
@@ -60,7 +62,6 @@ FORMS = {
 }
 """First words behind `serve` that are not a model."""
 NOT_YET = {
-    "gradio": "a page to chat in",
     "proxy": "a proxy that spreads requests over servers",
 }
 
@@ -108,6 +109,12 @@ def run(arguments: Sequence[str], form: Form | None = None) -> int:
         from portico.cli.client import run as talk
 
         return talk(arguments[1:], "portico serve api_client")
+    if form is None and arguments and arguments[0] == "gradio":
+        from portico.cli.web import GRADIO
+        from portico.cli.web import make_parser as page_parser
+        from portico.cli.web import run as page
+
+        return page(arguments[1:], page_parser("portico serve gradio", *GRADIO))
     if form is None and arguments and arguments[0] in NOT_YET:
         make_parser().error(f"{arguments[0]}: {NOT_YET[arguments[0]]} is not there yet")
     if form is None and arguments and arguments[0] in FORMS:
@@ -189,6 +196,8 @@ async def _serve(
     http, cors = options.http, options.http.cors()
     endpoint = http.otlp_traces_endpoint
     telemetry = None if endpoint is None else open_telemetry(endpoint, __version__)
+    if http.web:
+        check_page(secure=tls is not None)
     listener = bind(http.host, http.port)
     if not (http.api_key or is_loopback(http.host)):
         log.warning("Everybody who can reach %s may use this server; --api-key KEY asks for a key.", http.host)
@@ -239,6 +248,8 @@ async def _serve(
         announcement.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await announcement
+            if (page := announcement.result()) is not None:
+                await asyncio.to_thread(page.close)
     finally:
         if sessions is not None:
             await sessions.close()
@@ -273,9 +284,14 @@ async def _open_sessions(options: SessionOptions) -> Sessions:
 
 async def _announce(
     client: AsyncEngineClient, names: Sequence[str], port: int, chat: bool, options: ServeOptions, tls: TlsFiles | None
-) -> None:
+) -> Beside | None:
     try:
         loaded = await client.wait_loaded()
     except EngineError:
         raise PorticoError(client.failure() or "the engine did not start") from None
     print(banner(loaded, names, port, options.http, chat=chat, secure=tls is not None), flush=True)
+    if not options.http.web:
+        return None
+    page = await asyncio.to_thread(page_beside, options.http, port)
+    print(f"  chat: {page.url}", flush=True)
+    return page

@@ -11,12 +11,13 @@ def default_session_store(environ: Mapping[str, str]) -> str:
     ~/.local/share); where there is no home, that of the memory.
     """
     try:
-        return f"sqlite:///{_data_folder(environ).absolute() / 'sessions.sqlite3'}"
+        return f"sqlite:///{data_folder(environ).absolute() / 'sessions.sqlite3'}"
     except RuntimeError:  # no home
         return "memory:"
 
 
-def _data_folder(environ: Mapping[str, str]) -> Path:
+def data_folder(environ: Mapping[str, str]) -> Path:
+    """PORTICO_DATA_DIR, else portico in the user's data directory; RuntimeError where there is no home."""
     if own := environ.get("PORTICO_DATA_DIR"):
         return Path(own).expanduser()
     xdg = Path(environ.get("XDG_DATA_HOME", ""))

@@ -47,6 +47,11 @@ class HttpOptions:
     docs: bool = option(
         True, "serve the page /docs and the document /openapi.json", group=SERVER, off=("--disable-fastapi-docs",)
     )
+    web: bool = option(
+        False, "serve a page to chat in too, on --web-port, in a process of its own; needs pip install 'portico[web]'",
+        group=SERVER,
+    )  # fmt: skip
+    web_port: int = option(7860, "port of that page; 0 takes a free one", group=SERVER, parse=parse_port)
     drain_timeout: float = option(
         20.0, "seconds that running requests get to finish at Ctrl-C or SIGTERM; a second one ends them at once",
         group=SERVER, parse=parse_seconds, metavar="SECONDS", aliases=("--shutdown-timeout",),

@@ -14,7 +14,7 @@ def router(metrics: Metrics) -> APIRouter:
     routes = APIRouter(tags=["server"])
 
     @routes.get("/metrics", response_class=PlainTextResponse)
-    async def tell() -> Response:
+    async def metrics_text() -> Response:
         """Figures in Prometheus' text format."""
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 

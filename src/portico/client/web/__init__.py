@@ -1,0 +1,1 @@
+"""Chat in a browser (the extra `web`)."""
