@@ -51,7 +51,11 @@ def test_nothing_of_ours_makes_objects_or_code_of_data(source: Path) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    [path for path in SOURCES if path.parent.name in ("server", "sessions", "doors", "openai")],
+    [
+        path
+        for path in SOURCES
+        if path.parent.name in ("server", "sessions", "doors", "openai") and path.name != "openapi.py"
+    ],
     ids=lambda p: p.name,
 )
 def test_what_a_client_sends_is_never_checked_by_assert(source: Path) -> None:

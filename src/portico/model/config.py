@@ -16,6 +16,7 @@ from portico.model.rope_config import RopeConfig, read_rope
 log = logging.getLogger(__name__)
 
 DTYPES = ("float32", "bfloat16", "float16")
+MOST_LAYERS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +114,19 @@ def read_config(folder: Path) -> ModelConfig:
         raw = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{folder} has no config.json; give a folder in Hugging Face format.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{file} cannot be read: {error}.") from error
     if not isinstance(raw, dict):
         raise CheckpointError(f"{file} is not a JSON object.")
-    return parse_config(raw, str(file))
+    try:
+        return parse_config(raw, str(file))
+    except (
+        TypeError,
+        AttributeError,
+        ValueError,
+        OverflowError,
+    ) as error:  # a list where a word is meant, and the like
+        raise CheckpointError(f"{file} has a value of the wrong kind: {error}.") from error
 
 
 def parse_config(raw: Mapping[str, Any], source: str = "config.json") -> ModelConfig:
@@ -136,6 +145,8 @@ def parse_config(raw: Mapping[str, Any], source: str = "config.json") -> ModelCo
     if head_dim % 2:
         raise values.error("head_dim", head_dim, "even")
     layers = values.integer("num_hidden_layers")
+    if layers > MOST_LAYERS:
+        raise values.error("num_hidden_layers", layers, f"at most {MOST_LAYERS}")
     max_positions = values.integer("max_position_embeddings", family.max_position_embeddings)
     attention_bias = values.flag("attention_bias") if family.qkv_bias is None else family.qkv_bias
     config = ModelConfig(
