@@ -1,0 +1,165 @@
+"""Every code block of the README and of docs/: it is run as it stands, or a comment before it says why not.
+
+A block that starts a server is that of the blocks behind it on the page; the others talk to one that all pages share.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import yaml
+
+from portico.demo import demo_folder
+from tests.docs.blocks import RUN, SHOWN, Block, blocks, commands, is_like
+from tests.e2e.serving import PYTHON, Server, serving
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+MODELS = ("path/to/model", "path/to/Qwen3-0.6B", "Qwen/Qwen3-0.6B", "MODEL", "vicuna-v1-7b", "path/to/base_model")
+MODELS += ("internlm/internlm2_5-7b-chat", "NousResearch/Meta-Llama-3-8B-Instruct")
+"""Names by which the pages ask for a reader's own model: each is the bundled one here."""
+ENVIRONMENT = {
+    "PATH": f"{Path(PYTHON).parent}{os.pathsep}{os.environ['PATH']}",
+    "PYTHONIOENCODING": "utf-8",
+    "OMP_NUM_THREADS": "1",
+    "KEY": "a-key-of-the-pages",
+    "PORTICO_KV_CACHE_MEMORY": "64MiB",
+    "COLUMNS": "120",
+}
+ADDRESS = re.compile(r"\b(127\.0\.0\.1|localhost):(8000|23333)\b")
+"""Where the pages' servers listen."""
+COMMANDS = {"python": [sys.executable, "-c"], "sh": ["bash", "-euo", "pipefail", "-c"]}
+OF_PAGES = {str(page.relative_to(ROOT)): list(blocks(page.read_text("utf-8"))) for page in PAGES}
+RUNNING = [
+    pytest.param(page, number, id=f"{page}:{block.line}")
+    for page, found in OF_PAGES.items()
+    for number, block in enumerate(found)
+    if block.language in RUN and not block.not_run
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the blocks run: the models that they name are there, and the parts of the repository that they read."""
+    folder = tmp_path_factory.mktemp("pages")
+    for name in MODELS:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(demo_folder(), target_is_directory=True)
+    for name in ("docs", "scripts", "deploy"):
+        (folder / name).symlink_to(ROOT / name, target_is_directory=True)
+    return folder
+
+
+class Servers:
+    """The server that all pages share, started when it is asked for, and the one that a page has started last."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._shared, self._own = ExitStack(), ExitStack()
+        self._of_all: Server | None = None
+        self._of_page: tuple[str, int, Server] | None = None
+
+    def started(self, page: str, number: int) -> Server:
+        """That of the commands of this block; each runs, the last one is left running."""
+        if self._of_page is None or self._of_page[:2] != (page, number):
+            for command in OF_PAGES[page][number].servers:
+                self.end_own()
+                server = self._own.enter_context(self._serving(command))
+            self._of_page = page, number, server
+        return self._of_page[2]
+
+    def of_all(self) -> Server:
+        if self._of_all is None:
+            self._of_all = self._shared.enter_context(self._serving("portico serve"))
+        return self._of_all
+
+    def end_own(self) -> None:
+        self._of_page = None
+        self._own.close()
+
+    def end(self) -> None:
+        self.end_own()
+        self._shared.close()
+
+    def _serving(self, command: str) -> Server:
+        command = f'exec {command.removeprefix(".venv/bin/")} "$@"'
+        return serving(command=["bash", "-c", command, "bash"], folder=self._folder, **ENVIRONMENT)  # type: ignore[return-value]
+
+
+@pytest.fixture(scope="module")
+def servers(folder: Path) -> Iterator[Servers]:
+    running = Servers(folder)
+    yield running
+    running.end()
+
+
+@pytest.mark.parametrize("page", OF_PAGES)
+def test_each_block_is_run_or_says_why_not(page: str) -> None:
+    for block in OF_PAGES[page]:
+        where = f"{page}:{block.line}"
+        assert block.language in RUN + SHOWN, f"{where}: a block in {block.language!r}; {RUN} are run, {SHOWN} are shown"
+        if block.language in SHOWN:
+            first = block.code.lstrip("$ ")
+            assert not re.match(r"(portico|curl|python3?|pip|make|docker) ", first), f"{where}: a command, not in sh"
+        if block.language not in (*RUN, "text") and not block.not_run:
+            {"json": json.loads, "yaml": yaml.safe_load, "toml": tomllib.loads}[block.language](block.code)
+
+
+@pytest.mark.parametrize("page", OF_PAGES)
+def test_the_targets_of_make_are_there(page: str) -> None:
+    targets = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    text = (ROOT / page).read_text("utf-8")
+    named = re.findall(r"`make ([a-z][\w-]*)", text)
+    for block in OF_PAGES[page]:
+        named += re.findall(r"^make ([a-z][\w-]*)", block.code, re.MULTILINE)
+    assert set(named) <= targets
+
+
+@pytest.mark.parametrize(("page", "number"), RUNNING)
+def test_block(servers: Servers, folder: Path, page: str, number: int) -> None:
+    block = OF_PAGES[page][number]
+    if block.servers:
+        assert commands(block.code) == block.servers, "what talks to a server stands in a block behind that of its start"
+        assert is_like(servers.started(page, number).banner, block.shows)
+        return
+    output = output_of(servers, folder, page, number)
+    assert is_like(output, block.shows), output
+
+
+def output_of(servers: Servers, folder: Path, page: str, number: int) -> str:
+    """What a block prints, standard error included."""
+    block = OF_PAGES[page][number]
+    code = block.code.replace(".venv/bin/", "")
+    if ADDRESS.search(code):
+        code = ADDRESS.sub(rf"\1:{server_of(servers, page, number).port}", code)
+    done = subprocess.run(
+        [*COMMANDS[block.language], code],
+        input=block.typed,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=100,
+        cwd=folder,
+        env=os.environ | ENVIRONMENT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    if "curl" in code:
+        assert '"error"' not in done.stdout, done.stdout
+    assert done.stdout.strip() or re.search(r"> \S+$", code.strip()), "it prints nothing"
+    return done.stdout
+
+
+def server_of(servers: Servers, page: str, number: int) -> Server:
+    """The one that was started last on the page before this block, else the shared one."""
+    starts = [at for at, block in enumerate(OF_PAGES[page][:number]) if block.servers]
+    return servers.started(page, starts[-1]) if starts else servers.of_all()
