@@ -11,7 +11,11 @@ from markdown_it import MarkdownIt
 RUN = ("sh", "python")
 SHOWN = ("text", "json", "yaml", "toml")
 MARK = re.compile(r"<!-- (not run|typed): (.+?) -->", re.DOTALL)
-SERVES = re.compile(r"(\.venv/bin/)?portico serve\b|python -m portico\.(rest|serve\.server|entrypoints)\b|python scripts/openai_server_demo/")
+TITLE = re.compile(r'title="([^"]+)"')
+SERVES = re.compile(
+    r"(\.venv/bin/)?portico serve\b|python -m portico\.(rest|serve\.server|entrypoints)[\w.]*"
+    r"|python scripts/openai_server_demo/"
+)
 """What begins a command that runs until it is ended."""
 
 
@@ -28,6 +32,8 @@ class Block:
     """What a person answers it."""
     shows: str = ""
     """What the page shows as its output, … standing for anything."""
+    title: str = ""
+    """The file in which the blocks behind it find the code; such a block is not run by itself."""
 
     @property
     def servers(self) -> list[str]:
@@ -52,7 +58,8 @@ def blocks(page: str) -> Iterator[Block]:
         marks: dict[str, str] = {}
         if before is not None and before.type == "html_block":
             marks = dict(MARK.findall(before.content))
-        language = token.info.strip() if token.type == "fence" else "sh"
+        language, _, options = token.info.strip().partition(" ") if token.type == "fence" else ("sh", "", "")
+        title = TITLE.search(options)
         shows = behind.content if behind is not None and behind.type == "fence" and behind.info == "text" else ""
         assert token.map is not None
         yield Block(
@@ -62,6 +69,7 @@ def blocks(page: str) -> Iterator[Block]:
             marks.get("not run", ""),
             marks.get("typed", "").replace("\\n", "\n"),
             shows if language in RUN else "",
+            title[1] if title else "",
         )
 
 
