@@ -134,6 +134,7 @@ reference: install
 ## docs         the documentation as a site in build/site; fails for a page without a place in mkdocs.yml and for broken links
 docs: .venv-docs/.installed
 	.venv-docs/bin/properdocs build --quiet --strict --clean
+	@! grep -rhoE '<(script|link|img|iframe)[^>]*"https?://[^"]+"' build/site --include='*.html' | grep -v 'rel="canonical"'
 	@echo "build/site/index.html"
 
 ## docs-serve   the same at http://127.0.0.1:8001, built again at each change

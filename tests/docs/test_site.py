@@ -29,7 +29,7 @@ def test_each_page_has_one_place_in_the_navigation() -> None:
 
 def test_nothing_is_fetched_from_elsewhere() -> None:
     assert SITE["theme"]["font"] is False
-    assert "offline" in SITE["plugins"]
+    assert SITE["plugins"] == ["search"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
