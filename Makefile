@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help serve install test test-extras lint types unit bench bench-chat bench-linear bench-long bench-quality bench-peers bench-sessions bench-text bench-overload bench-prompts clients-test stress stress-kills soak lm-eval reference docs docs-serve eval-demo train-demo clean
+.PHONY: help serve install test test-extras lint types unit bench bench-chat bench-kernels bench-linear bench-long bench-quality bench-peers bench-sessions bench-text bench-overload bench-prompts clients-test stress stress-kills soak lm-eval reference docs docs-serve eval-demo train-demo clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -61,6 +61,10 @@ bench-quality: test-extras
 ## bench-long   a token after 128 to 32768 others, keys and values in bfloat16 and int8; ARGS="--repeat 3"
 bench-long: test-extras
 	$(BIN)/python -m benchmarks.long_context $(ARGS)
+
+## bench-kernels where the time of a step goes, kernel by kernel; ARGS="--quantization int8 --shapes 'decode ×32'"
+bench-kernels: test-extras
+	$(BIN)/python -m benchmarks.kernel_times $(ARGS)
 
 ## bench-linear products with packed weights beside torch's, for the shapes of Qwen3-0.6B; ARGS="--threads 2"
 bench-linear: test-extras

@@ -151,7 +151,7 @@ def test_auto_takes_few_bits_only_where_the_memory_is_short(
     got, why = quantization_choice.choose_quantization(config, big_model(tmp_path), device, DTYPES[dtype])
     assert got == chosen
     assert why.startswith("auto: ")
-    assert (f"available are {memory / GB:.1f} GB" in why) == (chosen != "none")
+    assert (f"available are {memory / GB:.2f} GB" in why) == (chosen != "none")
 
 
 @pytest.mark.parametrize("asked", ["none", "int8", "int4"])

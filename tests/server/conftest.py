@@ -7,12 +7,18 @@ import pytest
 from portico.text.model import TextModel
 from tests.server.fake_engine import LOADED, echo
 from tests.server.harness import LiveServer, portico
+from tests.server.thinker import write_thinker
 from tests.text.folders import write_folder
 
 
 @pytest.fixture(scope="session")
 def text_model(tmp_path_factory: pytest.TempPathFactory) -> TextModel:
     return TextModel.load(write_folder(tmp_path_factory.mktemp("model")))
+
+
+@pytest.fixture(scope="session")
+def thinker(tmp_path_factory: pytest.TempPathFactory) -> TextModel:
+    return TextModel.load(write_thinker(tmp_path_factory.mktemp("thinker")))
 
 
 @pytest.fixture(scope="module")

@@ -91,6 +91,7 @@ def test_running_requests_end_and_new_ones_are_refused_while_draining(
             for path in ("/v1/completions", "/v1/chat/completions", "/generate", "/tokenize"):
                 refused = asked.post(path, json=body, headers=KEY)
                 assert refused.status_code == 503
+                assert not [name for name in refused.headers if name.startswith("x-portico")]
                 assert 1 <= int(refused.headers["retry-after"]) <= 30
                 assert refused.headers["connection"] == "close"
                 assert "shutting down" in refused.text

@@ -21,7 +21,7 @@ def test_text_comes_with_its_tokens_and_the_end_token_is_none() -> None:
     assert one.feed(ids("Hello")) == ("Hello", None)
     assert one.feed([*ids(" world"), 2], "stop") == (" world", "stop")
     assert one.token_count == len(ids("Hello")) + len(ids(" world")) + 1
-    assert not one.stopped_by_text
+    assert one.stop_string is None
 
 
 def test_what_is_held_for_a_stop_string_comes_at_the_end() -> None:
@@ -34,7 +34,7 @@ def test_a_stop_string_ends_the_choice_and_its_count() -> None:
     one = choice("is")
     text = ids("The capital of France is Paris")
     assert one.feed(text, "length") == ("The capital of France ", "stop")
-    assert one.stopped_by_text
+    assert one.stop_string == "is"
     assert one.token_count == len(ids("The capital of France is"))
     assert one.feed(ids(" more")) == ("", "stop")
     assert one.token_count == len(ids("The capital of France is"))

@@ -74,7 +74,7 @@ async def test_a_stop_string_cancels_its_choice_alone(model: TextModel) -> None:
 
     events, engine = await events_of(model, script, request(n=2, stop=("stop",)))
     assert text_of(events, 0) == "one "
-    assert Finish(0, "stop") in events
+    assert Finish(0, "stop", "stop") in events
     assert Finish(1, "length") in events
     assert engine.cancelled == [("r1", 0)]
     assert isinstance(events[-1], Usage)

@@ -147,7 +147,9 @@ def test_a_length_beyond_the_model_or_the_memory_is_refused_with_both_numbers(tm
     make_tiny_model("llama", tmp_path)
     with pytest.raises(ConfigError, match=r"129.*128"):
         build_runner(EngineConfig(model_path=str(tmp_path), max_model_len=129))
-    with pytest.raises(ConfigError, match=r"128.*20000"):
+    with pytest.raises(ConfigError, match=r"keys and values of 128 tokens .* kB.*--kv-cache-memory is 20.0 kB"):
         build_runner(EngineConfig(model_path=str(tmp_path), max_model_len=128, kv_cache_memory=20_000))
-    _, loaded = build_runner(EngineConfig(model_path=str(tmp_path), kv_cache_memory=20_000))
-    assert 0 < loaded.max_model_len < 128
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"max_position_embeddings": 4096}))
+    _, loaded = build_runner(EngineConfig(model_path=str(tmp_path), kv_cache_memory=100_000))
+    assert 256 <= loaded.max_model_len < 4096

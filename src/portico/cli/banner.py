@@ -18,7 +18,7 @@ def banner(
     """The lines; `chat`: whether the model has a chat template, `secure`: whether it is HTTPS."""
     host = f"[{options.host}]" if ":" in options.host else options.host
     url = f"http{'s' if secure else ''}://{host}:{port}"
-    key = ' -H "Authorization: Bearer $KEY"' if options.keys else ""
+    key = ' -H "Authorization: Bearer $KEY"' if options.api_key else ""
     asked = (
         {"messages": [{"role": "user", "content": "Hello! Who are you?"}]} if chat else {"prompt": "Once upon a time"}
     )

@@ -19,6 +19,7 @@ from portico.cli.serve import locate
 from portico.config.cache import weights_cache_folder
 from portico.config.given import Given
 from portico.config.serve import ServeOptions, serve_options, settle_serve
+from portico.config.values import size_text
 from portico.errors import ConfigError, PorticoError
 
 WIDTH = 80
@@ -112,7 +113,7 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     if cache is None:
         yield from _entry("weights cache", "off")
     else:
-        held = f"{_size(cache['size'])} in {cache['files']} files, {_size(cache['free'])} free"
+        held = f"{size_text(cache['size'])} in {cache['files']} files, {size_text(cache['free'])} free"
         yield from _entry("weights cache", f"{cache['folder']}: {held}")
     if versions:
         yield from _entry(
@@ -144,11 +145,11 @@ def _machine(facts: dict[str, Any]) -> Iterator[str]:
     yield from _entry("kernels", kernels["active"])
     for name, why in kernels["others"].items():
         yield from _entry("", f"not {name}: {why}")
-    limit = "" if memory["limit"] is None else f" (the control group allows {_size(memory['limit'])})"
-    yield from _entry("memory", f"{_size(memory['available'])} available of {_size(memory['total'])}{limit}")
+    limit = "" if memory["limit"] is None else f" (the control group allows {size_text(memory['limit'])})"
+    yield from _entry("memory", f"{size_text(memory['available'])} available of {size_text(memory['total'])}{limit}")
     pages = memory["huge_pages"]
     yield from _entry("huge pages", f"transparent: {pages['transparent']}; reserved: {pages['reserved']}")
-    gpus = [f"{gpu['name']}, {_size(gpu['available'])} of {_size(gpu['total'])} free" for gpu in facts["gpus"]]
+    gpus = [f"{gpu['name']}, {size_text(gpu['available'])} of {size_text(gpu['total'])} free" for gpu in facts["gpus"]]
     yield from _entry("GPUs", "; ".join(gpus) or "none that torch sees")
 
 
@@ -159,26 +160,26 @@ def _model(model: dict[str, Any]) -> Iterator[str]:
     for name, found in model["formats"].items():
         mark = "*" if name == model["quantization"] else " "
         fits = f"{found['longest']} tokens" if found["fits"] else "does not fit"
-        yield f"{mark} {FORMAT_NAMES[name] or model['dtype']:<16}{_size(found['weights']):>12}  {fits}"
+        yield f"{mark} {FORMAT_NAMES[name] or model['dtype']:<16}{size_text(found['weights']):>12}  {fits}"
     rest = model["steps"] + model["tables"] + model["first"]
     yield ""
-    yield from _entry("weights", f"{_size(model['weights'])} ({model['why']})")
+    yield from _entry("weights", f"{size_text(model['weights'])} ({model['why']})")
     yield from _entry(
         "steps",
-        f"{_size(rest)} at most, for activations, logits and the vocabulary",
+        f"{size_text(rest)} at most, for activations, logits and the vocabulary",
     )
     yield from _entry(
-        "keys, values", f"{_size(1000 * model['kv_bytes_per_token'])} for 1000 tokens in {model['kv_cache_dtype']}"
+        "keys, values", f"{size_text(1000 * model['kv_bytes_per_token'])} for 1000 tokens in {model['kv_cache_dtype']}"
     )
     if model["problem"] is None:
         yield from _entry(
-            "", f"{_size(model['kv_cache'])} at most, taken as it is used: {model['kv_cache_tokens']} tokens"
+            "", f"{size_text(model['kv_cache'])} at most, taken as it is used: {model['kv_cache_tokens']} tokens"
         )
-    yield from _entry("the process", f"{_size(model['process'])} before the model")
+    yield from _entry("the process", f"{size_text(model['process'])} before the model")
     if model["problem"] is None:
         at_start = model["process"] + model["weights"] + model["tables"] + model["first"]
         most = at_start + model["steps"] + model["kv_cache"]
-        yield from _entry("together", f"{_size(at_start)} at the start, {_size(most)} at most")
+        yield from _entry("together", f"{size_text(at_start)} at the start, {size_text(most)} at most")
         less = (
             "" if model["context"] == model["wanted_context"] else f", less than the model's {model['wanted_context']}"
         )
@@ -189,7 +190,3 @@ def _entry(label: str, text: str) -> Iterator[str]:
     lines = textwrap.wrap(text, WIDTH - LABEL - 2, break_on_hyphens=False, break_long_words=False) or [""]
     for place, line in enumerate(lines):
         yield f"  {label if place == 0 else '':<{LABEL}}{line}"
-
-
-def _size(size: float) -> str:
-    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

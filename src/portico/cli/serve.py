@@ -174,7 +174,7 @@ async def _serve(
     tls: TlsFiles | None,
 ) -> None:
     # Imported only now: the engine process is already starting beside us.
-    from portico.server.app import DIALECTS, create_app
+    from portico.server.app import create_app, error_shapes
     from portico.server.serve import bind, serve
     from portico.server.settings import ServerSettings
     from portico.server.telemetry import open_telemetry
@@ -218,9 +218,9 @@ async def _serve(
         )
         model = TextModel.load(folder, text)
         app = create_app(client, model, settings, sessions, telemetry)
-        stop, shape = asyncio.Event(), DIALECTS[compat].error
+        stop, shape_of = asyncio.Event(), error_shapes(compat)
         server = asyncio.create_task(
-            serve(app, listener, drain_seconds=http.drain_timeout, shape=shape, stop=stop, tls=tls)
+            serve(app, listener, drain_seconds=http.drain_timeout, shape_of=shape_of, stop=stop, tls=tls)
         )
         announcement = asyncio.create_task(
             _announce(client, names, listener.getsockname()[1], model.template.available, options, tls)

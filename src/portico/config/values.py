@@ -15,6 +15,13 @@ _LEVELS = {"warn": "warning", "fatal": "critical", "notset": "debug", "trace": "
 _DTYPES = {"half": "float16", "fp16": "float16", "bf16": "bfloat16", "float": "float32", "fp32": "float32"}
 
 
+def size_text(size: float) -> str:
+    """A number of bytes for people: 1.50 GB, 20.0 MB, 3.2 kB."""
+    if size >= 10**9:
+        return f"{size / 10**9:.2f} GB"
+    return f"{size / 10**6:.1f} MB" if size >= 10**6 else f"{size / 10**3:.1f} kB"
+
+
 def parse_size(text: str) -> int:
     """A number of bytes: 1073741824, 512MiB, 4G; units are powers of 1024."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([bkmgt]?)(?:i?b)?\s*", text.lower())

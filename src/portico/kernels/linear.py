@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -26,8 +26,8 @@ class WeightFormat:
 
     product: Callable[[Tensor, Shape, Tensor | None], Linear]
     """The linear layer of a packed weight of this shape, with bias [out]."""
-    pack: Callable[[Tensor], Tensor] = lambda weight: weight
-    """A weight [out, in] as it is kept."""
+    pack: Callable[..., Tensor] = lambda *parts: stacked(parts)
+    """A weight [out, in] as it is kept, from one or several parts of its rows."""
     packed_bytes: Callable[[Shape], int] | None = None
     """Of a packed weight, where packing makes bytes that a file can hold."""
     rows: Callable[[Tensor, Shape], Rows] | None = None
@@ -36,6 +36,11 @@ class WeightFormat:
     def __call__(self, weight: Tensor, bias: Tensor | None) -> Linear:
         """The linear layer with this weight [out, in] and bias [out]."""
         return self.product(self.pack(weight), (weight.shape[0], weight.shape[1]), bias)
+
+
+def stacked(parts: Sequence[Tensor]) -> Tensor:
+    """Parts of a weight's rows one above the other."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
 def plain_format(linear: Callable[[Tensor, Tensor | None], Linear]) -> WeightFormat:

@@ -6,18 +6,19 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from ctypes import CDLL, Structure, addressof, byref, c_char_p, c_float, c_int, c_int64, c_void_p
+from ctypes import CDLL, Structure, addressof, byref, c_char_p
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 import portico.kernels
+from portico.kernels import layouts
 from portico.kernels.context import Context, Paged
-from portico.kernels.linear import Linear, Rows, Shape, WeightFormat
+from portico.kernels.linear import Linear, Rows, Shape, WeightFormat, stacked
 from portico.kernels.memory import large_zeros
 from portico.kernels.prepare import HeadNorm
 from portico.kernels.sampling import Changes, Description, Drawn, Filters
@@ -78,7 +79,7 @@ class NativeKernels:
         assert isinstance(context, Paged)
         tokens, heads, width = query.shape
         out = self.recorder.result("attend", query, tokens, heads * width)
-        arguments = _Attend(
+        arguments = layouts.Attend(
             query.data_ptr(),
             out.data_ptr(),
             pool.data_ptr(),
@@ -105,7 +106,7 @@ class NativeKernels:
         assert isinstance(context, Paged)
         tokens, all_heads, width = qkv.shape
         kv_heads, block_size = pool.shape[2:4]
-        arguments = _Prepare(
+        arguments = layouts.Prepare(
             qkv.data_ptr(),
             pool.data_ptr(),
             0 if norm is None else norm.weight.data_ptr(),
@@ -141,14 +142,19 @@ class NativeKernels:
         def packed_bytes(shape: Shape) -> int:
             return -(-shape[0] // _PANEL) * panel_bytes(shape[1], self.dtype)
 
-        def pack(weight: Tensor) -> Tensor:
-            outputs, inputs = weight.shape
-            packed = large_zeros((packed_bytes((outputs, inputs)),), torch.uint8)
-            weight = weight.contiguous()
-            arguments = _Linear(
-                weight=weight.data_ptr(), packed=packed.data_ptr(), inputs=inputs, outputs=outputs, format=code
-            )
-            self.library.portico_pack_linear(byref(arguments), self.dtype)
+        def pack(*parts: Tensor) -> Tensor:
+            inputs = parts[0].shape[1]
+            if any(len(part) % _PANEL for part in parts[:-1]):
+                parts = (stacked(parts),)
+            packed = large_zeros((packed_bytes((sum(map(len, parts)), inputs)),), torch.uint8)
+            place = packed.data_ptr()
+            for part in parts:
+                rows = part.contiguous()
+                arguments = layouts.Linear(
+                    weight=rows.data_ptr(), packed=place, inputs=inputs, outputs=len(rows), format=code
+                )
+                self.library.portico_pack_linear(byref(arguments), self.dtype)
+                place += packed_bytes((len(rows), inputs))
             return packed
 
         def product(packed: Tensor, shape: Shape, bias: Tensor | None) -> Linear:
@@ -159,16 +165,16 @@ class NativeKernels:
     def _int8_rows(self, packed: Tensor, shape: Shape) -> Rows:
         """As `quantized.rows_int8_torch`, of the panels that a product reads."""
         groups = packed.view(-1, -(-shape[1] // 128), _PANEL * (128 + 4))
-        values = groups[..., : _PANEL * 128].view(*groups.shape[:2], 32, _PANEL, 4)
+        words = groups[..., : _PANEL * 128].view(torch.int32).view(*groups.shape[:2], 32, _PANEL)
         scales = groups[..., _PANEL * 128 :].view(torch.float32)
         dtype = next(dtype for dtype, code in _DTYPES.items() if code == self.dtype)
-        return partial(_rows, values, scales, shape[1], dtype)
+        return partial(_rows, words, scales, shape[1], dtype)
 
     def _linear(self, packed: Tensor, bias: Tensor | None, outputs: int, weight_format: int, x: Tensor) -> Tensor:
         if x.stride(1) != 1:
             x = x.contiguous()
         out = self.recorder.result("linear", x, len(x), outputs)
-        arguments = _Linear(
+        arguments = layouts.Linear(
             0,
             packed.data_ptr(),
             x.data_ptr(),
@@ -186,7 +192,7 @@ class NativeKernels:
         """As the plain one, for contiguous x [rows, width] and what is added."""
         out = self.recorder.result("rms_norm", x, *x.shape)
         other = 0 if added is None else added.data_ptr()
-        arguments = _RmsNorm(x.data_ptr(), other, weight.data_ptr(), out.data_ptr(), x.shape[0], x.shape[1], eps)
+        arguments = layouts.RmsNorm(x.data_ptr(), other, weight.data_ptr(), out.data_ptr(), x.shape[0], x.shape[1], eps)
         self._call("rms_norm", arguments)
         return out
 
@@ -194,7 +200,7 @@ class NativeKernels:
         """As the plain one."""
         rows, width = gate_up.shape[0], gate_up.shape[1] // 2
         out = self.recorder.result("silu_mul", gate_up, rows, width)
-        arguments = _SiluMul(gate_up.data_ptr(), out.data_ptr(), rows, width)
+        arguments = layouts.SiluMul(gate_up.data_ptr(), out.data_ptr(), rows, width)
         self._call("silu_mul", arguments)
         return out
 
@@ -205,7 +211,7 @@ class NativeKernels:
         rows, vocab = logits.shape
         drawn = Drawn(torch.empty(rows, dtype=torch.int64), torch.empty(rows), torch.empty(rows))
         changed = None if changes is None else _changes(changes)
-        arguments = _Draw(
+        arguments = layouts.Draw(
             logits.data_ptr(),
             None if changed is None else addressof(changed),
             scales.data_ptr(),
@@ -232,14 +238,14 @@ class NativeKernels:
             torch.empty(rows, count, dtype=torch.int64),
         )
         results = (getattr(found, name).data_ptr() for name in Description.__slots__)
-        arguments = _Describe(logits.data_ptr(), tokens.data_ptr(), *results, rows, vocab, count)
+        arguments = layouts.Describe(logits.data_ptr(), tokens.data_ptr(), *results, rows, vocab, count)
         self.library.portico_describe(byref(arguments), _code(logits))
         return found
 
     def change(self, logits: Tensor, changes: Changes) -> Tensor:
         """As `change_torch`, for contiguous logits in either dtype."""
         out, changed = torch.empty(logits.shape), _changes(changes)
-        arguments = _Change(logits.data_ptr(), addressof(changed), out.data_ptr(), *logits.shape)
+        arguments = layouts.Change(logits.data_ptr(), addressof(changed), out.data_ptr(), *logits.shape)
         self.library.portico_change(byref(arguments), _code(logits))
         return out
 
@@ -248,20 +254,21 @@ class NativeKernels:
         rows, vocab = logits.shape
         values, ids = torch.empty(rows, count), torch.empty(rows, count, dtype=torch.int64)
         if count:
-            arguments = _Top(logits.data_ptr(), values.data_ptr(), ids.data_ptr(), rows, vocab, count)
+            arguments = layouts.Top(logits.data_ptr(), values.data_ptr(), ids.data_ptr(), rows, vocab, count)
             self.library.portico_top(byref(arguments), _code(logits))
         return values, ids
 
 
-def _rows(values: Tensor, scales: Tensor, width: int, dtype: torch.dtype, ids: Tensor) -> Tensor:
-    """Rows of values [panels, groups, steps, channels, 4] and scales [panels, groups, channels]."""
+def _rows(words: Tensor, scales: Tensor, width: int, dtype: torch.dtype, ids: Tensor) -> Tensor:
+    """Rows of words of four values [panels, groups, 32, channels] and scales [panels, groups, channels]."""
     panel, channel = ids // _PANEL, ids % _PANEL
-    rows = values[panel, :, :, channel].flatten(2).float().sub_(128).mul_(scales[panel, :, channel].unsqueeze(-1))
+    values = words[panel, :, :, channel].view(torch.uint8)
+    rows = values.float().sub_(128).mul_(scales[panel, :, channel].unsqueeze(-1))
     return rows.flatten(1)[:, :width].to(dtype).contiguous()
 
 
 def _changes(changes: Changes) -> Structure:
-    return _Changes(*(getattr(changes, name).data_ptr() for name in Changes.__slots__))
+    return layouts.Changes(*(getattr(changes, name).data_ptr() for name in Changes.__slots__))
 
 
 def _key_format(pool: Tensor) -> int:
@@ -303,46 +310,3 @@ def native_library() -> Path | None:
 def _folders() -> Iterator[Path]:
     """Where the package's files are: an editable install has its modules and what was compiled in two places."""
     return map(Path, portico.kernels.__path__)
-
-
-def _layout(name: str, **fields: Any) -> type[Structure]:
-    """A structure of `arguments.h`, with the same fields in the same order."""
-    return type(name, (Structure,), {"_fields_": list(fields.items())})
-
-
-_Attend = _layout(
-    "AttendArguments",
-    query=c_void_p, out=c_void_p, pool=c_void_p, tables=c_void_p, starts=c_void_p, tokens=c_void_p,
-    query_stride=c_int64,
-    sequences=c_int, table_width=c_int, heads=c_int, kv_heads=c_int, head_dim=c_int, block_size=c_int,
-    window=c_int, scale=c_float, keys=c_int,
-)  # fmt: skip
-_Prepare = _layout(
-    "PrepareArguments",
-    qkv=c_void_p, pool=c_void_p, weight=c_void_p, cos=c_void_p, sin=c_void_p, slots=c_void_p,
-    tokens=c_int, heads=c_int, kv_heads=c_int, head_dim=c_int, block_size=c_int, eps=c_float, keys=c_int,
-)  # fmt: skip
-_Linear = _layout(
-    "LinearArguments",
-    weight=c_void_p, packed=c_void_p, x=c_void_p, bias=c_void_p, out=c_void_p,
-    rows=c_int64, inputs=c_int64, outputs=c_int64, x_stride=c_int64, format=c_int,
-)  # fmt: skip
-_RmsNorm = _layout(
-    "RmsNormArguments",
-    x=c_void_p, added=c_void_p, weight=c_void_p, out=c_void_p, rows=c_int64, width=c_int, eps=c_float,
-)  # fmt: skip
-_Draw = _layout(
-    "DrawArguments",
-    logits=c_void_p, changes=c_void_p, scales=c_void_p, uniforms=c_void_p,
-    top_k=c_void_p, top_p=c_void_p, min_p=c_void_p, floors=c_void_p, chosen=c_void_p, tokens=c_void_p,
-    rows=c_int64, vocab=c_int,
-)  # fmt: skip
-_Describe = _layout(
-    "DescribeArguments",
-    logits=c_void_p, tokens=c_void_p, totals=c_void_p, ranks=c_void_p, values=c_void_p, ids=c_void_p,
-    rows=c_int64, vocab=c_int, count=c_int,
-)  # fmt: skip
-_Changes = _layout("Changes", **dict.fromkeys(Changes.__slots__, c_void_p))
-_Change = _layout("ChangeArguments", logits=c_void_p, changes=c_void_p, out=c_void_p, rows=c_int64, vocab=c_int)
-_Top = _layout("TopArguments", logits=c_void_p, values=c_void_p, ids=c_void_p, rows=c_int64, vocab=c_int, count=c_int)
-_SiluMul = _layout("SiluMulArguments", gate_up=c_void_p, out=c_void_p, rows=c_int64, width=c_int)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from portico.errors import CheckpointError
 from portico.kernels.dispatch import Kernels
-from portico.kernels.linear import Linear, Rows, WeightFormat
+from portico.kernels.linear import Linear, Rows, WeightFormat, stacked
 from portico.kernels.prepare import HeadNorm
 from portico.model.config import ModelConfig
 from portico.model.decoder import Decoder, DecoderLayer
@@ -130,7 +130,7 @@ class _Loader:
         """One linear layer from several of the same input, stacked."""
         weight = self.weight(self.kernels.linear, names, out_sizes, in_size)
         parts = [self.tensor(f"{name}.bias", size) for name, size in zip(names, out_sizes, strict=True)] if bias else []
-        return self.kernels.linear.product(weight, (sum(out_sizes), in_size), _stack(parts) if bias else None)
+        return self.kernels.linear.product(weight, (sum(out_sizes), in_size), stacked(parts) if bias else None)
 
     def weight(
         self, weight_format: WeightFormat, names: Sequence[str], out_sizes: Sequence[int], in_size: int
@@ -138,13 +138,13 @@ class _Loader:
         """A weight stacked from several, as the format packs it."""
         sized = [(f"{name}.weight", size) for name, size in zip(names, out_sizes, strict=True)]
         if weight_format.packed_bytes is None:
-            return weight_format.pack(_stack([self.tensor(name, size, in_size) for name, size in sized]))
+            return weight_format.pack(*(self.tensor(name, size, in_size) for name, size in sized))
         for name, size in sized:
             self.checkpoint.expect(name, (size, in_size))
 
         def make() -> Tensor:
             read = {name: self.checkpoint.get(name, (size, in_size)) for name, size in sized}
-            packed = weight_format.pack(_stack([self.sound(name, part) for name, part in read.items()]))
+            packed = weight_format.pack(*(self.sound(name, part) for name, part in read.items()))
             for part in read.values():
                 release(part)
             return packed
@@ -169,7 +169,3 @@ class _Loader:
                 "damaged, or its numbers need another --dtype."
             )
         return tensor
-
-
-def _stack(parts: Sequence[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(list(parts))

@@ -104,6 +104,8 @@ class Finish:
 
     choice: int
     reason: FinishReason
+    stop: str | None = None
+    """The stop string that ended it, if one did."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,8 @@ class ThinkWish:
     """The name under which the client gave the budget, for error messages."""
     effort: str | None = None
     """How much of it is wanted, as OpenAI names it: none, minimal, low, medium, high, xhigh."""
+    wanted: bool | None = None
+    """Whether there should be any, where the model can be told; None: its own way. With it `effort` is only a wish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,8 @@ class GenerationRequest:
     """With it nothing is generated, and of `sampling` only what is about the prompt counts."""
     echo: bool = False
     """Whether every choice begins with the prompt's own text."""
+    cut_to_context: bool = False
+    """Whether more max_tokens than the context has room for mean all that there is; else they are an error."""
     max_tokens_param: str = "max_tokens"
     """The name under which the client gave max_tokens, for error messages."""
     prompt_param: str = "prompt"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from portico.config.engine import EngineConfig
+from portico.config.values import size_text
 from portico.errors import ConfigError
 from portico.kernels.dispatch import Quantization, can_quantize
 from portico.kernels.memory import HUGE
@@ -98,15 +99,15 @@ class Case:
         cache = needs.per_token * (math.ceil(wanted / self.config.block_size) + 1) * self.config.block_size
         kept = _name(self.dtype) if quantization == "none" else quantization
         said = (
-            f"too little memory: weights take {gb(needs.weights)} ({kept}), steps {gb(needs.fixed - needs.weights)}, "
-            f"keys and values of {wanted} tokens {gb(cache)}; {gb(free)} are available"
+            f"too little memory: weights take {size_text(needs.weights)} ({kept}), "
+            f"steps {size_text(needs.fixed - needs.weights)}, keys and values of {wanted} tokens {size_text(cache)}; "
+            f"{size_text(free)} are available"
         )
         if asked is not None:
-            said += f", and --kv-cache-memory is {gb(asked)}"
+            said += f", and --kv-cache-memory is {size_text(asked)}"
         elif free - needs.fixed >= cache:
-            said += (
-                f", of which keys and values may have {gb(max(0, kv_budget(self.config, self.device, needs.fixed)))}"
-            )
+            budget = kv_budget(self.config, self.device, needs.fixed)
+            said += f", of which keys and values may have {size_text(max(0, budget))}"
         return f"{said}. {self._remedy(quantization, kv_dtype, tokens, wanted)}"
 
     def _remedy(self, quantization: Quantization, kv_dtype: torch.dtype, tokens: int, wanted: int) -> str:
@@ -114,7 +115,7 @@ class Case:
         needs, ways = self.needs(quantization, kv_dtype), []
         room, cache = free_memory(self.device)[0] - needs.fixed, needs.per_token * (wanted + 2 * self.config.block_size)
         if self.config.kv_cache_memory is not None and room >= cache:
-            return f"What fits: --kv-cache-memory from {gb(cache)} to {gb(room)}."
+            return f"What fits: --kv-cache-memory from {size_text(cache)} to {size_text(room)}."
         if self.config.max_model_len is not None and LEAST_TOKENS <= tokens < wanted:
             ways.append(f"--max-model-len {tokens}")
         if kv_dtype is not torch.int8 and self.tokens_beside(self.needs(quantization, torch.int8)) >= wanted:
@@ -122,10 +123,10 @@ class Case:
         for name in FORMATS[FORMATS.index(quantization) + 1 :] if self.quantizes() else ():
             fewer = self.needs(name, kv_dtype)
             if self.tokens_beside(fewer) >= wanted:
-                ways.append(f"--quantization {name} (weights {gb(fewer.weights)})")
+                ways.append(f"--quantization {name} (weights {size_text(fewer.weights)})")
                 break
         if room >= cache:
-            ways.append(f"--kv-cache-memory from {gb(cache)} to {gb(room)}")
+            ways.append(f"--kv-cache-memory from {size_text(cache)} to {size_text(room)}")
         return f"What fits: {'; or '.join(ways)}." if ways else "Free some memory, or take a smaller model."
 
     def quantizes(self) -> bool:
@@ -138,11 +139,6 @@ def require_memory(case: Case, quantization: Quantization, kv_dtype: torch.dtype
     problem = case.problem(quantization, kv_dtype)
     if problem is not None:
         raise ConfigError(problem)
-
-
-def gb(size: float) -> str:
-    """Bytes for people."""
-    return f"{size / 10**9:.2f} GB" if size >= 10**9 else f"{size / 10**6:.1f} MB"
 
 
 def _name(dtype: torch.dtype) -> str:

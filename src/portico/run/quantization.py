@@ -9,6 +9,7 @@ import torch
 
 from portico import __version__
 from portico.config.engine import EngineConfig
+from portico.config.values import size_text
 from portico.kernels.dispatch import Kernels, Quantization, can_quantize
 from portico.model.config import ModelConfig
 from portico.run.machine import available_memory
@@ -34,7 +35,8 @@ def choose_quantization(
     if weight_bytes(model, "none", dtype) <= available * _SHARE:
         return "none", "auto: the memory holds them so"
     chosen: Quantization = "int8" if weight_bytes(model, "int8", dtype) <= available * _SHARE else "int4"
-    why = f"auto: unquantised they take {_gb(weight_bytes(model, 'none', dtype))}, available are {_gb(available)}"
+    whole = size_text(weight_bytes(model, "none", dtype))
+    why = f"auto: unquantised they take {whole}, available are {size_text(available)}"
     log.warning("Weights are quantised to %s (%s). --quantization none prevents it.", chosen, why)
     return chosen, why
 
@@ -66,7 +68,3 @@ def packed_weights(
         state={"version": __version__, "place": list(place), "build": kernels.packing[1], "files": files},
     )
     return PackedWeights(Path(config.weights_cache), key, config.weights_cache_size)
-
-
-def _gb(size: int) -> str:
-    return f"{size / 10**9:.1f} GB"

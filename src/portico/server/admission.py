@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from portico.config.queue import QueueLimits
 from portico.errors import RequestError
-from portico.server.errors import ErrorShape, error_response, openai_error
+from portico.server.errors import ShapeOf, error_response, openai_shape
 
 REMEMBERED = 64
 """Ends of requests by which the speed of the queue is reckoned."""
@@ -28,6 +28,7 @@ QUICK_PATHS = (
     "/tokenize",
     "/detokenize",
     "/v1/encode",
+    "/v1/messages/count_tokens",
     "/chat/reset",
     "/stats",
     "/verbose_stats",
@@ -50,10 +51,10 @@ class Admission:
         app: ASGIApp,
         limits: QueueLimits,
         clock: Callable[[], float] = time.monotonic,
-        shape: ErrorShape = openai_error,
+        shape_of: ShapeOf = openai_shape,
     ) -> None:
         self._app = app
-        self._shape = shape
+        self._shape_of = shape_of
         self._limits = limits
         self._clock = clock
         self._requests = 0
@@ -67,7 +68,7 @@ class Admission:
         tokens = tokens_of(scope)
         problem = self._problem(tokens)
         if problem is not None:
-            await error_response(problem, self._shape)(scope, receive, send)
+            await error_response(problem, self._shape_of(scope))(scope, receive, send)
             return
         ticket = scope[TICKET] = Ticket(self)
         self._requests += 1

@@ -1,4 +1,4 @@
-"""The application: doors plugged in behind one set of limits and one shape of errors."""
+"""The application: doors plugged in behind one set of limits and one shape of errors for each kind of caller."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from portico.config.cors import CorsRules
 from portico.server import errors, health
 from portico.server.admission import Admission
 from portico.server.dialect import OPENAI, Dialect
-from portico.server.doors import alpaca, lmdeploy, mlc, openai, responses, vllm
+from portico.server.doors import alpaca, lmdeploy, messages, mlc, openai, responses, vllm
 from portico.server.metrics import route
 from portico.server.metrics.figures import Timeline
 from portico.server.metrics.metrics import Metrics
 from portico.server.metrics.watched import Watch, WatchedEngine, not_watched
-from portico.server.middleware import OPEN_PATHS, BearerKeys, BodyLimit, RequestIds, ShownUnder
+from portico.server.middleware import ID_HEADERS, OPEN_PATHS, BearerKeys, BodyLimit, RequestIds, ShownUnder
 from portico.server.rates import HEADERS as RATE_HEADERS
 from portico.server.rates import RateLimiter, Rates
 from portico.server.service import Service
@@ -36,7 +36,7 @@ from portico.text.pipeline import Pipeline
 from portico.text.prompt_log import PromptLog
 from portico.text.trace import MOST_REQUESTS, Trace
 
-DOORS = (mlc, openai, lmdeploy, vllm, responses)
+DOORS = (mlc, messages, openai, lmdeploy, vllm, responses)
 """The first that has a route gets it."""
 DIALECTS: Mapping[CompatName, Dialect] = {
     "none": OPENAI,
@@ -46,6 +46,11 @@ DIALECTS: Mapping[CompatName, Dialect] = {
     **vllm.DIALECTS,
 }
 """By the names of `--compat`; each door declares those of its servers."""
+
+
+def error_shapes(compat: CompatName) -> errors.ShapeOf:
+    """The shape of each request's errors."""
+    return errors.shape_by_caller(DIALECTS[compat].error, (messages.error_shape,))
 
 
 def create_app(
@@ -75,23 +80,24 @@ def create_app(
     prompts = PromptLog(settings.max_log_len) if settings.log_prompts else None
     pipeline = Pipeline(model, watched, trace, prompts)
     service = Service(pipeline, watched, metrics, trace, settings, sessions, started=int(time.time()), dialect=dialect)
+    shape_of = error_shapes(settings.compat)
     app = _bare(settings)
     if settings.root_path:
         app.add_middleware(ShownUnder, path=settings.root_path.rstrip("/"))
-    errors.install(app, dialect.error)
+    errors.install(app, shape_of)
     if settings.queue is not None:
-        app.add_middleware(Admission, limits=settings.queue, shape=dialect.error)
+        app.add_middleware(Admission, limits=settings.queue, shape_of=shape_of)
     if rates.are_limited:
-        app.add_middleware(RateLimiter, rates=rates, shape=dialect.error)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, shape=dialect.error)
+        app.add_middleware(RateLimiter, rates=rates, shape_of=shape_of)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, shape_of=shape_of)
     if settings.api_keys:
-        app.add_middleware(BearerKeys, keys=settings.api_keys, shape=dialect.error)
+        app.add_middleware(BearerKeys, keys=settings.api_keys, shape_of=shape_of)
     if telemetry is not None:  # inside what gives ids and takes the words of errors away
         app.add_middleware(Spans, telemetry=telemetry, quiet_paths=OPEN_PATHS | {"/metrics"})
     app.add_middleware(
         RequestIds,
         log_each=settings.log_requests,
-        shape=dialect.error,
+        shape_of=shape_of,
         on_answer=metrics.answered,
         quiet_paths=settings.quiet_paths,
     )
@@ -126,7 +132,7 @@ def _let_pages_in(app: FastAPI, rules: CorsRules) -> None:
         allow_methods=rules.methods,
         allow_headers=rules.headers,
         allow_credentials=rules.credentials and not rules.credentials_for_all,  # else it repeats any origin's name
-        expose_headers=["x-request-id", "retry-after", *RATE_HEADERS],
+        expose_headers=[*ID_HEADERS, "retry-after", *RATE_HEADERS],
     )
 
 

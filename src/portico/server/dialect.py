@@ -35,7 +35,7 @@ class Dialect:
     chunk: ChunkTranslation | None = None
     """Of the chunks of streams."""
     error: ErrorShape = openai_error
-    """Status and body of an answer that is an error, on every route without a shape of its own."""
+    """Status and body of an answer that is an error, on every route and for every caller without a shape of its own."""
     failure: Callable[[RequestError], bytes] = error_body
     """JSON text of an error in mid-stream."""
     done: bytes = DONE

@@ -9,7 +9,7 @@ import math
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from portico.server.errors import ErrorShape, error_response, shutting_down
+from portico.server.errors import ERROR_CODE, ShapeOf, error_response, shutting_down
 
 PROBES = frozenset({"/health", "/ping"})
 
@@ -17,9 +17,9 @@ PROBES = frozenset({"/health", "/ping"})
 class Drain:
     """Passes requests on until `begin`; from then on only questions about the server, and counts those that run."""
 
-    def __init__(self, app: ASGIApp, shape: ErrorShape) -> None:
+    def __init__(self, app: ASGIApp, shape_of: ShapeOf) -> None:
         self._app = app
-        self._shape = shape
+        self._shape_of = shape_of
         self._running = 0
         self._until: float | None = None
         self._empty = asyncio.Event()
@@ -58,4 +58,6 @@ class Drain:
             state = {"status": "unavailable", "reason": error.message}
             await JSONResponse(state, error.status, headers)(scope, receive, send)
             return
-        await error_response(error, self._shape, headers)(scope, receive, send)
+        answer = error_response(error, self._shape_of(scope), headers)
+        del answer.headers[ERROR_CODE]  # nobody inside gets to see it
+        await answer(scope, receive, send)

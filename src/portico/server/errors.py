@@ -1,14 +1,15 @@
-"""Errors as HTTP answers: one JSON object, in OpenAI's shape, whatever went wrong."""
+"""Errors as HTTP answers: one JSON object, in OpenAI's shape or the caller's, whatever went wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Scope
 
 from portico.errors import EngineError, RequestError
 from portico.server.disconnect import ClientGoneError
@@ -17,6 +18,8 @@ CLIENT_CLOSED_REQUEST = 499
 """nginx's status for an answer that nobody reads."""
 ErrorShape = Callable[[RequestError], tuple[int, bytes]]
 """What an error is as an answer: the HTTP status and the JSON text of the body."""
+ShapeOf = Callable[[Scope], ErrorShape]
+"""The shape of a request's errors, which the API has that it is a call of."""
 ERROR_CODE = "x-portico-error-code"
 """A header in which the word of an error travels to whoever counts them; it does not leave the server."""
 CODES = {404: "not_found", 405: "method_not_allowed"}
@@ -31,6 +34,20 @@ def error_body(error: RequestError) -> bytes:
 def openai_error(error: RequestError) -> tuple[int, bytes]:
     """OpenAI's shape of errors."""
     return error.status, error_body(error)
+
+
+def openai_shape(scope: Scope) -> ErrorShape:
+    """OpenAI's, whatever the request."""
+    return openai_error
+
+
+def shape_by_caller(default: ErrorShape, others: Sequence[Callable[[Scope], ErrorShape | None]]) -> ShapeOf:
+    """The shape of the first of the others that knows the request for one of its own."""
+
+    def shape_of(scope: Scope) -> ErrorShape:
+        return next((shape for other in others if (shape := other(scope)) is not None), default)
+
+    return shape_of
 
 
 def error_response(error: RequestError, shape: ErrorShape, headers: dict[str, str] | None = None) -> Response:
@@ -58,16 +75,16 @@ def shutting_down() -> EngineError:
     return EngineError("The server is shutting down.", status=503, code="shutting_down")
 
 
-def install(app: FastAPI, shape: ErrorShape) -> None:
-    """Make every error that a route or the router raises come out in this shape."""
+def install(app: FastAPI, shape_of: ShapeOf) -> None:
+    """Make every error that a route or the router raises come out in the shape of its request."""
 
     async def on_request_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestError)
-        return error_response(error, shape)
+        return error_response(error, shape_of(request.scope))
 
     async def on_http_exception(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return error_response(_wrapped(error, request), shape, dict(error.headers or {}))
+        return error_response(_wrapped(error, request), shape_of(request.scope), dict(error.headers or {}))
 
     app.add_exception_handler(RequestError, on_request_error)
     app.add_exception_handler(HTTPException, on_http_exception)

@@ -17,13 +17,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from portico.errors import RequestError
 from portico.logs import about
-from portico.server.errors import ERROR_CODE, ErrorShape, error_response, internal_error, openai_error, shutting_down
+from portico.server.errors import ERROR_CODE, ShapeOf, error_response, internal_error, openai_shape, shutting_down
 
 log = logging.getLogger(__name__)
 
 CLIENT_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 OPEN_PATHS = frozenset({"/health", "/version", "/ping"})
 CONTEXT = "portico.request"
+ID_HEADERS = ("x-request-id", "request-id")
+"""Where OpenAI's and where Anthropic's clients look for the id of a request."""
 
 
 @dataclass(slots=True)
@@ -36,6 +38,11 @@ class RequestContext:
     key_digest: str = ""
     """Of the API key that it came with, where one is needed."""
     arrived: float = field(default_factory=time.monotonic)
+
+    @property
+    def shown_id(self) -> str:
+        """The id under which the client knows the request."""
+        return self.echo or self.id
 
     def rename(self, prefix: str) -> str:
         """Give the server's id the prefix of the kind of answer, as in chatcmpl-…, and return it."""
@@ -51,13 +58,13 @@ def context_of(scope: Scope) -> RequestContext:
 
 
 class RequestIds:
-    """Gives every request its context and its answer an x-request-id; a crash or shutdown becomes an error object."""
+    """Gives every request its context and its answer that id; a crash or shutdown becomes an error object."""
 
     def __init__(
         self,
         app: ASGIApp,
         log_each: bool = True,
-        shape: ErrorShape = openai_error,
+        shape_of: ShapeOf = openai_shape,
         on_answer: Callable[[int, str], None] = lambda status, code: None,
         quiet_paths: Collection[str] = (),
     ) -> None:
@@ -68,7 +75,7 @@ class RequestIds:
         self._app = app
         self._on_answer = on_answer
         self._quiet = OPEN_PATHS.union(quiet_paths)
-        self._shape = shape
+        self._shape_of = shape_of
         self._level = logging.INFO if log_each else logging.DEBUG
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,7 +90,8 @@ class RequestIds:
             nonlocal status
             if message["type"] == "http.response.start":
                 status, headers = message["status"], MutableHeaders(scope=message)
-                headers["x-request-id"] = context.echo or context.id
+                for name in ID_HEADERS:
+                    headers[name] = context.shown_id
                 self._on_answer(status, headers.get(ERROR_CODE, ""))
                 del headers[ERROR_CODE]
             await send(message)
@@ -92,13 +100,13 @@ class RequestIds:
             await self._app(scope, receive, send_with_id)
         except asyncio.CancelledError:
             if not status:
-                await error_response(shutting_down(), self._shape)(scope, receive, send_with_id)
+                await error_response(shutting_down(), self._shape_of(scope))(scope, receive, send_with_id)
             raise
         except Exception:
             log.exception("%s: %s %r failed", context.id, scope["method"], scope["path"], extra=self._about(scope))
             if status:
                 raise
-            await error_response(internal_error(), self._shape)(scope, receive, send_with_id)
+            await error_response(internal_error(), self._shape_of(scope))(scope, receive, send_with_id)
         finally:
             level = logging.DEBUG if scope["path"] in self._quiet else self._level
             took = round(time.monotonic() - begun, 6)
@@ -116,9 +124,9 @@ class RequestIds:
 class BearerKeys:
     """Lets a request pass only with one of the keys, whatever its path, but for the few that probes need."""
 
-    def __init__(self, app: ASGIApp, keys: Sequence[str], shape: ErrorShape = openai_error) -> None:
+    def __init__(self, app: ASGIApp, keys: Sequence[str], shape_of: ShapeOf = openai_shape) -> None:
         self._app = app
-        self._shape = shape
+        self._shape_of = shape_of
         # Digests all have one length, so that comparing them tells nothing about a key's.
         self._digests = [_digest(key.encode()) for key in keys]
 
@@ -132,7 +140,7 @@ class BearerKeys:
             type="authentication_error",
             code="invalid_api_key",
         )
-        await error_response(error, self._shape, {"www-authenticate": "Bearer"})(scope, receive, send)
+        await error_response(error, self._shape_of(scope), {"www-authenticate": "Bearer"})(scope, receive, send)
 
     def _allows(self, scope: Scope) -> bool:
         for key in _sent_keys(Headers(scope=scope)):
@@ -158,9 +166,9 @@ class ShownUnder:
 class BodyLimit:
     """Refuses a body over the limit: by its announced length at once, else when it has grown past it."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int, shape: ErrorShape = openai_error) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int, shape_of: ShapeOf = openai_shape) -> None:
         self._app = app
-        self._shape = shape
+        self._shape_of = shape_of
         self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -170,7 +178,7 @@ class BodyLimit:
         announced = Headers(scope=scope).get("content-length", "0")
         if not announced.isdecimal() or int(announced) > self._max_bytes:
             # Not "connection: close": closing with unread data would reset the connection under the answer.
-            await error_response(self._too_large(), self._shape)(scope, receive, send)
+            await error_response(self._too_large(), self._shape_of(scope))(scope, receive, send)
             return
         received = 0
 

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from portico.config.rates import RateLimits
 from portico.errors import RequestError
 from portico.server.admission import asks_model, tokens_of
-from portico.server.errors import ErrorShape, error_response, openai_error
+from portico.server.errors import ShapeOf, error_response, openai_shape
 from portico.server.terms import owner_of
 
 HEADERS = tuple(
@@ -109,10 +109,10 @@ class Rates:
 class RateLimiter:
     """Refuses what is over a key's rate with 429 and Retry-After, and tells on every answer what is left."""
 
-    def __init__(self, app: ASGIApp, rates: Rates, shape: ErrorShape = openai_error) -> None:
+    def __init__(self, app: ASGIApp, rates: Rates, shape_of: ShapeOf = openai_shape) -> None:
         self._app = app
         self._rates = rates
-        self._shape = shape
+        self._shape_of = shape_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not asks_model(scope):
@@ -127,7 +127,7 @@ class RateLimiter:
             await send(message)
 
         if isinstance(taken, RequestError):
-            await error_response(taken, self._shape)(scope, receive, send_with_rates)
+            await error_response(taken, self._shape_of(scope))(scope, receive, send_with_rates)
             return
         try:
             await self._app(scope, receive, send_with_rates)

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 from portico.config.tls import TlsFiles
 from portico.errors import ConfigError
 from portico.server.drain import Drain
-from portico.server.errors import ErrorShape, openai_error
+from portico.server.errors import ShapeOf, openai_shape
 
 BACKLOG = 2048
 MAX_HEADER_BYTES = 64 * 1024
@@ -47,19 +47,20 @@ async def serve(
     listener: socket.socket,
     *,
     drain_seconds: float = 5.0,
-    shape: ErrorShape = openai_error,
+    shape_of: ShapeOf = openai_shape,
     stop: asyncio.Event | None = None,
     on_ready: Callable[[], None] | None = None,
     tls: TlsFiles | None = None,
 ) -> None:
     """Serve until SIGINT, SIGTERM or `stop`; then take no more requests, let those that run end, and return.
 
-    Meanwhile what asks the model, and /health, are answered with 503, in the shape given. Requests that still run after
-    `drain_seconds`, or at a second signal, are cancelled, and their clean-up is waited for. Signals are taken only when
-    this is the main thread's event loop; they are not raised again, so that the caller can close what else there is.
+    Meanwhile what asks the model, and /health, are answered with 503, in the shape of each. Requests that still run
+    after `drain_seconds`, or at a second signal, are cancelled, and their clean-up is waited for. Signals are taken
+    only when this is the main thread's event loop; they are not raised again, so that the caller can close what else
+    there is.
     `on_ready` is called once connections are accepted. ConfigError if the files of `tls` are not what they should be.
     """
-    drain = Drain(app, shape)
+    drain = Drain(app, shape_of)
     config = uvicorn.Config(
         drain,
         log_config=None,

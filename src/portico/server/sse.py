@@ -6,8 +6,9 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -65,6 +66,11 @@ class EventStream(Response):
                 log.exception("%s: the stream failed", request_id, extra=about(request_id))
                 await send({"type": "http.response.body", "body": self._on_crash(internal_error()), "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def named_event(name: str, fields: Any) -> bytes:
+    """An event that says what it is beside its data."""
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), msgspec.json.encode(fields))
 
 
 async def with_beats(events: AsyncGenerator[T, None], seconds: float) -> AsyncGenerator[T | None, None]:

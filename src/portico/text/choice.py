@@ -27,9 +27,9 @@ class ChoiceText:
         self.finished: FinishReason | None = None
 
     @property
-    def stopped_by_text(self) -> bool:
-        """Whether a stop string ended this choice, so that the engine does not know of its end."""
-        return self._stops.hit
+    def stop_string(self) -> str | None:
+        """The stop string that ended this choice, of which the engine does not know."""
+        return self._stops.found
 
     def feed(self, token_ids: Sequence[int], finish: FinishReason | None = None) -> tuple[str, FinishReason | None]:
         """New text, and why the choice ended if it did; tokens that come after its end are ignored."""

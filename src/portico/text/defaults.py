@@ -99,7 +99,7 @@ def resolve(
     grammar: str | None = None,
     thinking: ThinkingLimit | None = None,
 ) -> TokenParams:
-    """The engine's parameters for an answer that has room for so many tokens.
+    """The engine's parameters for an answer that has room for so many tokens, and will have no more.
 
     `grammar` is what the answer is held to, compiled, and `thinking` where its thinking ends.
     """
@@ -107,7 +107,7 @@ def resolve(
     if sampling.num_beams is not None:
         beams = Beams(sampling.num_beams, sampling.length_penalty, sampling.early_stopping)
     return TokenParams(
-        max_tokens=_either(sampling.max_tokens, room),
+        max_tokens=min(_either(sampling.max_tokens, room), room),
         seed=seeds.draw() if sampling.seed is None else sampling.seed % 2**64,  # negative ones wrap
         temperature=_either(sampling.temperature, defaults.temperature),
         top_p=_either(sampling.top_p, defaults.top_p),

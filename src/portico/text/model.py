@@ -100,6 +100,7 @@ class TextModel:
             limits.max_model_len,
             max_tokens_param=request.max_tokens_param,
             prompt_param=request.prompt_param,
+            cut=request.cut_to_context,
         )
         params = resolve(
             sampling,

@@ -60,9 +60,17 @@ class ChoiceEvents:
         return self._tools is not None and self._tools.done
 
     def take(
-        self, text: str, count: int, infos: Sequence[TokenInfo], finish: FinishReason | None
+        self,
+        text: str,
+        count: int,
+        infos: Sequence[TokenInfo],
+        finish: FinishReason | None,
+        stop: str | None = None,
     ) -> list[GenerationEvent]:
-        """The events of some tokens: their text, their number, and the reason if they are the last."""
+        """The events of some tokens: their text, their number, and the reason if they are the last.
+
+        `stop` is the stop string that is the reason.
+        """
         self._count += count
         self._infos += infos
         events: list[GenerationEvent] = [self._event(piece) for piece in self._read(text, count, finish)]
@@ -74,7 +82,7 @@ class ChoiceEvents:
             events.append(self._event(Said("")))
         if self._tools is not None and self._tools.calls and finish == "stop":
             finish = "tool_calls"
-        return [*events, Finish(self._choice, finish)]
+        return [*events, Finish(self._choice, finish, stop)]
 
     def _read(self, text: str, count: int, finish: FinishReason | None) -> list[Piece]:
         pieces: list[Piece] = []
@@ -167,7 +175,7 @@ class ChoiceReading:
         infos: Sequence[TokenInfo] = ()
         if event.logprobs is not None:
             infos = self._infos(event.token_ids[:new], event.logprobs[:new], self._text.said - said)
-        events = self._events.take(text, new, infos, finish)
+        events = self._events.take(text, new, infos, finish, self._text.stop_string)
         self.finished = finish is not None or self._events.done
-        self.ended_by_text = self._text.stopped_by_text or (finish is None and self._events.done)
+        self.ended_by_text = self._text.stop_string is not None or (finish is None and self._events.done)
         return events

@@ -88,15 +88,15 @@ SWITCHES = ("enable_thinking", "thinking")
 
 def effort_variables(wish: ThinkWish | None, variables: Collection[str], form: ThinkingFormat | None) -> dict[str, Any]:
     """What the wanted effort is to a template with these variables; RequestError if it has none to say it with."""
-    effort = None if wish is None else wish.effort
-    if effort is None:
+    if wish is None or (wish.effort is None and wish.wanted is None):
         return {}
-    if "reasoning_effort" in variables:
+    effort = wish.effort
+    if effort is not None and "reasoning_effort" in variables:
         return {"reasoning_effort": effort}
     known = [name for name in SWITCHES if name in variables]
     if known:
-        return {known[0]: effort != "none"}
-    if effort == "none" and form is None:
+        return {known[0]: effort != "none" if wish.wanted is None else wish.wanted}
+    if wish.wanted is not None or (effort == "none" and form is None):
         return {}
     raise RequestError(
         f"reasoning_effort is {effort!r}, but this model's chat template cannot switch thinking on or off; "

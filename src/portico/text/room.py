@@ -10,9 +10,18 @@ from portico.protocol.sampling import SamplingParams
 
 
 def check_answer(
-    sampling: SamplingParams, prompt_len: int, max_model_len: int, *, max_tokens_param: str, prompt_param: str
+    sampling: SamplingParams,
+    prompt_len: int,
+    max_model_len: int,
+    *,
+    max_tokens_param: str,
+    prompt_param: str,
+    cut: bool = False,
 ) -> int:
-    """The room for an answer to a prompt of so many tokens; RequestError if there is none, or not what is asked for."""
+    """The room for an answer to a prompt of so many tokens; RequestError if there is none.
+
+    Also, unless an answer may be `cut` to it, if there is less than what is asked for.
+    """
     room = max_model_len - prompt_len
     if room < 1:
         raise RequestError(
@@ -22,7 +31,7 @@ def check_answer(
             code="context_length_exceeded",
             counts={"prompt_tokens": prompt_len, "max_model_len": max_model_len},
         )
-    if sampling.max_tokens is not None and sampling.max_tokens > room:
+    if sampling.max_tokens is not None and sampling.max_tokens > room and not cut:
         raise RequestError(
             f"This model's maximum context length is {max_model_len} tokens, but {prompt_len + sampling.max_tokens} "
             f"were asked for: {prompt_len} in the prompt and {sampling.max_tokens} by {max_tokens_param}. "

@@ -29,7 +29,13 @@ class StopFinder:
         self._needles = [_Needle(stop) for stop in stops]
         self._include = include
         self._held = ""
-        self.hit = False
+        self.found: str | None = None
+        """The string that ended the text."""
+
+    @property
+    def hit(self) -> bool:
+        """Whether a stop string is complete."""
+        return self.found is not None
 
     def push(self, text: str, *, search: bool = True) -> str:
         """The part of the text so far, not given out before, that cannot belong to a stop string.
@@ -43,10 +49,10 @@ class StopFinder:
             return text
         text, checked = self._held + text, len(self._held)
         for position in range(checked, len(text)):
-            ended = [len(needle.stop) for needle in self._needles if needle.step(text[position])]
+            ended = [needle.stop for needle in self._needles if needle.step(text[position])]
             if ended:
-                self.hit, self._held = True, ""
-                return text[: position + 1 - (0 if self._include else max(ended))]
+                self.found, self._held = max(ended, key=len), ""
+                return text[: position + 1 - (0 if self._include else len(self.found))]
         keep = max(needle.matched for needle in self._needles)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]

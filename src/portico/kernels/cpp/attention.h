@@ -16,6 +16,8 @@ namespace portico::PORTICO_ISA {
 constexpr int QUERY_ROWS = 192;      // rows (queries times heads of one key head) that share a tile of keys
 constexpr int KEY_SPAN = 16 * TILE;      // keys that have a softmax of their own; spans are merged from first to last
 constexpr int SPLIT_ROWS = 32;       // of an item whose spans may go to several threads
+constexpr float LOG2_E = 1.44269504f;
+constexpr float HIDDEN = -1e38f;     // a score
 
 // An aligned buffer of a thread, grown and never shrunk.
 class Scratch {
@@ -37,8 +39,10 @@ private:
     size_t used_ = 0;
 };
 
-// The running softmax of some rows over the keys of a span, or of several.
+// The running softmax of some rows over the keys of a span, or of several. Scores are exponents of two.
 struct Running {
+    static constexpr float NONE = -1e30f;  // the largest of none: differences are to be numbers
+
     float* largest;  // [rows]
     Floats* sums;    // [rows], a partial sum in each lane
     float* out;      // [rows][padded]
@@ -52,7 +56,7 @@ struct Running {
           out(scratch.take<float>((size_t)rows * padded)) {}
 
     void clear(int rows, int padded) const {
-        std::fill_n(largest, rows, -INFINITY);
+        std::fill_n(largest, rows, NONE);
         std::fill_n(sums, rows, Floats{});
         std::fill_n(out, (size_t)rows * padded, 0.0f);
     }
@@ -60,10 +64,10 @@ struct Running {
     // Add what comes of the keys after these.
     void merge(const Running& later, int rows, int padded) const {
         for (int r = 0; r < rows; r++) {
-            if (later.largest[r] == -INFINITY) continue;  // it sees none of them
+            if (later.largest[r] == NONE) continue;  // it sees none of them
             const float now = std::max(largest[r], later.largest[r]);
-            const float mine = exponential(splat(largest[r] - now))[0], theirs = exponential(splat(later.largest[r] - now))[0];
-            const bool first = largest[r] == -INFINITY;
+            const float mine = power_of_two(splat(largest[r] - now))[0], theirs = power_of_two(splat(later.largest[r] - now))[0];
+            const bool first = largest[r] == NONE;
             largest[r] = now;
             sums[r] = first ? later.sums[r] : sums[r] * mine + later.sums[r] * theirs;
             float *to = out + (size_t)r * padded, *from = later.out + (size_t)r * padded;
@@ -73,37 +77,44 @@ struct Running {
     }
 };
 
+// Make the scores of keys that a row does not see so small that their weight is 0.
+template <int N>
+inline void hide_keys(const int* positions, const TileView& view, Floats (&scores)[N][COLUMNS]) {
+    const Ints lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    each<N>(PORTICO_EACH(r) {
+        each<COLUMNS>(PORTICO_EACH(c) {
+            const Ints key = lane + (view.first + c * LANES);
+            Ints hidden = key > positions[r];
+            if (view.window) hidden |= key <= positions[r] - view.window;
+            scores[r][c] = select(hidden, splat(HIDDEN), scores[r][c]);
+        });
+    });
+}
+
 // Take one tile of keys into N rows, at `positions`; row numbers count from `row`.
 template <int N, bool FETCH, class Keys>
 void take_tile(const char* query, const int* positions, int row, const typename Keys::Tile& tile,
                const typename Keys::Tile& next, const TileView& view, const Running& running, char* weights) {
-    constexpr float NEVER = -INFINITY;
     Floats scores[N][COLUMNS];
     Keys::template scores_of<N, FETCH>(query, tile, next, view, scores);
+    if (view.masked) hide_keys<N>(positions, view, scores);
+    float* const largest = running.largest + row;
+    Floats* const totals = running.sums + row;
     float factor[N];
-    for (int r = 0; r < N; r++) {
-        Floats most = splat(NEVER);
-        for (int c = 0; c < COLUMNS; c++) {
-            if (view.masked) {
-                const Ints lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-                Ints key = lane + (view.first + c * LANES);
-                Ints hidden = key > positions[r];
-                if (view.window) hidden |= key <= positions[r] - view.window;
-                scores[r][c] = select(hidden, splat(NEVER), scores[r][c]);
-            }
-            most = maximum(most, scores[r][c]);
-        }
-        const float before = running.largest[row + r], now = std::max(before, largest(most));
-        running.largest[row + r] = now;
-        factor[r] = before == now ? 1.0f : exponential(splat(before - now))[0];  // of -inf: 0
+    each<N>(PORTICO_EACH(r) {
+        Floats most = scores[r][0];
+        each<COLUMNS>(PORTICO_EACH(c) { most = maximum(most, scores[r][c]); });
+        const Floats before = splat(largest[r]), now = maximum(before, largest_of(most));
+        largest[r] = now[0];
+        factor[r] = power_of_two(before - now)[0];
         Floats total{};
-        for (int c = 0; c < COLUMNS; c++) {
-            scores[r][c] = now == NEVER ? Floats{} : exponential(scores[r][c] - now);
+        each<COLUMNS>(PORTICO_EACH(c) {
+            scores[r][c] = power_of_two(scores[r][c] - now);
             total += scores[r][c];
-        }
+        });
         Keys::put_weights(scores[r], tile, weights + r * Keys::WEIGHT_BYTES);
-        running.sums[row + r] = running.sums[row + r] * factor[r] + total;
-    }
+        totals[r] = totals[r] * factor[r] + total;
+    });
     float* out = running.out + (size_t)row * view.padded;
     int d = 0;
     for (; d + WIDE * LANES <= view.head_dim; d += WIDE * LANES)
@@ -175,7 +186,7 @@ struct Workplace {
         for (int r = 0; r < rows; r++) {
             const int token = item.begin + r / shared, head = item.kv_head * shared + r % shared;
             const T* from = (const T*)a.query + (a.tokens[item.sequence] + token) * a.query_stride;
-            Keys::put_query(from + (int64_t)head * a.head_dim, a.head_dim, a.scale, query + r * query_bytes);
+            Keys::put_query(from + (int64_t)head * a.head_dim, a.head_dim, a.scale * LOG2_E, query + r * query_bytes);
             positions[r] = a.starts[item.sequence] + token;
         }
     }
@@ -207,7 +218,7 @@ void take_span(const AttendArguments& a, const Item& item, int from, int to, con
         const auto next = Keys::find(a, first + TILE < to ? find_places(a, item, first + TILE) : after);
         const bool ahead = first + TILE - 1 > a.starts[item.sequence] + item.begin;
         const bool behind = a.window && first <= last_key(a, item) - a.window;
-        const TileView view{first, a.head_dim, padded_width(a), a.window, a.block_size, a.scale, ahead || behind};
+        const TileView view{first, a.head_dim, padded_width(a), a.window, a.block_size, a.scale * LOG2_E, ahead || behind};
         int begin = 0;
         while (w.positions[std::min(begin + ROWS, w.rows) - 1] < first) begin += ROWS;  // these see none of the keys
         for (int r = begin; r < w.rows; r += ROWS) {

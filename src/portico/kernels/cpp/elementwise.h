@@ -55,8 +55,8 @@ void rms_norm(const RmsNormArguments& a) {
     });
 }
 
-inline Floats silu(Floats x) { 
-    Floats e = exponential(select(x > 0.0f, -x, x));  // of -|x|, so that it never overflows
+inline Floats silu(Floats x) {
+    const Floats e = exponential(-maximum(x, -x));  // so that it never overflows
     return x * select(x > 0.0f, splat(1.0f), e) / (1.0f + e);
 }
 
@@ -89,6 +89,38 @@ inline void rotate(T* x, const T* cos, const T* sin, int width) {
     }
 }
 
+// Both of so many heads [width] side by side, without writing down what is between; `weight`: of each, or null.
+template <class T>
+inline void norm_and_rotate(T* x, const T* weight, int heads, const T* cos, const T* sin, int width, float eps) {
+    constexpr int TOGETHER = 8;  // heads whose roots do not wait for each other
+    const int half = width / 2;
+    for (int begin = 0; begin < heads; begin += TOGETHER) {
+        const int end = std::min(heads, begin + TOGETHER);
+        float factors[TOGETHER];
+        if (weight)
+            for (int head = begin; head < end; head++) factors[head - begin] = inverse_root(x + (int64_t)head * width, width, eps);
+        for (int head = begin; head < end; head++) {
+            T* values = x + (int64_t)head * width;
+            const T* weights = weight + (int64_t)head * width;
+            const float factor = factors[head - begin];
+            if (half % LANES) {
+                if (weight) rms_norm_row(values, weights, values, width, eps);
+                rotate(values, cos, sin, width);
+                continue;
+            }
+            for (int i = 0; i < half; i += LANES) {
+                Floats low = load(values + i), high = load(values + half + i);
+                if (weight) {
+                    low = rounded<T>(rounded<T>(low * factor) * load(weights + i));
+                    high = rounded<T>(rounded<T>(high * factor) * load(weights + half + i));
+                }
+                store(values + i, low * load(cos + i) + high * load(sin + i));
+                store(values + half + i, high * load(cos + half + i) + low * load(sin + half + i));
+            }
+        }
+    }
+}
+
 // Store a key and a value x [width] of one head as they are, DEPTH dimensions of a key, or values, beside each other.
 template <class T, int DEPTH>
 struct StorePlain {
@@ -96,8 +128,17 @@ struct StorePlain {
         const int64_t size = (int64_t)a.block_size * a.head_dim;
         T* keys = (T*)a.pool + part * size + offset * DEPTH;
         T* values = (T*)a.pool + (part + a.kv_heads) * size + offset / DEPTH * DEPTH * a.head_dim + offset % DEPTH;
-        for (int d = 0; d < a.head_dim; d += DEPTH) std::copy_n(key + d, DEPTH, keys + (int64_t)d * a.block_size);
-        for (int d = 0; d < a.head_dim; d++) values[d * DEPTH] = value[d];
+        for (int d = 0; d < a.head_dim; d += DEPTH) std::memcpy(keys + (int64_t)d * a.block_size, key + d, DEPTH * sizeof(T));
+        int d = 0;
+#if defined(__AVX512BW__)
+        // Half a word each; the other half may be another thread's at this moment.
+        if constexpr (DEPTH == 2)
+            for (; d + LANES <= a.head_dim; d += LANES) {
+                const auto words = (__m512i)words_of_halves(load_raw<Halves>(value + d));
+                _mm512_mask_storeu_epi16(values + d * DEPTH, 0x55555555, words);
+            }
+#endif
+        for (; d < a.head_dim; d++) values[d * DEPTH] = value[d];
     }
 };
 
@@ -127,21 +168,25 @@ struct StoreInt8 {
     }
 };
 
+// Tokens taken together: their keys lie in few blocks, a word of each in every line.
+constexpr int64_t TOKENS_TOGETHER = 16;
+
 template <class T, class Store>
 void prepare(const PrepareArguments& a) {
     const int turned = a.heads + a.kv_heads, all = a.heads + 2 * a.kv_heads, width = a.head_dim;
-    share_out(a.tokens, rows_worth_sharing((int64_t)all * width), [&](int64_t token) {
-        T* row = (T*)a.qkv + token * all * width;
-        const int64_t block = a.slots[token] / a.block_size, offset = a.slots[token] % a.block_size;
-        for (int head = 0; head < turned; head++) {
-            T* x = row + (int64_t)head * width;
-            if (a.weight) rms_norm_row(x, (const T*)a.weight + (int64_t)head * width, x, width, a.eps);
-            rotate(x, (const T*)a.cos + token * width, (const T*)a.sin + token * width, width);
-        }
-        for (int head = 0; head < a.kv_heads; head++) {
-            const T *key = row + (int64_t)(a.heads + head) * width, *value = key + (int64_t)a.kv_heads * width;
-            Store::put(a, block * 2 * a.kv_heads + head, offset, key, value);
-        }
+    const bool many = a.tokens >= 4 * TOKENS_TOGETHER * team_size();
+    const int64_t together = many ? TOKENS_TOGETHER : rows_worth_sharing((int64_t)all * width);
+    share_out((a.tokens + together - 1) / together, 1, [&](int64_t group) {
+        const int64_t first = group * together, end = std::min<int64_t>(a.tokens, first + together);
+        for (int64_t token = first; token < end; token++)
+            norm_and_rotate((T*)a.qkv + token * all * width, (const T*)a.weight, turned, (const T*)a.cos + token * width,
+                            (const T*)a.sin + token * width, width, a.eps);
+        for (int head = 0; head < a.kv_heads; head++)
+            for (int64_t token = first; token < end; token++) {
+                const int64_t block = a.slots[token] / a.block_size, offset = a.slots[token] % a.block_size;
+                const T *key = (const T*)a.qkv + (token * all + a.heads + head) * width, *value = key + (int64_t)a.kv_heads * width;
+                Store::put(a, block * 2 * a.kv_heads + head, offset, key, value);
+            }
     });
 }
 

@@ -28,7 +28,7 @@ struct Places {
 struct TileView {
     int first, head_dim, padded, window;
     int key_stride;
-    float scale;
+    float scale;         // of scores that are exponents of two
     bool masked;     // some query of the item does not see some key of the tile
 };
 

@@ -61,7 +61,7 @@ inline void int8_values(const T* x, int width, float scale, int8_t* out) {
     for (int i = 0; i < width; i += LANES) {
         const Floats value = padded(x + i, width - i, 0.0f) / divisor;
         const Floats kept = maximum(-maximum(-value, splat(-127.0f)), splat(-127.0f));
-        store_raw(out + i, __builtin_convertvector(nearest(kept), Bytes));
+        store_raw(out + i, bytes_of(nearest(kept)));
     }
 }
 
@@ -120,8 +120,8 @@ struct Int8Keys {
         for (int i = 0; i < head_dim; i += LANES) {
             const Ints value = nearest(padded(from + i, head_dim - i, 0.0f) * inverse);
             const Ints high = (value + (1 << (DIGIT_BITS - 1))) >> DIGIT_BITS;
-            store_raw(query.digits[0] + i, __builtin_convertvector(high, Bytes));
-            store_raw(query.digits[1] + i, __builtin_convertvector(value - (high << DIGIT_BITS), Bytes));
+            store_raw(query.digits[0] + i, bytes_of(high));
+            store_raw(query.digits[1] + i, bytes_of(value - (high << DIGIT_BITS)));
             total += value;
         }
         const float worth = extreme / MOST_QUERY * scale;
@@ -145,8 +145,8 @@ struct Int8Keys {
         std::memcpy(to, &worth, sizeof worth);
         for (int c = 0; c < COLUMNS; c++) {
             const Ints value = nearest(weights[c] * inverse), high = value >> DIGIT_BITS;
-            store_raw(to + 64 + c * LANES, __builtin_convertvector(high, Bytes));
-            store_raw(to + 64 + TILE + c * LANES, __builtin_convertvector(value - (high << DIGIT_BITS), Bytes));
+            store_raw(to + 64 + c * LANES, bytes_of(high));
+            store_raw(to + 64 + TILE + c * LANES, bytes_of(value - (high << DIGIT_BITS)));
         }
     }
     static float worth_of(const char* weights) {

@@ -34,7 +34,7 @@ struct PlainKeys {
     static void put_query(const T* from, int head_dim, float, char* to) { std::memcpy(to, from, head_dim * sizeof(T)); }
 
     static void put_weights(const Floats (&shares)[COLUMNS], const Tile&, char* to) {
-        for (int c = 0; c < COLUMNS; c++) store((T*)to + c * LANES, shares[c]);
+        each<COLUMNS / 2>(PORTICO_EACH(c) { store_two((T*)to + 2 * c * LANES, shares[2 * c], shares[2 * c + 1]); });
     }
 
     // scores[r][c] of N rows against all keys of the tile.
@@ -42,19 +42,20 @@ struct PlainKeys {
     static void scores_of(const char* query, const Tile& tile, const Tile& next, const TileView& view,
                           Floats (&scores)[N][COLUMNS]) {
         for (int part = 0; part < COLUMNS; part += WIDE) {
-            Floats sums[N][WIDE] = {};
+            Floats sums[N][WIDE];
+            each<N>(PORTICO_EACH(r) { each<WIDE>(PORTICO_EACH(c) { sums[r][c] = Floats{}; }); });
             for (int d = 0; d < view.head_dim / Mul::DEPTH; d++) {
                 Words key[WIDE];
-                for (int c = 0; c < WIDE; c++) key[c] = load_raw<Words>(tile.keys[part + c] + (int64_t)d * view.key_stride);
-                if constexpr (FETCH)
-                    for (int c = 0; c < WIDE; c++) __builtin_prefetch(next.keys[part + c] + (int64_t)d * view.key_stride);
-                for (int r = 0; r < N; r++) {
-                    Words q = splat_word((const T*)query + (size_t)r * view.head_dim + d * Mul::DEPTH);
-                    for (int c = 0; c < WIDE; c++) sums[r][c] = Mul::add(sums[r][c], q, key[c]);
-                }
+                each<WIDE>(PORTICO_EACH(c) {
+                    key[c] = load_raw<Words>(tile.keys[part + c] + (int64_t)d * view.key_stride);
+                    if (FETCH) __builtin_prefetch(next.keys[part + c] + (int64_t)d * view.key_stride);
+                });
+                each<N>(PORTICO_EACH(r) {
+                    const Words q = splat_word((const T*)query + (size_t)r * view.head_dim + d * Mul::DEPTH);
+                    each<WIDE>(PORTICO_EACH(c) { sums[r][c] = Mul::add(sums[r][c], q, key[c]); });
+                });
             }
-            for (int r = 0; r < N; r++)
-                for (int c = 0; c < WIDE; c++) scores[r][part + c] = sums[r][c] * view.scale;
+            each<N>(PORTICO_EACH(r) { each<WIDE>(PORTICO_EACH(c) { scores[r][part + c] = sums[r][c] * view.scale; }); });
         }
     }
 
@@ -64,19 +65,21 @@ struct PlainKeys {
     static void accumulate(const char* weights, const Tile& tile, const Tile& next, const TileView& view,
                            const float (&factor)[N], float* out, int d) {
         constexpr int STEP = LANES / Mul::DEPTH;
+        const int64_t width = view.padded;
         Floats sums[N][W];
-        for (int r = 0; r < N; r++)
-            for (int c = 0; c < W; c++) sums[r][c] = load(out + (size_t)r * view.padded + d + c * LANES) * factor[r];
+        each<N>(PORTICO_EACH(r) {
+            each<W>(PORTICO_EACH(c) { sums[r][c] = load(out + r * width + d + c * LANES) * factor[r]; });
+        });
         auto add = [&](const uint32_t* from, int key, uint32_t kept) __attribute__((always_inline)) {
             Words value[W];
-            for (int c = 0; c < W; c++) {
+            each<W>(PORTICO_EACH(c) {
                 value[c] = value_words<TAIL>(from + c * LANES, view.head_dim - d - c * LANES);
                 if (kept != ~0u) value[c] &= kept;
-            }
-            for (int r = 0; r < N; r++) {
-                Words p = splat_word((const T*)weights + (size_t)r * TILE + key);
-                for (int c = 0; c < W; c++) sums[r][c] = Mul::add(sums[r][c], p, value[c]);
-            }
+            });
+            each<N>(PORTICO_EACH(r) {
+                const Words p = splat_word((const T*)weights + (size_t)r * TILE + key);
+                each<W>(PORTICO_EACH(c) { sums[r][c] = Mul::add(sums[r][c], p, value[c]); });
+            });
         };
         for (int group = 0; group * LANES < tile.count; group++) {
             const uint32_t* from = tile.values[group] + d;
@@ -90,8 +93,9 @@ struct PlainKeys {
             // Beside the last key its word may hold what nobody has written.
             if (whole < STEP && tile.count % Mul::DEPTH) add(from, tile.count - 1, 0xffffu);
         }
-        for (int r = 0; r < N; r++)
-            for (int c = 0; c < W; c++) store(out + (size_t)r * view.padded + d + c * LANES, sums[r][c]);
+        each<N>(PORTICO_EACH(r) {
+            each<W>(PORTICO_EACH(c) { store(out + r * width + d + c * LANES, sums[r][c]); });
+        });
     }
 };
 

@@ -22,19 +22,31 @@ struct Shape {
     int64_t panel_elements() const { return steps * PANEL * DEPTH; }
 };
 
-// Copy a weight [outputs, inputs] into panels; what is past its edges is zero.
+// Copy a weight [outputs, inputs] into panels; what is past its edges is zero. A line of each channel is read at a time
+// and scattered over as many steps, which stay in the first-level cache.
 template <class Product>
 void pack_linear(const LinearArguments& a) {
     using T = typename Product::Element;
     const Shape<Product> shape(a);
+    const int64_t whole = a.inputs / Product::DEPTH;
     share_out(shape.panels, 1, [&](int64_t panel) {
-        T* to = (T*)a.packed + panel * shape.panel_elements();
-        for (int64_t step = 0; step < shape.steps; step++)
-            for (int channel = 0; channel < PANEL; channel++)
-                for (int part = 0; part < Product::DEPTH; part++) {
-                    const int64_t out = panel * PANEL + channel, in = step * Product::DEPTH + part;
-                    *to++ = out < a.outputs && in < a.inputs ? ((const T*)a.weight)[out * a.inputs + in] : T{};
-                }
+        auto* to = (uint32_t*)((T*)a.packed + panel * shape.panel_elements());
+        const int channels = (int)std::min<int64_t>(PANEL, a.outputs - panel * PANEL);
+        if (channels < PANEL) std::memset(to, 0, shape.panel_elements() * sizeof(T));
+        const T* weight = (const T*)a.weight + panel * PANEL * a.inputs;
+        for (int64_t first = 0; first < whole; first += LANES) {
+            const int count = (int)std::min<int64_t>(LANES, whole - first);
+            for (int channel = 0; channel < channels; channel++) {
+                uint32_t words[LANES];
+                std::memcpy(words, weight + channel * a.inputs + first * Product::DEPTH, count * sizeof *words);
+                for (int i = 0; i < count; i++) to[(first + i) * PANEL + channel] = words[i];
+            }
+        }
+        for (int channel = 0; channel < channels && whole < shape.steps; channel++) {
+            T last[Product::DEPTH] = {};
+            std::copy_n(weight + channel * a.inputs + whole * Product::DEPTH, a.inputs - whole * Product::DEPTH, last);
+            std::memcpy(to + whole * PANEL + channel, last, sizeof last);
+        }
     });
 }
 
@@ -82,6 +94,7 @@ void multiply(const LinearArguments& a, const Shape<Product>& shape, int64_t pan
 template <class Product>
 struct Multiply {
     static constexpr int BLOCK_ROWS = 12;  // rows computed together: 24 accumulators, and what is left of 32 registers
+    static constexpr bool READS_FIRST = false;
     const LinearArguments& a;
     const Shape<Product> shape;
 

@@ -24,7 +24,7 @@ inline Ints nearest_within(Floats value, float least, float most) {
 struct Eight {
     using Scale = float;
     static constexpr int GROUP = 128;
-    static constexpr int BLOCK_ROWS = 12;
+    static constexpr int BLOCK_ROWS = 10;  // 20 accumulators; with 24 what is done with them every group costs more
     static constexpr int BYTES_PER_STEP = 2 * sizeof(Words);  // a step is 4 inputs of 32 channels
     static constexpr int OFFSET = 128;
     static constexpr int DEPTH = 64;  // inputs that a tile holds of a row
@@ -152,7 +152,7 @@ inline void quantize_row(const LinearArguments& a, const QuantizedRows& to, int6
             Ints total{};
             for (int i = group * VECTORS; i < (group + 1) * VECTORS; i++) {
                 const Ints value = nearest(found[i] * inverse);
-                store_raw(values + i / PER_ROW * depth_bytes + i % PER_ROW * LANES, __builtin_convertvector(value, Bytes));
+                store_raw(values + i / PER_ROW * depth_bytes + i % PER_ROW * LANES, bytes_of(value));
                 total += value;
             }
             to.begins[number * to.groups + group] = -Format::OFFSET * sum(total);
@@ -172,6 +172,53 @@ QuantizedRows quantize_rows(const LinearArguments& a, int tile_rows) {
     return rows;
 }
 
+// The sums of ROWS rows from `row` on with the two halves of a panel: [ROWS][2].
+template <class Format, int ROWS, bool FETCH>
+[[gnu::noinline]] void sums_of(const Layout<Format> layout, const QuantizedRows& x, const uint8_t* weight, int64_t row,
+                               Ahead ahead, Floats* to) {
+    using Layout = Layout<Format>;
+    const int64_t stride = layout.blocks * BLOCK;
+    const int8_t* values = x.values + row * stride;
+    const float* scales = x.scales + row * layout.blocks;
+    const int* begins = x.begins + row * layout.blocks * Layout::GROUPS;
+    Floats sums[ROWS][2];
+    each<ROWS>(PORTICO_EACH(r) { sums[r][0] = sums[r][1] = Floats{}; });
+    for (int64_t block = 0; block < layout.blocks; block++) {
+        Floats parts[ROWS][2];
+        each<ROWS>(PORTICO_EACH(r) { parts[r][0] = parts[r][1] = Floats{}; });
+        for (int group = 0; group < Layout::GROUPS; group++) {
+            Ints found[ROWS][2];
+            each<ROWS>(PORTICO_EACH(r) {
+                found[r][0] = found[r][1] = begins[(r * layout.blocks + block) * Layout::GROUPS + group] - Ints{};
+            });
+            for (int step = 0; step < Layout::STEPS; step++, weight += Format::BYTES_PER_STEP, values += 4) {
+                if (FETCH && step % (2 * LINE / Format::BYTES_PER_STEP) == 0) ahead.fetch();
+                Words low, high;
+                Format::load_step(weight, low, high);
+                each<ROWS>(PORTICO_EACH(r) {
+                    const Words word = splat_word(values + r * stride);
+                    found[r][0] = add_bytes(found[r][0], low, word);
+                    found[r][1] = add_bytes(found[r][1], high, word);
+                });
+            }
+            if (FETCH) ahead.fetch();
+            const auto* group_scales = (const typename Format::Scale*)weight;
+            const Floats low = load(group_scales), high = load(group_scales + LANES);
+            weight += PANEL * sizeof *group_scales;
+            each<ROWS>(PORTICO_EACH(r) {
+                parts[r][0] += __builtin_convertvector(found[r][0], Floats) * low;
+                parts[r][1] += __builtin_convertvector(found[r][1], Floats) * high;
+            });
+        }
+        each<ROWS>(PORTICO_EACH(r) {
+            const float scale = scales[r * layout.blocks + block];
+            sums[r][0] += parts[r][0] * scale;
+            sums[r][1] += parts[r][1] * scale;
+        });
+    }
+    each<ROWS>(PORTICO_EACH(r) { to[r * 2] = sums[r][0], to[r * 2 + 1] = sums[r][1]; });
+}
+
 template <class T, class Format>
 struct MultiplyQuantized {
     static constexpr int BLOCK_ROWS = Format::BLOCK_ROWS;
@@ -184,45 +231,14 @@ struct MultiplyQuantized {
 
     template <int ROWS>
     void block(int64_t panel_number, int64_t row, Ahead ahead) const {
-        const auto* weight = (const uint8_t*)panel(panel_number);
         fetch_outputs<T, ROWS>(a, panel_number, row);
-        Floats sums[ROWS][2] = {};
-        for (int64_t block = 0; block < layout.blocks; block++) {
-            Floats parts[ROWS][2] = {};
-            for (int group = 0; group < layout.GROUPS; group++, weight += layout.GROUP_BYTES)
-                add_group<ROWS>(weight, row * layout.blocks + block, group, parts, ahead);
-            for (int r = 0; r < ROWS; r++)
-                for (int half = 0; half < 2; half++) sums[r][half] += parts[r][half] * x.scales[(row + r) * layout.blocks + block];
-        }
+        Floats sums[ROWS * 2];
+        const auto* weight = (const uint8_t*)panel(panel_number);
+        ahead.lines ? sums_of<Format, ROWS, true>(layout, x, weight, row, ahead, sums)
+                    : sums_of<Format, ROWS, false>(layout, x, weight, row, ahead, sums);
         for (int r = 0; r < ROWS; r++)
             for (int half = 0; half < 2; half++)
-                store_panel_half<T>(a, panel_number * PANEL + half * LANES, row + r, sums[r][half]);
-    }
-
-    // Add to `parts` what a group of weights and the same inputs of ROWS rows give; `first`: the first row's block.
-    template <int ROWS>
-    void add_group(const uint8_t* weight, int64_t first, int group, Floats (&parts)[ROWS][2], Ahead& ahead) const {
-        const int8_t* values = x.values + first * BLOCK + group * Format::GROUP;
-        Ints found[ROWS][2];
-        for (int r = 0; r < ROWS; r++)
-            found[r][0] = found[r][1] = x.begins[(first + r * layout.blocks) * layout.GROUPS + group] - Ints{};
-        for (int step = 0; step < layout.STEPS; step++, weight += Format::BYTES_PER_STEP) {
-            if (step % (2 * 64 / Format::BYTES_PER_STEP) == 0) ahead.fetch();
-            Words low, high;
-            Format::load_step(weight, low, high);
-            for (int r = 0; r < ROWS; r++) {
-                const Words word = splat_word(values + r * layout.blocks * BLOCK + step * 4);
-                found[r][0] = add_bytes(found[r][0], low, word);
-                found[r][1] = add_bytes(found[r][1], high, word);
-            }
-        }
-        ahead.fetch();
-        const auto* scales = (const typename Format::Scale*)weight;
-        const Floats low = load(scales), high = load(scales + LANES);
-        for (int r = 0; r < ROWS; r++) {
-            parts[r][0] += __builtin_convertvector(found[r][0], Floats) * low;
-            parts[r][1] += __builtin_convertvector(found[r][1], Floats) * high;
-        }
+                store_panel_half<T>(a, panel_number * PANEL + half * LANES, row + r, sums[r * 2 + half]);
     }
 };
 

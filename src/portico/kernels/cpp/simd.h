@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #if defined(__AVX2__)
 #include <immintrin.h>
@@ -24,6 +25,20 @@ struct Bf16 {
     uint16_t bits;
 };
 
+#if defined(__AVX512F__)
+constexpr __mmask16 ALL = 0xffff;  // lanes; GCC 12 warns of functions without a mask
+#endif
+
+// Call `f` with 0 to N - 1, as constants from the beginning: arrays of vectors that they index stay in registers, where
+// GCC writes those of a loop that it unrolls later to memory at every step.
+template <int N, class F>
+[[gnu::always_inline]] inline void each(F f) {
+    [&]<int... I>(std::integer_sequence<int, I...>) __attribute__((always_inline)) {
+        (f.template operator()<I>(), ...);
+    }(std::make_integer_sequence<int, N>());
+}
+#define PORTICO_EACH(i) [&]<int i>() __attribute__((always_inline))
+
 inline Floats splat(float value) { return value - Floats{}; }
 
 template <class V>
@@ -40,9 +55,24 @@ inline void store_raw(void* to, V value) {
 
 inline Floats load(const float* from) { return load_raw<Floats>(from); }
 
-inline Floats load(const Bf16* from) {
-    return (Floats)(__builtin_convertvector(load_raw<Halves>(from), Words) << 16);
+// Each half word in a word, and the low byte of each; in one instruction, which GCC does not make of a conversion.
+inline Words words_of_halves(Halves value) {
+#if defined(__AVX512F__)
+    return (Words)_mm512_maskz_cvtepu16_epi32(ALL, (__m256i)value);
+#else
+    return __builtin_convertvector(value, Words);
+#endif
 }
+
+inline Bytes bytes_of(Ints value) {
+#if defined(__AVX512F__)
+    return (Bytes)_mm512_maskz_cvtepi32_epi8(ALL, (__m512i)value);
+#else
+    return __builtin_convertvector(value, Bytes);
+#endif
+}
+
+inline Floats load(const Bf16* from) { return (Floats)(words_of_halves(load_raw<Halves>(from)) << 16); }
 
 inline void store(float* to, Floats value) { store_raw(to, value); }
 
@@ -57,6 +87,21 @@ inline Halves to_bf16(Floats value) {
 
 inline void store(Bf16* to, Floats value) { store_raw(to, to_bf16(value)); }
 
+// Two at once.
+inline void store_two(float* to, Floats first, Floats second) {
+    store(to, first);
+    store(to + LANES, second);
+}
+
+inline void store_two(Bf16* to, Floats first, Floats second) {
+#if defined(__AVX512BF16__)
+    store_raw(to, (Words)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first));
+#else
+    store(to, first);
+    store(to + LANES, second);
+#endif
+}
+
 inline float widen(float value) { return value; }
 
 inline float widen(Bf16 value) {
@@ -70,7 +115,7 @@ inline float widen(Bf16 value) {
 template <class T>
 inline Floats rounded(Floats value) {
     if constexpr (sizeof(T) == 4) return value;
-    return (Floats)(__builtin_convertvector(to_bf16(value), Words) << 16);
+    return (Floats)(words_of_halves(to_bf16(value)) << 16);
 }
 
 // Up to 16 values; lanes past `count` are `filler`.
@@ -93,7 +138,14 @@ inline void store_first(T* to, Floats value, int count) {
 
 inline Floats select(Ints where, Floats yes, Floats no) { return where ? yes : no; }
 
-inline Floats maximum(Floats a, Floats b) { return select(a > b, a, b); }
+// Of equals, and where one is not a number, the second.
+inline Floats maximum(Floats a, Floats b) {
+#if defined(__AVX512F__)
+    return (Floats)_mm512_maskz_max_ps(ALL, (__m512)a, (__m512)b);
+#else
+    return select(a > b, a, b);
+#endif
+}
 
 // To the nearest integer, halves to the even one; for values of less than 2^22.
 inline Ints nearest(Floats value) {
@@ -135,12 +187,15 @@ inline auto sum(V value) {
     return value[0] + value[1];
 }
 
-inline float largest(Floats value) {
+// In every lane.
+inline Floats largest_of(Floats value) {
     value = maximum(value, swapped<8>(value));
     value = maximum(value, swapped<4>(value));
     value = maximum(value, swapped<2>(value));
-    return maximum(value, swapped<1>(value))[0];
+    return maximum(value, swapped<1>(value));
 }
+
+inline float largest(Floats value) { return largest_of(value)[0]; }
 #else
 template <class V>
 inline auto sum(V value) {
@@ -154,16 +209,50 @@ inline float largest(Floats value) {
         for (int i = 0; i < width; i++) value[i] = value[i] > value[i + width] ? value[i] : value[i + width];
     return value[0];
 }
+
+inline Floats largest_of(Floats value) { return splat(largest(value)); }
 #endif
+
+#if defined(__AVX512F__)
+inline Floats to_whole(Floats value) {
+    return (Floats)_mm512_maskz_roundscale_ps(ALL, (__m512)value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+#endif
+
+// 2^x for x <= 0, not -inf, and 0 where that is too small: a polynomial of what is left of x without its whole part, its
+// coefficients for the least relative error, 1e-7.
+inline Floats power_of_two(Floats x) {
+#if defined(__AVX512F__)
+    const Floats whole = to_whole(x);
+    const Floats rest = x - whole;
+#else
+    const Floats magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
+    const Floats clamped = maximum(x, splat(-127.0f));
+    const Floats whole = clamped + magic, rest = clamped - (whole - magic);
+#endif
+    Floats p = splat(1.32647273e-3f);
+    p = p * rest + 9.67151299e-3f;
+    p = p * rest + 5.55073358e-2f;
+    p = p * rest + 2.40222424e-1f;
+    p = p * rest + 6.93147004e-1f;
+    p = p * rest + 1.0f;
+#if defined(__AVX512F__)
+    return (Floats)_mm512_maskz_scalef_ps(ALL, (__m512)p, (__m512)whole);
+#else
+    return select(x < -126.0f, splat(0.0f), (Floats)((Ints)p + (((Ints)whole - (Ints)magic) << 23)));
+#endif
+}
 
 // e^x for x <= 0, and 0 below -87: reduced by ln 2 in two parts (Cody and Waite 1980), then a polynomial.
 inline Floats exponential(Floats x) {
+    const Floats clamped = maximum(x, splat(-88.0f));
+#if defined(__AVX512F__)
+    const Floats whole = to_whole(clamped * 1.44269504f);
+#else
     const Floats magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
-    Floats clamped = maximum(x, splat(-87.0f));
-    Floats whole = clamped * 1.44269504f + magic;
-    Ints exponent = (Ints)whole - (Ints)magic;
-    whole -= magic;
-    Floats rest = clamped - whole * 0.693145752f - whole * 1.42860677e-6f;
+    const Floats rounded = clamped * 1.44269504f + magic, whole = rounded - magic;
+#endif
+    const Floats rest = clamped - whole * 0.693145752f - whole * 1.42860677e-6f;
     Floats p = splat(1.98756911e-4f);
     p = p * rest + 1.39819994e-3f;
     p = p * rest + 8.33345205e-3f;
@@ -171,8 +260,12 @@ inline Floats exponential(Floats x) {
     p = p * rest + 1.66666657e-1f;
     p = p * rest + 0.5f;
     p = p * (rest * rest) + rest + 1.0f;
-    Floats result = (Floats)((Ints)p + (exponent << 23));
-    return select(x < -87.0f, splat(0.0f), result);
+#if defined(__AVX512F__)
+    const auto kept = _mm512_cmp_ps_mask((__m512)x, _mm512_set1_ps(-87.0f), _CMP_NLT_UQ);
+    return (Floats)_mm512_maskz_scalef_ps(kept, (__m512)p, (__m512)whole);
+#else
+    return select(x < -87.0f, splat(0.0f), (Floats)((Ints)p + (((Ints)rounded - (Ints)magic) << 23)));
+#endif
 }
 
 // One step of a dot product, DEPTH elements of it in each 32-bit lane: sum + a * b.

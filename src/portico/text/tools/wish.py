@@ -12,7 +12,8 @@ from portico.protocol.request import CallWish
 MAX_TOOLS = 128
 NAMES_SAID = 10
 """In an error, of tools that there are."""
-NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
+"""Of a tool: as long as Anthropic lets it be; OpenAI stops at 64."""
 
 Tools = Sequence[Mapping[str, Any]]
 
@@ -89,7 +90,7 @@ def _check_tool(tool: Mapping[str, Any], field: str) -> str:
         raise _wrong(f"{field}.function", "must be an object with a name")
     name = function.get("name")
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise _wrong(f"{field}.function.name", f"is {name!r}; it must be 1 to 64 letters, digits, '_' or '-'")
+        raise _wrong(f"{field}.function.name", f"is {name!r}; it must be 1 to 128 letters, digits, '_' or '-'")
     if not isinstance(function.get("description"), str | None):
         raise _wrong(f"{field}.function.description", "must be a string")
     if not isinstance(function.get("strict"), bool | None):

@@ -4,29 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
-from tokenizers import AddedToken
 
 from portico.text.model import TextModel
-from tests.server.fake_engine import LOADED
 from tests.server.harness import MODEL, LiveServer, portico
-from tests.text import folders
+from tests.server.thinker import as_new
 
-TEMPLATE = """{%- for tool in tools or [] %}{{- tool | tojson + '\\n' }}{% endfor %}
-{%- for message in messages %}
-{{- '[' + message.role + ']' }}
-{%- if message.reasoning_content %}{{- '<think>' + message.reasoning_content + '</think>' }}{%- endif %}
-{{- message.content or '' }}
-{%- for call in message.tool_calls or [] %}
-{{- '<tool_call>' + call.function.name + (call.function.arguments | tojson) + '</tool_call>' }}{% endfor %}
-{%- endfor %}
-{%- if tools %}{{- 'tools <tool_call> arguments' }}{%- endif %}
-{{- '[assistant]' }}
-{%- if enable_thinking is defined and enable_thinking is false %}{{- '<think>\\n\\n</think>\\n\\n' }}{%- endif %}"""
 WEATHER: Any = {
     "type": "function",
     "name": "get_weather",
@@ -35,25 +20,6 @@ WEATHER: Any = {
     "strict": None,
 }
 PATCH: Any = {"type": "custom", "name": "apply_patch", "description": "Change files"}
-ROOMY = replace(LOADED, max_model_len=4096)
-
-
-def call_of(name: str, **arguments: Any) -> str:
-    """As the model writes it."""
-    return f"<tool_call>\n{json.dumps({'name': name, 'arguments': arguments}, ensure_ascii=False)}\n</tool_call>"
-
-
-@pytest.fixture(scope="session")
-def thinking_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    tokenizer = folders.byte_level()
-    marks = ("</think>", "<tool_call>", "</tool_call>")
-    tokenizer.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in marks])
-    return folders.write_folder(tmp_path_factory.mktemp("responses"), tokenizer, template=TEMPLATE)
-
-
-@pytest.fixture(scope="session")
-def thinker(thinking_folder: Path) -> TextModel:
-    return TextModel.load(thinking_folder)
 
 
 @pytest.fixture(scope="module")
@@ -67,19 +33,6 @@ def server(shared: LiveServer) -> Iterator[LiveServer]:
     as_new(shared)
     yield shared
     shared.engine.wait_for(lambda: not shared.engine.running)
-
-
-def as_new(server: LiveServer) -> None:
-    """Forget what the engine was asked, and give it room for long prompts."""
-    server.engine.limits = ROOMY
-    server.engine.added.clear()
-    server.engine.cancelled.clear()
-
-
-def prompt(server: LiveServer) -> str:
-    """What the model read last."""
-    ids = server.engine.added[-1].prompt_ids
-    return server.text.tokenizer.decode(ids, skip_special_tokens=False)
 
 
 def post(server: LiveServer, body: dict[str, Any], status: int = 200) -> Any:

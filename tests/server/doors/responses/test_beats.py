@@ -10,9 +10,10 @@ import pytest
 from portico.server.doors.responses import run
 from portico.server.sse import with_beats
 from portico.text.model import TextModel
-from tests.server.doors.responses.conftest import as_new, stream
+from tests.server.doors.responses.conftest import stream
 from tests.server.fake_engine import Gate, say
 from tests.server.harness import portico
+from tests.server.thinker import as_new
 
 
 async def test_beats_come_between_events_and_only_there() -> None:

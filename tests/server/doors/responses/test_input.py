@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.server.doors.responses.conftest import PATCH, WEATHER, call_of, post, prompt, stream
+from tests.server.doors.responses.conftest import PATCH, WEATHER, post, stream
 from tests.server.harness import MODEL, LiveServer, answering
+from tests.server.thinker import call_of, prompt
 
 CALL = {"type": "function_call", "call_id": "c1", "name": "get_weather", "arguments": '{"city":"Rome"}'}
 RESULT = {"type": "function_call_output", "call_id": "c1", "output": "sunny"}

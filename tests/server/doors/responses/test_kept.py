@@ -19,18 +19,10 @@ from portico.server.sessions.sessions import Sessions
 from portico.server.sessions.sqlite import SqliteStore
 from portico.server.sessions.store import SessionLimits
 from portico.text.model import TextModel
-from tests.server.doors.responses.conftest import (
-    PATCH,
-    WEATHER,
-    as_new,
-    call_of,
-    events_of,
-    post,
-    prompt,
-    stream,
-)
+from tests.server.doors.responses.conftest import PATCH, WEATHER, events_of, post, stream
 from tests.server.fake_engine import Gate, say
 from tests.server.harness import MODEL, SETTINGS, LiveServer, answering, portico
+from tests.server.thinker import as_new, call_of, prompt
 
 
 def get(server: LiveServer, path: str, status: int = 200, **params: Any) -> Any:

@@ -18,9 +18,10 @@ from portico.server.doors.responses.freeform import InputReader
 from portico.server.doors.responses.output import Output
 from portico.server.doors.responses.tools import Tool, Toolset
 from portico.text.model import TextModel
-from tests.server.doors.responses.conftest import PATCH, WEATHER, as_new, call_of, events_of, post, prompt, stream
+from tests.server.doors.responses.conftest import PATCH, WEATHER, events_of, post, stream
 from tests.server.fake_engine import Gate
 from tests.server.harness import LiveServer, answering, portico
+from tests.server.thinker import as_new, call_of, prompt
 
 FIELDS = {
     "response.output_text.delta": ("content", "text"),

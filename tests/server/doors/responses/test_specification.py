@@ -9,8 +9,9 @@ import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from tests.server.doors.responses.conftest import WEATHER, call_of, post, stream
+from tests.server.doors.responses.conftest import WEATHER, post, stream
 from tests.server.harness import LiveServer, answering
+from tests.server.thinker import call_of
 
 EVENTS: dict[str, Any] = {
     next(iter(model.model_fields["type"].annotation)).value: model

@@ -19,7 +19,7 @@ from portico.server.doors.openai.answer import Call, answer
 from portico.server.doors.openai.answer_schema import ChatCompletion
 from portico.server.doors.openai.bare import bare_prompt
 from portico.server.doors.openai.chunks import CHAT
-from portico.server.doors.openai.functions import FUNCTION_CHAT, function_message, modern_messages, old_names, tools_of
+from portico.server.doors.openai.functions import FUNCTION_CHAT, OLD_NAMES, function_message, modern_messages, tools_of
 from portico.server.doors.openai.generation import with_defaults
 from portico.server.doors.openai.layout import read_layout
 from portico.server.doors.openai.logprobs import ChatLogprobs, chat_count, prompt_count
@@ -27,6 +27,7 @@ from portico.server.doors.openai.params import CHAT_ONLY, check_fields
 from portico.server.doors.openai.schema import ChatCompletionRequest, ChatMessage
 from portico.server.middleware import context_of
 from portico.server.service import Service
+from portico.server.wording import said_as_sent
 from portico.text.tools.wish import read_wish
 from portico.text.whole import WholeChoice
 
@@ -43,7 +44,7 @@ def router(service: Service) -> APIRouter:
         if body.functions is None and body.function_call is None:
             call = _understand(body, request_id, service, service.terms(http, body.priority))
             return await answer(http, call, service, form=CHAT, choice_body=partial(_choice, call.role))
-        with old_names():
+        with said_as_sent(OLD_NAMES):
             call = _understand(_with_tools(body), request_id, service, service.terms(http, body.priority))
             return await answer(http, call, service, form=FUNCTION_CHAT, choice_body=partial(_old_choice, call.role))
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from portico.errors import RequestError
 from portico.protocol.events import ToolCallDelta
 from portico.server.doors.openai.chunks import CHAT
+from portico.server.wording import Names
 
-OLD_NAMES = (
+OLD_NAMES: Names = (
     (re.compile(r"\btools\.(\d+)\.function\b"), r"functions.\1"),
     (re.compile(r"\btool_choice\.function\b"), "function_call"),
     (re.compile(r"\btools\b"), "functions"),
@@ -31,19 +31,6 @@ def tools_of(functions: Sequence[Any], call: str | Mapping[str, Any] | None) -> 
         )
     choice = {"type": "function", "function": call} if isinstance(call, Mapping) else call
     return [{"type": "function", "function": function} for function in functions], choice
-
-
-@contextmanager
-def old_names() -> Iterator[None]:
-    """Errors about tools name the fields that the client wrote."""
-    try:
-        yield
-    except RequestError as error:
-        for new, old in OLD_NAMES:
-            error.message = new.sub(old, error.message)
-            error.param = error.param and new.sub(old, error.param)
-        error.args = (error.message,)
-        raise
 
 
 def modern_messages(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from portico.server.doors.responses.items import Item, read_items
 from portico.server.doors.responses.kept import Shelf
 from portico.server.doors.responses.messages import messages_of
 from portico.server.doors.responses.output import Output
-from portico.server.doors.responses.params import ENCRYPTED, check_fields, logprobs_of, wrong
+from portico.server.doors.responses.params import ENCRYPTED, check_fields, logprobs_of
 from portico.server.doors.responses.response import begun
 from portico.server.doors.responses.run import Run, Runs, as_stream
 from portico.server.doors.responses.schema import CreateResponse, ResponseObject
@@ -31,6 +31,7 @@ from portico.server.doors.responses.tools import Toolset, client_names, read_too
 from portico.server.middleware import context_of
 from portico.server.service import Service
 from portico.server.sse import EventStream
+from portico.server.wording import wrong
 from portico.text.pipeline import Prepared
 from portico.text.tools.wish import read_wish
 

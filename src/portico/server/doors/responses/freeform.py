@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from portico.server.doors.responses.params import wrong
+from portico.server.wording import wrong
 
 PARAMETER = "input"
 _OPENING = re.compile(r'\s*\{\s*"input"\s*:\s*"')

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from portico.errors import RequestError
 from portico.server.doors.responses.ids import PREFIXES, item_id
-from portico.server.doors.responses.params import wrong
+from portico.server.sealing import unsealed
+from portico.server.wording import wrong
 
 Item = dict[str, Any]
 Find = Callable[[str], Awaitable[Item | None]]
@@ -25,7 +24,6 @@ STRINGS: Mapping[str, tuple[str, ...]] = {
     "custom_tool_call_output": ("call_id",),
 }
 """Fields that must be strings."""
-_SEAL = "portico."
 
 
 async def read_items(given: str | Sequence[Item] | None, response: str, find: Find) -> list[Item]:
@@ -56,25 +54,11 @@ async def read_items(given: str | Sequence[Item] | None, response: str, find: Fi
 
 def reasoning_text(item: Mapping[str, Any]) -> str:
     """What was thought, by whatever of its forms the item has; empty where none of them can be read."""
-    for parts in (item.get("content"), _unsealed(item.get("encrypted_content")), item.get("summary")):
-        if text := "".join(part["text"] for part in parts or ()):
-            return text
-    return ""
+    return _joined(item.get("content")) or unsealed(item.get("encrypted_content")) or _joined(item.get("summary"))
 
 
-def sealed(text: str) -> str:
-    """A thought in the form of `encrypted_content`: clients pass it on unread, though it is no secret."""
-    return _SEAL + base64.b64encode(text.encode("utf-8", "replace")).decode()
-
-
-def _unsealed(data: Any) -> list[Item]:
-    """Nothing for what another server has sealed."""
-    if not isinstance(data, str) or not data.startswith(_SEAL):
-        return []
-    try:
-        return [{"text": base64.b64decode(data.removeprefix(_SEAL), validate=True).decode()}]
-    except (binascii.Error, ValueError):
-        return []
+def _joined(parts: Sequence[Item] | None) -> str:
+    return "".join(part["text"] for part in parts or ())
 
 
 async def _referred(item: Item, where: str, find: Find) -> Item:

@@ -7,8 +7,8 @@ from typing import Any
 
 from portico.server.doors.responses.freeform import arguments_of
 from portico.server.doors.responses.items import Item, reasoning_text
-from portico.server.doors.responses.params import wrong
 from portico.server.doors.responses.tools import shown_name
+from portico.server.wording import wrong
 
 Message = dict[str, Any]
 _ABOVE = ("system", "developer")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from portico.errors import RequestError
 from portico.server.doors.responses.schema import CreateResponse
 from portico.server.fields import check_extra, refuse_unless_neutral
 from portico.server.service import Service
+from portico.server.wording import wrong
 
 # Each field with the values that ask for what happens anyway; null is always one of them.
 NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
@@ -72,11 +72,6 @@ def logprobs_of(body: CreateResponse) -> int | None:
     if body.top_logprobs or LOGPROBS in (body.include or ()):
         return body.top_logprobs or 0
     return None
-
-
-def wrong(field: str, what: str, code: str = "invalid_value") -> RequestError:
-    """The error of a field."""
-    return RequestError(f"{field} {what}.", param=field, code=code)
 
 
 def _check_metadata(metadata: Mapping[str, str]) -> None:

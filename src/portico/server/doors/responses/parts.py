@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from typing import Any, Literal, Protocol
 
 from portico.server.doors.responses.freeform import InputReader
-from portico.server.doors.responses.items import Item, sealed
+from portico.server.doors.responses.items import Item
 from portico.server.doors.responses.tools import Tool
+from portico.server.sealing import sealed
 
 Event = dict[str, Any]
 """Without its sequence_number."""

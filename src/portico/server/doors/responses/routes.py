@@ -13,13 +13,13 @@ from portico.errors import RequestError
 from portico.server.disconnect import while_connected
 from portico.server.doors.responses.items import Item
 from portico.server.doors.responses.kept import Shelf
-from portico.server.doors.responses.params import wrong
 from portico.server.doors.responses.parts import Event, retold
 from portico.server.doors.responses.run import Runs, as_stream
 from portico.server.doors.responses.schema import ItemList, ResponseObject
 from portico.server.middleware import context_of
 from portico.server.service import Service
 from portico.server.sse import EventStream
+from portico.server.wording import wrong
 
 MOST_ITEMS, DEFAULT_ITEMS = 100, 20
 """Of one page."""

@@ -8,8 +8,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from portico.errors import RequestError
 from portico.protocol.events import Failure, Finish, GenerationEvent, ReasoningDelta, TextDelta, ToolCallDelta, Usage
 from portico.server.doors.responses.items import Item
@@ -18,7 +16,7 @@ from portico.server.doors.responses.output import Output
 from portico.server.doors.responses.parts import Event
 from portico.server.doors.responses.response import Response, ended, failed
 from portico.server.sessions.history import Key
-from portico.server.sse import with_beats
+from portico.server.sse import named_event, with_beats
 from portico.text.pipeline import Pipeline, Prepared
 
 BEAT_SECONDS = 15.0
@@ -171,4 +169,4 @@ async def as_stream(events: AsyncGenerator[Event, None]) -> AsyncGenerator[bytes
 
 def encoded(event: dict[str, Any]) -> bytes:
     """A server-sent event."""
-    return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), msgspec.json.encode(event))
+    return named_event(event["type"], event)

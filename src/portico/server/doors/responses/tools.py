@@ -10,7 +10,7 @@ from typing import Any
 
 from portico.errors import RequestError
 from portico.server.doors.responses.freeform import as_function
-from portico.server.doors.responses.params import wrong
+from portico.server.wording import said_as_sent, wrong
 
 LEFT_OUT = ("web_search", "web_search_2025_08_26", "web_search_preview", "image_generation", "tool_search")
 """Tools that a server of OpenAI's would run, and that coding agents offer unasked: the model is not shown them."""
@@ -138,12 +138,9 @@ def client_names(places: Sequence[str]) -> Iterator[None]:
         (re.compile(r"\breasoning_effort\b"), "reasoning.effort"),
     )
     try:
-        yield
+        with said_as_sent(names):
+            yield
     except RequestError as error:
-        for pattern, name in names:
-            error.message = pattern.sub(name, error.message)
-            error.param = error.param and pattern.sub(name, error.param)
         if error.param is not None and error.param.partition(".")[0] == "messages":
             error.param = "input"
-        error.args = (error.message,)
         raise
