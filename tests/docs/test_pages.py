@@ -64,46 +64,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Servers:
-    """The server that all pages share, started when it is asked for, and the one that a page has started last."""
+    """What the pages' commands start, each once; they run until the tests of this file have ended."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, running: ExitStack) -> None:
         self._folder = folder
-        self._shared, self._own = ExitStack(), ExitStack()
-        self._of_all: Server | None = None
-        self._of_page: tuple[str, int, Server] | None = None
+        self._running = running
+        self._started: dict[str, Server] = {}
 
-    def started(self, page: str, number: int) -> Server:
-        """That of the commands of this block; each runs, the last one is left running."""
-        if self._of_page is None or self._of_page[:2] != (page, number):
-            for command in OF_PAGES[page][number].servers:
-                self.end_own()
-                server = self._own.enter_context(self._serving(command))
-            self._of_page = page, number, server
-        return self._of_page[2]
-
-    def of_all(self) -> Server:
-        if self._of_all is None:
-            self._of_all = self._shared.enter_context(self._serving("portico serve"))
-        return self._of_all
-
-    def end_own(self) -> None:
-        self._of_page = None
-        self._own.close()
-
-    def end(self) -> None:
-        self.end_own()
-        self._shared.close()
-
-    def _serving(self, command: str) -> Server:
-        command = f'exec {command.removeprefix(".venv/bin/")} "$@"'
-        return serving(command=["bash", "-c", command, "bash"], folder=self._folder, **ENVIRONMENT)  # type: ignore[return-value]
+    def of(self, command: str) -> Server:
+        if command not in self._started:
+            line = ["bash", "-c", f'exec {command.removeprefix(".venv/bin/")} "$@"', "bash"]
+            server = serving(command=line, folder=self._folder, **ENVIRONMENT)
+            self._started[command] = self._running.enter_context(server)
+        return self._started[command]
 
 
 @pytest.fixture(scope="module")
 def servers(folder: Path) -> Iterator[Servers]:
-    running = Servers(folder)
-    yield running
-    running.end()
+    with ExitStack() as running:
+        yield Servers(folder, running)
 
 
 @pytest.mark.parametrize("page", OF_PAGES)
@@ -138,7 +117,7 @@ def test_block(servers: Servers, folder: Path, page: str, number: int, monkeypat
             "what talks to a server stands in a block behind that of its start"
         )
         if block.shows or is_asked(page, number):
-            assert is_like(servers.started(page, number).banner, block.shows)
+            assert is_like([servers.of(command) for command in block.servers][-1].banner, block.shows)
             return
         monkeypatch.chdir(folder)
         for command in block.servers:
@@ -193,6 +172,6 @@ def output_of(servers: Servers, folder: Path, page: str, number: int) -> str:
 
 
 def server_of(servers: Servers, page: str, number: int) -> Server:
-    """The one that was started last on the page before this block, else the shared one."""
-    starts = [at for at, block in enumerate(OF_PAGES[page][:number]) if block.servers]
-    return servers.started(page, starts[-1]) if starts else servers.of_all()
+    """The one that was started last on the page before this block, else one that all pages share."""
+    started = [command for block in OF_PAGES[page][:number] for command in block.servers]
+    return servers.of(started[-1] if started else "portico serve")
