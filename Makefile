@@ -135,9 +135,9 @@ reference: install
 	$(BIN)/python -m portico.server.doors.responses.reference > docs/responses-parameters.md
 	$(BIN)/python -m portico.cli.reference > docs/flags.md
 
-## docs         the documentation as a site in build/site; fails for a page without a place in mkdocs.yml and for broken links
+## docs         the documentation as a site in build/site; fails for a page without a place in properdocs.yml and for broken links
 docs: .venv-docs/.installed
-	.venv-docs/bin/properdocs build --quiet --strict --clean
+	@.venv-docs/bin/properdocs build --strict --clean
 	@! grep -rhoE '<(script|link|img|iframe)[^>]*"https?://[^"]+"' build/site --include='*.html' | grep -v 'rel="canonical"'
 	@echo "build/site/index.html"
 

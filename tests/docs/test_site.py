@@ -11,7 +11,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("**/*.md"))]
-PLAIN = re.sub(r"!!python\S+ ", "", (ROOT / "mkdocs.yml").read_text("utf-8"))
+PLAIN = re.sub(r"!!python\S+ ", "", (ROOT / "properdocs.yml").read_text("utf-8"))
 SITE = yaml.safe_load(PLAIN)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
@@ -56,3 +56,28 @@ def anchors(page: Path) -> set[str]:
     """Those of its headings, as the site and code hosts make them: letters, digits and hyphens."""
     headings = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\s-]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+ROOMS = "src|tests|benchmarks|scripts|deploy|training|server|text|engine|run|model|kernels|decode|protocol|weights|config|cli"
+FOLDERS = (ROOT, ROOT / "src" / "portico", ROOT / "src" / "portico" / "server")
+OF_OTHERS = ("performance.md", "evaluation.md")
+"""Pages that tell of other programs' flags."""
+
+
+def spoken_of(page: Path) -> list[str]:
+    return re.findall(r"`([^`\n]+)`", page.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("page", PAGES[2:], ids=lambda page: page.name)
+def test_files_that_are_spoken_of_are_there(page: Path) -> None:
+    for code in spoken_of(page):
+        for name in re.findall(rf"^((?:{ROOMS})/[\w./-]+)", code):
+            assert any((folder / name).exists() for folder in FOLDERS), name
+
+
+@pytest.mark.parametrize("page", PAGES[2:], ids=lambda page: page.name)
+def test_flags_that_are_spoken_of_are_there(page: Path) -> None:
+    known = {flag for code in spoken_of(ROOT / "docs" / "flags.md") for flag in re.findall(r"^--[\w-]+", code)}
+    for code in [] if page.name in OF_OTHERS else spoken_of(page):
+        if code.startswith("--"):
+            assert code.split()[0].partition("=")[0].replace("_", "-") in known | {"--help", "--config"}, code
