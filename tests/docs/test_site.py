@@ -58,7 +58,9 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\s-]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
 
 
-ROOMS = "src|tests|benchmarks|scripts|deploy|training|server|text|engine|run|model|kernels|decode|protocol|weights|config|cli"
+ROOMS = "|".join(
+    "src tests benchmarks scripts deploy training server text engine run model kernels decode protocol weights config cli".split()
+)
 FOLDERS = (ROOT, ROOT / "src" / "portico", ROOT / "src" / "portico" / "server")
 OF_OTHERS = ("performance.md", "evaluation.md")
 """Pages that tell of other programs' flags."""
