@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help serve install test test-extras lint types unit bench bench-chat bench-kernels bench-linear bench-long bench-quality bench-peers bench-sessions bench-text bench-overload bench-prompts clients-test stress stress-kills soak lm-eval reference docs docs-serve eval-demo train-demo clean
+.PHONY: help serve install test test-extras lint types unit bench bench-chat bench-kernels bench-linear bench-long bench-quality bench-peers bench-sessions bench-text bench-overload bench-prompts clients-test generated-clients-test stress stress-kills soak lm-eval reference docs docs-serve eval-demo train-demo clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -103,6 +103,17 @@ clients-test: $(VENV)/.test-extras .venv-clients/.installed .venv-openai/1 .venv
 .venv-openai/%:
 	@echo "Installing openai $*.x into $@ ..."
 	@$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet "openai>=$*,<$$(($* + 1))" || (rm -rf $@; false)
+
+## generated-clients-test clients made from openapi.json, by openapi-python-client and openapi-typescript (needs Node)
+generated-clients-test: $(VENV)/.test-extras .venv-generated/.installed
+	PORTICO_PYTHON=$(abspath $(BIN)/python) .venv-generated/bin/python -m pytest tests/generated $(ARGS)
+
+.venv-generated/.installed: tests/generated/requirements.txt tests/generated/package.json
+	@echo "Installing what makes clients into .venv-generated ..."
+	@test -x .venv-generated/bin/python || $(PYTHON) -m venv .venv-generated
+	@.venv-generated/bin/python -m pip install --quiet -r tests/generated/requirements.txt
+	@cp tests/generated/package.json .venv-generated && npm install --prefix .venv-generated --silent --no-audit --no-fund
+	@touch $@
 
 ## bench-peers  llama.cpp, OpenVINO, transformers and vLLM in the same shapes (docs/performance.md); ARGS="--out DIR --plot"
 bench-peers: test-extras

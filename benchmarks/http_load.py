@@ -13,6 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from portico.client.bench.record import Turn
+from portico.client.bench.stream import Target
+from portico.client.bench.wire import Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,24 +70,17 @@ async def post(port: int, path: str, body: dict[str, object]) -> tuple[asyncio.S
     return reader, writer
 
 
-async def stream(port: int, body: dict[str, object]) -> list[float]:
+async def stream(port: int, body: dict[str, Any]) -> list[float]:
     """Arrival times of the pieces of one streamed completion; raises if it does not end as it should."""
-    reader, writer = await post(port, "/v1/completions", body | {"stream": True})
-    arrivals = []
-    ended = False
+    wire = Wire(f"http://127.0.0.1:{port}")
     try:
-        async for line in reader:
-            if line.startswith(b"data: [DONE]"):
-                ended = True
-            elif line.startswith(b"data: "):
-                if b'"error"' in line:
-                    raise RuntimeError(line.decode())
-                arrivals.append(time.perf_counter())
+        turn = Turn(body["prompt"], body["max_tokens"])
+        record = await Target(wire, "openai", body["model"], body).ask((), turn)
     finally:
-        writer.close()
-    if not ended:
-        raise RuntimeError("a stream ended without [DONE]")
-    return arrivals
+        wire.close()
+    if record.problem is not None:
+        raise RuntimeError(record.problem.detail)
+    return record.chunks
 
 
 async def decode(port: int, vocabulary: int, sequences: int, prompt: int = 128, new_tokens: int = 64) -> float:

@@ -13,6 +13,7 @@ from portico.errors import ConfigError, PorticoError
 VERBS = {
     "serve": "serve a model over HTTP",
     "client": "talk to a server from the terminal",
+    "bench": "measure a server, or the engine alone, under load",
     "doctor": "tell what this machine has, and whether a model fits",
 }
 

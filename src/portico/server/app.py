@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
-from pydantic import BaseModel
 from starlette.middleware.cors import CORSMiddleware
 
 from portico.config.compat import CompatName
@@ -22,6 +20,7 @@ from portico.server.metrics.figures import Timeline
 from portico.server.metrics.metrics import Metrics
 from portico.server.metrics.watched import Watch, WatchedEngine, not_watched
 from portico.server.middleware import ID_HEADERS, OPEN_PATHS, BearerKeys, BodyLimit, RequestIds, ShownUnder
+from portico.server.openapi import describe_app
 from portico.server.rates import HEADERS as RATE_HEADERS
 from portico.server.rates import RateLimiter, Rates
 from portico.server.service import Service
@@ -108,7 +107,8 @@ def create_app(
     for door in DOORS:
         for router in door.routers(service):
             app.include_router(router)
-    _describe(app, [body for door in DOORS for body in door.BODIES])
+    bodies = [body for door in DOORS for body in door.BODIES]
+    describe_app(app, bodies, dialect.error_model, keys=bool(settings.api_keys))
     return app
 
 
@@ -134,22 +134,3 @@ def _let_pages_in(app: FastAPI, rules: CorsRules) -> None:
         allow_credentials=rules.credentials and not rules.credentials_for_all,  # else it repeats any origin's name
         expose_headers=[*ID_HEADERS, "retry-after", *RATE_HEADERS],
     )
-
-
-def _describe(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> None:
-    """Add the bodies, which doors read themselves, to the OpenAPI document that FastAPI makes."""
-    plain = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            document = plain()
-            schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            for body in bodies:
-                schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
-                for name, found in {**schema.pop("$defs", {}), body.__name__: schema}.items():
-                    if schemas.setdefault(name, found) != found:
-                        raise ValueError(f"two bodies have a part named {name}, and the parts differ")
-        assert app.openapi_schema is not None
-        return app.openapi_schema
-
-    app.openapi = openapi  # type: ignore[method-assign]

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from pydantic import BaseModel
 
 from portico.errors import RequestError
 from portico.protocol.sampling import SamplingParams
+from portico.server.describe import ErrorAnswer
 from portico.server.errors import ErrorShape, error_body, openai_error
 
 DONE = b"data: [DONE]\n\n"
@@ -36,6 +38,8 @@ class Dialect:
     """Of the chunks of streams."""
     error: ErrorShape = openai_error
     """Status and body of an answer that is an error, on every route and for every caller without a shape of its own."""
+    error_model: type[BaseModel] = ErrorAnswer
+    """The same for the OpenAPI document."""
     failure: Callable[[RequestError], bytes] = error_body
     """JSON text of an error in mid-stream."""
     done: bytes = DONE

@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import JSONResponse, Response
 
 from portico.errors import EngineError
 from portico.protocol.messages import Loading
 from portico.server.service import Service
 
+
+class Health(BaseModel):
+    """That the model is loaded and its engine works, with the counts of its latest step."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: Literal["ok"]
+    max_model_len: int
+
+
+class Unavailable(BaseModel):
+    """That it cannot answer."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: str
+    reason: str
+
+
+HEALTH: dict[str, Any] = {
+    "response_model": None,
+    "responses": {
+        200: {"model": Health},
+        503: {"model": Unavailable, "description": "The model is being loaded, or the engine has failed."},
+    },
+}
+"""Arguments of the routes that answer with `health_answer`."""
 STATS = ("running", "waiting", "blocks_used", "blocks_total", "preemptions", "prompt_tokens", "cached_tokens",
          "generated_tokens")  # fmt: skip
 
@@ -19,7 +47,7 @@ def router(service: Service) -> APIRouter:
     """GET /health and GET /version."""
     routes = APIRouter(tags=["server"])
 
-    @routes.get("/health", responses={503: {"description": "The model is being loaded, or the engine has failed."}})
+    @routes.get("/health", **HEALTH)
     async def health() -> Response:
         """200 when the model is loaded and its engine works, else 503 with the reason."""
         return health_answer(service)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+from pydantic import BaseModel
 
 from portico.config.compat import CompatName
 from portico.errors import RequestError
@@ -14,6 +15,16 @@ from portico.server.dialect import Dialect, Fields
 OURS = frozenset({"system_fingerprint", "refusal"})
 """Fields of OpenAI's that it does not have."""
 USAGE = ("prompt_tokens", "completion_tokens", "total_tokens")
+
+
+class AlpacaError(BaseModel):
+    """The answer of a request that failed, in this server's shape."""
+
+    object: Literal["error"]
+    message: str
+    type: str
+    param: None
+    code: None
 
 
 def _answer(answer: Fields, tools: bool) -> Fields:
@@ -57,6 +68,7 @@ ALPACA = Dialect(
     answer=_answer,
     chunk=_chunk,
     error=_error,
+    error_model=AlpacaError,
     failure=lambda error: b'{"error":%b}' % _flat(error),
     completion_tokens=512,
     chat_tokens=512,

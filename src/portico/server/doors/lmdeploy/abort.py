@@ -8,7 +8,7 @@ from starlette.responses import PlainTextResponse, Response
 from portico.errors import RequestError
 from portico.server.body import read_body
 from portico.server.describe import accepts
-from portico.server.doors.lmdeploy.errors import FlatErrors
+from portico.server.doors.lmdeploy.errors import FLAT_ERRORS, FlatErrors
 from portico.server.doors.lmdeploy.schema import NEW_SESSION, AbortRequest
 from portico.server.fields import check_extra
 from portico.server.middleware import context_of
@@ -19,7 +19,7 @@ NOT_ENABLED = 501
 
 def router(service: Service) -> APIRouter:
     """The route that ends requests; all of them only with `--enable-abort-handling`."""
-    routes = APIRouter(tags=["lmdeploy"], route_class=FlatErrors)
+    routes = APIRouter(tags=["lmdeploy"], route_class=FlatErrors, responses=FLAT_ERRORS)
 
     @routes.post("/abort_request", **accepts(AbortRequest))
     async def abort_request(http: Request) -> Response:

@@ -8,6 +8,7 @@ from portico.errors import RequestError
 from portico.protocol.sampling import MAX_CHOICES, SamplingParams
 from portico.server.dialect import Dialect, Fields
 from portico.server.doors.lmdeploy.errors import check_ranges, error_body
+from portico.server.doors.lmdeploy.schema import FlatError
 
 MESSAGE: Fields = {"role": "assistant", "content": None, "reasoning_content": None, "tool_calls": None}
 """Fields that every message has."""
@@ -85,6 +86,7 @@ LMDEPLOY = Dialect(
     answer=_answer,
     chunk=_chunk,
     error=_error,
+    error_model=FlatError,
     failure=lambda error: b'{"error":%b}' % _flat(error),
     check=_check,
     usage_in_chunks=True,

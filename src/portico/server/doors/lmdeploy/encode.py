@@ -13,7 +13,7 @@ from portico.protocol.sampling import SamplingParams
 from portico.server.body import read_body
 from portico.server.describe import describe
 from portico.server.disconnect import while_connected
-from portico.server.doors.lmdeploy.errors import FlatErrors
+from portico.server.doors.lmdeploy.errors import FLAT_ERRORS, FlatErrors
 from portico.server.doors.lmdeploy.schema import NOT_HONOURED, EncodeAnswer, EncodeRequest
 from portico.server.fields import check_extra
 from portico.server.middleware import context_of
@@ -22,7 +22,7 @@ from portico.server.service import Service
 
 def router(service: Service) -> APIRouter:
     """The route of encoding."""
-    routes = APIRouter(tags=["lmdeploy"], route_class=FlatErrors)
+    routes = APIRouter(tags=["lmdeploy"], route_class=FlatErrors, responses=FLAT_ERRORS)
 
     @routes.post("/v1/encode", **describe(EncodeRequest, EncodeAnswer))
     async def encode(http: Request) -> Response:

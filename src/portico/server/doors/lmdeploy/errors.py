@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from portico.errors import RequestError
+from portico.server.doors.lmdeploy.schema import FlatError
 
 
 def error_body(error: RequestError) -> bytes:
@@ -18,6 +19,10 @@ def error_body(error: RequestError) -> bytes:
     message = error.message.encode("utf-8", "replace").decode()  # it may quote lone surrogates
     fields = {"message": message, "type": error.type, "code": error.status, "param": error.param, "object": "error"}
     return msgspec.json.encode(fields)
+
+
+FLAT_ERRORS: dict[int | str, dict[str, Any]] = {"default": {"model": FlatError, "description": "An error."}}
+"""What the routes below have for the OpenAPI document."""
 
 
 class FlatErrors(APIRoute):

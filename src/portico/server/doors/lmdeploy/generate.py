@@ -17,7 +17,7 @@ from portico.protocol.request import GenerationRequest, TextPrompt, TokenPrompt
 from portico.server.body import read_body
 from portico.server.describe import describe
 from portico.server.disconnect import while_connected
-from portico.server.doors.lmdeploy.errors import FlatErrors, check_ranges, error_body
+from portico.server.doors.lmdeploy.errors import FLAT_ERRORS, FlatErrors, check_ranges, error_body
 from portico.server.doors.lmdeploy.schema import NEW_SESSION, NOT_HONOURED, GenerateAnswer, GenerateRequest
 from portico.server.fields import check_extra
 from portico.server.middleware import context_of
@@ -30,7 +30,7 @@ DONE = b"data: [DONE]\n\n"
 
 def router(service: Service) -> APIRouter:
     """The route of raw generation."""
-    routes = APIRouter(tags=["lmdeploy"], route_class=FlatErrors)
+    routes = APIRouter(tags=["lmdeploy"], route_class=FlatErrors, responses=FLAT_ERRORS)
 
     @routes.post("/generate", **describe(GenerateRequest, GenerateAnswer))
     async def generate(http: Request) -> Response:

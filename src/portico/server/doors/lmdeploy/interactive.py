@@ -16,7 +16,7 @@ from portico.protocol.events import Failure, Finish, GenerationEvent, TextDelta,
 from portico.server.body import read_body
 from portico.server.describe import describe
 from portico.server.disconnect import while_connected
-from portico.server.doors.lmdeploy.errors import FlatErrors, check_ranges, error_body
+from portico.server.doors.lmdeploy.errors import FLAT_ERRORS, FlatErrors, check_ranges, error_body
 from portico.server.doors.lmdeploy.schema import NEW_SESSION, NOT_HONOURED, InteractiveAnswer, InteractiveRequest
 from portico.server.fields import check_extra
 from portico.server.middleware import context_of
@@ -30,7 +30,7 @@ Events = AsyncGenerator[Begun | GenerationEvent, None]
 
 def router(service: Service) -> APIRouter:
     """The route of conversations."""
-    routes = APIRouter(tags=["lmdeploy"], route_class=FlatErrors)
+    routes = APIRouter(tags=["lmdeploy"], route_class=FlatErrors, responses=FLAT_ERRORS)
 
     @routes.post("/v1/chat/interactive", **describe(InteractiveRequest, InteractiveAnswer))
     async def chat_interactive(http: Request) -> Response:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from portico.protocol.sampling import SamplingParams
+from portico.server.describe import example
 
 NEW_SESSION = -1
 """The session_id that stands for none."""
@@ -66,6 +67,10 @@ class Sampled(BaseModel):
 class InteractiveRequest(Sampled):
     """The body of POST /v1/chat/interactive."""
 
+    model_config = ConfigDict(
+        extra="allow", json_schema_extra=example(prompt="Hello!", session_id=1, interactive_mode=True)
+    )
+
     prompt: str | list[InteractiveMessage] = Field(
         description="What the user says, or messages; with a session only what is new.",
         examples=["Hello! How are you?"],
@@ -106,6 +111,8 @@ class InteractiveAnswer(BaseModel):
 class GenerateRequest(Sampled):
     """The body of POST /generate."""
 
+    model_config = ConfigDict(extra="allow", json_schema_extra=example(prompt="two steps to build a house:"))
+
     prompt: str | None = Field(None, description="Text, continued as it is.", examples=["two steps to build a house:"])
     input_ids: list[int] | None = Field(None, description="Token ids in place of it.")
     return_logprob: bool | None = Field(None, description="Tell the log-probability of each token.")
@@ -145,7 +152,7 @@ class GenerateAnswer(BaseModel):
 class EncodeRequest(BaseModel):
     """The body of POST /v1/encode."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", json_schema_extra=example(input="Hello! How are you?"))
 
     input: str | list[str] = Field(examples=["Hello! How are you?"])
     do_preprocess: bool = Field(False, description="Lay it out by the chat template, as a user's message.")
@@ -162,7 +169,17 @@ class EncodeAnswer(BaseModel):
 class AbortRequest(BaseModel):
     """The body of POST /abort_request."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", json_schema_extra=example(session_id=1))
 
     session_id: int = Field(NEW_SESSION, description="What runs under it is ended where it is.")
     abort_all: bool = Field(False, description="End whatever runs, as failed; only with --enable-abort-handling.")
+
+
+class FlatError(BaseModel):
+    """The answer of a request that failed, in LMDeploy's shape."""
+
+    object: Literal["error"]
+    message: str
+    type: str
+    code: int = Field(description="The HTTP status.")
+    param: str | None

@@ -6,17 +6,16 @@ from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
 from starlette.responses import Response
 
 from portico.protocol.request import GenerationRequest
 from portico.protocol.sampling import SamplingParams
 from portico.server.body import read_body
-from portico.server.describe import accepts
+from portico.server.describe import describe
 from portico.server.disconnect import while_connected
 from portico.server.doors.messages.output import Output
 from portico.server.doors.messages.run import Run
-from portico.server.doors.messages.schema import CountTokens, CreateMessage, MessageObject, TokenCount
+from portico.server.doors.messages.schema import CountTokens, CreateMessage, MessageError, MessageObject, TokenCount
 from portico.server.doors.messages.tools import NAMES
 from portico.server.doors.messages.understand import check_fields, prompt_of, request_of
 from portico.server.middleware import context_of
@@ -27,9 +26,10 @@ from portico.server.wording import said_as_sent
 
 def router(service: Service) -> APIRouter:
     """The routes that make messages and count what they would cost."""
-    routes = APIRouter(tags=["messages"])
+    errors: dict[int | str, dict[str, Any]] = {"default": {"model": MessageError, "description": "An error."}}
+    routes = APIRouter(tags=["messages"], responses=errors)
 
-    @routes.post("/v1/messages", **_describe(CreateMessage, MessageObject))
+    @routes.post("/v1/messages", **describe(CreateMessage, MessageObject))
     async def create_message(http: Request) -> Response:
         """Answer a conversation of blocks with blocks."""
         body = await read_body(http, CreateMessage)
@@ -39,7 +39,7 @@ def router(service: Service) -> APIRouter:
         whole = await while_connected(http.receive, run.whole())
         return Response(msgspec.json.encode(whole), headers=headers, media_type="application/json")
 
-    @routes.post("/v1/messages/count_tokens", **_describe(CountTokens, TokenCount))
+    @routes.post("/v1/messages/count_tokens", **describe(CountTokens, TokenCount))
     async def count_tokens(http: Request) -> Response:
         """How many tokens the model would read, chat template and tools included."""
         body = await read_body(http, CountTokens)
@@ -75,16 +75,3 @@ async def _begin(http: Request, body: CreateMessage, service: Service) -> tuple[
         context.shown_id,
     )
     return run, headers
-
-
-def _describe(body: type[BaseModel], answer: type[BaseModel]) -> dict[str, Any]:
-    told = "The answer; with `stream`, server-sent events." if answer is MessageObject else "The count."
-    return {
-        **accepts(body),
-        "responses": {
-            200: {"model": answer, "description": told},
-            400: {"description": "A field is wrong or not supported; the message names it."},
-            404: {"description": "The model is not served here."},
-            503: {"description": "The model is being loaded, or the engine has failed."},
-        },
-    }

@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from portico.server.describe import example
+
+MESSAGES = [{"role": "user", "content": "What is the capital of France?"}]
 _STRICT = ConfigDict(strict=True, extra="allow")
 
 
@@ -81,9 +84,13 @@ class Conversation(BaseModel):
 class CountTokens(Conversation):
     """The body of POST /v1/messages/count_tokens."""
 
+    model_config = ConfigDict(strict=True, extra="allow", json_schema_extra=example(messages=MESSAGES))
+
 
 class CreateMessage(Conversation):
     """The body of POST /v1/messages; a field left out means the model's own default."""
+
+    model_config = ConfigDict(strict=True, extra="allow", json_schema_extra=example(max_tokens=64, messages=MESSAGES))
 
     max_tokens: int = Field(
         description="Tokens that the answer may have, thinking included. More than the context has room for is what "
@@ -141,3 +148,19 @@ class ModelPage(BaseModel):
     has_more: bool
     first_id: str | None
     last_id: str | None
+
+
+class MessageErrorFields(BaseModel):
+    """What went wrong."""
+
+    type: str
+    message: str
+    details: dict[str, Any] | None = None
+
+
+class MessageError(BaseModel):
+    """The answer of a request that failed, in Anthropic's shape."""
+
+    type: Literal["error"]
+    error: MessageErrorFields
+    request_id: str | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import NoneType
 
 import msgspec
 from fastapi import APIRouter, Request
@@ -10,17 +10,18 @@ from starlette.responses import Response
 
 from portico.errors import RequestError
 from portico.server.body import read_body
+from portico.server.describe import reads
 from portico.server.doors.mlc.figures import engine_metrics
-from portico.server.doors.mlc.schema import DebugRequest
+from portico.server.doors.mlc.schema import DebugRequest, EngineMetrics, Events
 from portico.server.service import Service
 
 
 def router(service: Service) -> APIRouter:
     """The routes; each takes a body with the model's name, or an empty object."""
     routes = APIRouter(prefix="/debug", tags=["mlc debug"])
-    body = {"requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/DebugRequest"}}}}}
+    body = reads(DebugRequest)
 
-    @routes.post("/dump_event_trace", response_model=None, openapi_extra=body)
+    @routes.post("/dump_event_trace", response_model=None, responses={200: {"model": Events}}, openapi_extra=body)
     async def dump_event_trace(http: Request) -> Response:
         """What happened to the latest requests, in Chrome's Trace Event Format, with `--enable-tracing`."""
         model = await _model(http, service)
@@ -32,12 +33,12 @@ def router(service: Service) -> APIRouter:
         return Response(msgspec.json.encode(service.trace.events()), media_type="application/json")
 
     @routes.post("/dump_engine_metrics", openapi_extra=body)
-    async def dump_engine_metrics(http: Request) -> dict[str, Any]:
+    async def dump_engine_metrics(http: Request) -> EngineMetrics:
         """What GET /metrics has under MLC LLM's names, as JSON."""
         await _model(http, service)
-        return {"metrics": engine_metrics(service.metrics.total)}
+        return EngineMetrics(metrics=engine_metrics(service.metrics.total))
 
-    @routes.post("/reset_engine", openapi_extra=body)
+    @routes.post("/reset_engine", response_model=NoneType, openapi_extra=body)
     async def reset_engine(http: Request) -> None:
         """End every request that runs, with an error; forget the sums of the metrics, and the trace."""
         await _model(http, service)

@@ -9,6 +9,7 @@ import msgspec
 
 from portico.errors import RequestError
 from portico.server.dialect import Dialect, Fields
+from portico.server.doors.mlc.schema import DetailAnswer, TwiceEncoded
 
 OF_A_FIELD = frozenset({"invalid_json", "invalid_type", "invalid_value", "missing_required_parameter"})
 """Codes of errors that FastAPI finds there before the server sees the request."""
@@ -110,9 +111,17 @@ MLC = Dialect(
     answer=_answer,
     chunk=_chunk,
     error=_twice_encoded,
+    error_model=TwiceEncoded,
     any_model=True,
     completion_tokens=None,
     streams_calls=False,
 )
-MLC_CHAT = Dialect(chunk=_choices_only, error=_details, done=b"", any_model=True, completion_tokens=None)
+MLC_CHAT = Dialect(
+    chunk=_choices_only,
+    error=_details,
+    error_model=DetailAnswer,
+    done=b"",
+    any_model=True,
+    completion_tokens=None,
+)
 """Chat is a route of its own there."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from portico.protocol.sampling import SamplingParams
+from portico.server.describe import example
 
 # Each field with the values that ask for what happens anyway; null is always one of them.
 NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
@@ -33,7 +34,9 @@ class KeptMessage(BaseModel):
 class ConversationRequest(BaseModel):
     """The body of POST /v1/chat/completions as MLC-Chat has it."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(
+        extra="allow", json_schema_extra=example(messages=[{"role": "user", "content": "Write a haiku"}])
+    )
 
     model: str | None = Field(None, description="Any name.", examples=["vicuna-v1-7b"])
     messages: list[KeptMessage] = Field(
@@ -113,6 +116,34 @@ class ConversationAnswer(BaseModel):
 class DebugRequest(BaseModel):
     """The body of the debug routes."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", json_schema_extra=example(model="my-model"))
 
     model: str | None = Field(None, description="A name from GET /v1/models.")
+
+
+class EngineMetrics(BaseModel):
+    """The answer of POST /debug/dump_engine_metrics."""
+
+    metrics: dict[str, Any]
+
+
+class Events(RootModel[list[dict[str, Any]]]):
+    """The answer of POST /debug/dump_event_trace, in Chrome's Trace Event Format."""
+
+
+class FieldDetail(BaseModel):
+    """What is wrong with a field."""
+
+    type: str
+    loc: list[str | int]
+    msg: str
+
+
+class DetailAnswer(BaseModel):
+    """The answer of a request that failed, in FastAPI's own shape."""
+
+    detail: str | list[FieldDetail]
+
+
+class TwiceEncoded(RootModel[str | DetailAnswer]):
+    """The answer of a request that failed: JSON with object, message and code, encoded once more as a string."""

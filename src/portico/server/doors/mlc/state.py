@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import NoneType
+
 from fastapi import APIRouter, Request
 
 from portico.server.doors.mlc import figures
@@ -14,8 +16,8 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["mlc-chat"])
     metrics = service.metrics
 
-    @routes.get("/chat/reset")
-    @routes.post("/chat/reset")
+    @routes.get("/chat/reset", response_model=NoneType)
+    @routes.post("/chat/reset", response_model=NoneType)
     async def reset(http: Request) -> None:
         """Begin the conversation of `--compat mlc-chat` and the speeds of /stats anew; a body is not read."""
         await forget(conversation_of(http, service), service)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from portico.server.doors.openai import chat, completions, embeddings, models, tokens
+from portico.server.doors.openai.answer_schema import ChatCompletionChunk, CompletionChunk
 from portico.server.doors.openai.schema import (
     ChatCompletionRequest,
     CompletionRequest,
@@ -14,8 +15,16 @@ from portico.server.doors.openai.schema import (
 )
 from portico.server.service import Service
 
-BODIES = (ChatCompletionRequest, CompletionRequest, EmbeddingRequest, TokenizeRequest, DetokenizeRequest)
-"""What the door reads, for the OpenAPI document."""
+BODIES = (
+    ChatCompletionRequest,
+    ChatCompletionChunk,
+    CompletionRequest,
+    CompletionChunk,
+    EmbeddingRequest,
+    TokenizeRequest,
+    DetokenizeRequest,
+)
+"""What the door reads, and the events that it writes, for the OpenAPI document."""
 
 
 def routers(service: Service) -> list[APIRouter]:

@@ -147,6 +147,57 @@ class ChatCompletion(BaseModel):
     system_fingerprint: str
 
 
+class ChunkFunctionCall(BaseModel):
+    """A piece of what is called."""
+
+    name: str | None = Field(None, description="Only in the first piece.")
+    arguments: str
+
+
+class ChunkToolCall(BaseModel):
+    """The beginning of a call, or more of its arguments."""
+
+    index: int = Field(description="Which of the calls.")
+    id: str | None = Field(None, description="Only in the first piece.")
+    type: Literal["function"] | None = Field(None, description="Only in the first piece.")
+    function: ChunkFunctionCall
+
+
+class ChunkDelta(BaseModel):
+    """What a chunk adds to the message; mostly one of these."""
+
+    role: str | None = None
+    content: str | None = None
+    reasoning_content: str | None = Field(None, description="What the model thinks.")
+    reasoning: str | None = Field(None, description="The same by its other name.")
+    tool_calls: list[ChunkToolCall] | None = None
+    function_call: ChunkFunctionCall | None = None
+
+
+class ChatChunkChoice(BaseModel):
+    """What a chunk adds to one answer."""
+
+    index: int
+    delta: ChunkDelta
+    logprobs: ChatChoiceLogprobs | None = None
+    finish_reason: Literal["stop", "length", "tool_calls", "function_call"] | None = None
+    token_ids: list[int] | None = Field(None, description="Only with return_token_ids.")
+    output_ids: list[int] | None = Field(None, description="The same by LMDeploy's name.")
+
+
+class ChatCompletionChunk(BaseModel):
+    """An event of a stream of POST /v1/chat/completions."""
+
+    id: str
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    created: int
+    model: str
+    choices: list[ChatChunkChoice] = Field(description="Empty in the chunk that has `usage`.")
+    usage: UsageBody | None = None
+    prompt_token_ids: list[int] | None = Field(None, description="Only with return_token_ids, in the first chunk.")
+    system_fingerprint: str
+
+
 class CompletionChoice(BaseModel):
     """One continuation."""
 
@@ -169,6 +220,30 @@ class Completion(BaseModel):
     model: str
     choices: list[CompletionChoice]
     usage: UsageBody
+    system_fingerprint: str
+
+
+class CompletionChunkChoice(BaseModel):
+    """What a chunk adds to one continuation."""
+
+    index: int
+    text: str
+    logprobs: CompletionChoiceLogprobs | None = None
+    finish_reason: Literal["stop", "length"] | None = None
+    prompt_token_ids: list[int] | None = Field(None, description="Only with return_token_ids, in the first chunk.")
+    token_ids: list[int] | None = Field(None, description="Only with return_token_ids.")
+    output_ids: list[int] | None = Field(None, description="The same by LMDeploy's name.")
+
+
+class CompletionChunk(BaseModel):
+    """An event of a stream of POST /v1/completions."""
+
+    id: str
+    object: Literal["text_completion"] = "text_completion"
+    created: int
+    model: str
+    choices: list[CompletionChunkChoice] = Field(description="Empty in the chunk that has `usage`.")
+    usage: UsageBody | None = None
     system_fingerprint: str
 
 

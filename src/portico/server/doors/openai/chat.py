@@ -16,7 +16,7 @@ from portico.protocol.sampling import SamplingParams
 from portico.server.body import read_body
 from portico.server.describe import describe
 from portico.server.doors.openai.answer import Call, answer
-from portico.server.doors.openai.answer_schema import ChatCompletion
+from portico.server.doors.openai.answer_schema import ChatCompletion, ChatCompletionChunk
 from portico.server.doors.openai.bare import bare_prompt
 from portico.server.doors.openai.chunks import CHAT
 from portico.server.doors.openai.functions import FUNCTION_CHAT, OLD_NAMES, function_message, modern_messages, tools_of
@@ -36,7 +36,7 @@ def router(service: Service) -> APIRouter:
     """The route of chat completions."""
     routes = APIRouter(tags=["openai"])
 
-    @routes.post("/v1/chat/completions", **describe(ChatCompletionRequest, ChatCompletion))
+    @routes.post("/v1/chat/completions", **describe(ChatCompletionRequest, ChatCompletion, ChatCompletionChunk))
     async def create_chat_completion(http: Request) -> Response:
         """Answer a conversation, laid out by the model's own chat template."""
         body = await read_body(http, ChatCompletionRequest)

@@ -12,7 +12,7 @@ from portico.protocol.request import ChatPrompt, GenerationRequest, Prompt, Term
 from portico.server.body import read_body
 from portico.server.describe import describe
 from portico.server.doors.openai.answer import Call, answer
-from portico.server.doors.openai.answer_schema import Completion
+from portico.server.doors.openai.answer_schema import Completion, CompletionChunk
 from portico.server.doors.openai.chunks import COMPLETION
 from portico.server.doors.openai.generation import with_defaults
 from portico.server.doors.openai.logprobs import CompletionLogprobs, completion_count, prompt_count
@@ -30,7 +30,7 @@ def router(service: Service) -> APIRouter:
     """The route of completions."""
     routes = APIRouter(tags=["openai"])
 
-    @routes.post("/v1/completions", **describe(CompletionRequest, Completion))
+    @routes.post("/v1/completions", **describe(CompletionRequest, Completion, CompletionChunk))
     async def create_completion(http: Request) -> Response:
         """Continue one or more prompts."""
         body = await read_body(http, CompletionRequest)

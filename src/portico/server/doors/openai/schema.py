@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 
 from portico.errors import RequestError
 from portico.protocol.request import ThinkWish
+from portico.server.describe import example
 from portico.server.doors.openai.generation import GenerationBody
 from portico.server.doors.openai.layout import (
     AddGenerationPrompt,
@@ -37,6 +38,12 @@ class ChatMessage(BaseModel):
 
 class ChatCompletionRequest(GenerationBody):
     """The body of POST /v1/chat/completions."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="allow",
+        json_schema_extra=example(messages=[{"role": "user", "content": "What is the capital of France?"}]),
+    )
 
     messages: list[ChatMessage] | str = Field(
         description="The conversation, laid out by the model's chat template: roles system, developer, user, "
@@ -114,6 +121,10 @@ class ChatCompletionRequest(GenerationBody):
 class CompletionRequest(GenerationBody):
     """The body of POST /v1/completions."""
 
+    model_config = ConfigDict(
+        strict=True, extra="allow", json_schema_extra=example(prompt="Once upon a time", max_tokens=16)
+    )
+
     # Checked by the door: a union would be tried member by member over what may be a hundred thousand ids.
     prompt: Annotated[Prompt, SkipValidation] = Field(
         description="A text, token ids, or a list of either; each prompt gets its own answers.",
@@ -144,7 +155,7 @@ class CompletionRequest(GenerationBody):
 class TokenizeRequest(BaseModel):
     """The body of POST /tokenize: a text or a conversation."""
 
-    model_config = ConfigDict(strict=True, extra="allow")
+    model_config = ConfigDict(strict=True, extra="allow", json_schema_extra=example(prompt="Once upon a time"))
 
     model: str | None = Field(
         None,
@@ -172,7 +183,7 @@ class TokenizeRequest(BaseModel):
 class DetokenizeRequest(BaseModel):
     """The body of POST /detokenize."""
 
-    model_config = ConfigDict(strict=True, extra="allow")
+    model_config = ConfigDict(strict=True, extra="allow", json_schema_extra=example(tokens=[1, 2, 3]))
 
     model: str | None = Field(
         None,
@@ -185,7 +196,7 @@ class DetokenizeRequest(BaseModel):
 class EmbeddingRequest(BaseModel):
     """The body of POST /v1/embeddings."""
 
-    model_config = ConfigDict(strict=True, extra="allow")
+    model_config = ConfigDict(strict=True, extra="allow", json_schema_extra=example(input="The food was delicious."))
 
     model: str | None = Field(
         None,

@@ -15,7 +15,7 @@ from portico.server.doors.responses.items import Item
 from portico.server.doors.responses.kept import Shelf
 from portico.server.doors.responses.parts import Event, retold
 from portico.server.doors.responses.run import Runs, as_stream
-from portico.server.doors.responses.schema import ItemList, ResponseObject
+from portico.server.doors.responses.schema import DeletedResponse, ItemList, ResponseObject
 from portico.server.middleware import context_of
 from portico.server.service import Service
 from portico.server.sse import EventStream
@@ -60,7 +60,7 @@ def router(service: Service, runs: Runs) -> APIRouter:
             return _json(response)
         return EventStream(as_stream(_again(response)), on_crash=lambda error: b"")
 
-    @routes.delete(PATH, response_model=None, responses=NOT_KEPT)
+    @routes.delete(PATH, response_model=None, responses={200: {"model": DeletedResponse}, **NOT_KEPT})
     async def delete_response(response_id: str, http: Request) -> Response:
         """Forget a response; others that go on from it have all that they need."""
         await shelf_of(http).delete(response_id)

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from portico.server.describe import example
+
 _STRICT = ConfigDict(strict=True, extra="allow")
 
 
@@ -49,7 +51,9 @@ class StreamWish(BaseModel):
 class CreateResponse(BaseModel):
     """The body of POST /v1/responses; a field left out means the model's own default."""
 
-    model_config = _STRICT
+    model_config = ConfigDict(
+        strict=True, extra="allow", json_schema_extra=example(input="What is the capital of France?")
+    )
 
     model: str | None = Field(
         None,
@@ -157,3 +161,11 @@ class ItemList(BaseModel):
     first_id: str | None
     last_id: str | None
     has_more: bool
+
+
+class DeletedResponse(BaseModel):
+    """The answer of DELETE /v1/responses/{response_id}."""
+
+    id: str
+    object: Literal["response.deleted"]
+    deleted: Literal[True]

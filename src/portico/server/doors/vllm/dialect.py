@@ -6,6 +6,7 @@ import msgspec
 
 from portico.errors import RequestError
 from portico.server.dialect import Dialect
+from portico.server.doors.vllm.schema import VllmError
 
 UNAUTHORIZED = 401
 TYPES = {400: "BadRequestError", 404: "NotFoundError", 500: "InternalServerError", 503: "ServiceUnavailableError"}
@@ -25,4 +26,4 @@ def _nested(error: RequestError) -> bytes:
     )
 
 
-VLLM = Dialect(error=_error, failure=_nested)
+VLLM = Dialect(error=_error, error_model=VllmError, failure=_nested)

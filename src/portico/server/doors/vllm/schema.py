@@ -7,6 +7,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from portico.server.describe import example
+
+ANSWERS = ["Paris is the capital of France.", "Cats sleep."]
+
 # Each field with the values that ask for what happens anyway; null is always one of them.
 NOT_HONOURED: Mapping[str, tuple[Any, ...]] = {
     "cache_salt": (),
@@ -41,6 +45,10 @@ class Texts(BaseModel):
 
 class ScoreRequest(Texts):
     """The body of POST /score: two texts, one and several, or as many on either side."""
+
+    model_config = ConfigDict(
+        strict=True, extra="allow", json_schema_extra=example(text_1="What is the capital of France?", text_2=ANSWERS)
+    )
 
     text_1: str | list[str] | None = Field(None, examples=["What is the capital of France?"])
     text_2: str | list[str] | None = Field(None, examples=[["Paris is the capital of France.", "Cats sleep."]])
@@ -92,6 +100,10 @@ class Document(BaseModel):
 class RerankRequest(Texts):
     """The body of POST /rerank, as Jina AI and Cohere have it too."""
 
+    model_config = ConfigDict(
+        strict=True, extra="allow", json_schema_extra=example(query="What is the capital of France?", documents=ANSWERS)
+    )
+
     query: str = Field(examples=["What is the capital of France?"])
     documents: list[str | Document] = Field(
         description="Up to 2048 texts, bare or as `{text: …}`.",
@@ -116,3 +128,25 @@ class RerankAnswer(BaseModel):
     model: str
     usage: Usage
     results: list[RerankResult]
+
+
+class ServerInfo(BaseModel):
+    """The answer of GET /server_info."""
+
+    vllm_config: str | dict[str, dict[str, Any]]
+    version: str
+
+
+class VllmErrorFields(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: int = Field(description="The HTTP status.")
+
+
+class VllmError(BaseModel):
+    """The answer of a request that failed, in vLLM's shape; of one without a key the error is a text."""
+
+    error: VllmErrorFields | str

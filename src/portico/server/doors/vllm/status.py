@@ -8,16 +8,19 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from portico.errors import RequestError
-from portico.server.health import health_answer
+from portico.server.doors.vllm.schema import ServerInfo
+from portico.server.health import HEALTH, health_answer
 from portico.server.service import Service
+
+CONFIG_FORMAT = {"type": "string", "enum": ["text", "json"], "default": "text"}
 
 
 def router(service: Service) -> APIRouter:
     """The routes that tell of the server."""
     routes = APIRouter(tags=["vllm"])
 
-    @routes.get("/ping")
-    @routes.post("/ping")
+    @routes.get("/ping", **HEALTH)
+    @routes.post("/ping", **HEALTH)
     async def ping() -> Response:
         """The same as /health, at the place where SageMaker looks."""
         return health_answer(service)
@@ -27,7 +30,12 @@ def router(service: Service) -> APIRouter:
         """How many prompts are being answered or wait for it."""
         return {"server_load": service.engine.running}
 
-    @routes.get("/server_info")
+    @routes.get(
+        "/server_info",
+        response_model=None,
+        responses={200: {"model": ServerInfo}},
+        openapi_extra={"parameters": [{"name": "config_format", "in": "query", "schema": CONFIG_FORMAT}]},
+    )
     async def server_info(http: Request) -> Response:
         """What runs, with which limits: as one text, or with ?config_format=json as objects."""
         form = http.query_params.get("config_format", "text")
