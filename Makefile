@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: help serve chat install test test-extras lint types unit fuzz bench bench-chat bench-hostile bench-kernels bench-linear bench-long bench-quality bench-peers bench-sessions bench-text bench-overload bench-prompts clients-test generated-clients-test web-test stress stress-kills soak lm-eval reference eval-demo train-demo clean
+.PHONY: help serve chat install test test-extras lint types unit fuzz bench bench-chat bench-hostile bench-kernels bench-linear bench-long bench-quality bench-peers bench-sessions bench-text bench-overload bench-prompts clients-test generated-clients-test web-test stress stress-kills soak lm-eval reference docs docs-serve eval-demo train-demo clean
 
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -166,6 +166,23 @@ reference: install
 	$(BIN)/python -m portico.server.doors.openai.reference > docs/parameters.md
 	$(BIN)/python -m portico.server.doors.responses.reference > docs/responses-parameters.md
 	$(BIN)/python -m portico.cli.reference > docs/flags.md
+
+## docs         the documentation as a site in build/site; fails for a page without a place in properdocs.yml and for broken links
+docs: .venv-docs/.installed
+	@.venv-docs/bin/properdocs build --strict --clean
+	@! grep -rhoE '<(script|link|img|iframe)[^>]*"https?://[^"]+"' build/site --include='*.html' | grep -v 'rel="canonical"'
+	@echo "build/site/index.html"
+
+## docs-serve   the same at http://127.0.0.1:8001, built again at each change
+docs-serve: .venv-docs/.installed
+	.venv-docs/bin/properdocs serve --dev-addr 127.0.0.1:8001
+
+.venv-docs/.installed: pyproject.toml
+	@echo "Installing the site's builder into .venv-docs ..."
+	@test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
+	@$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")' \
+		| .venv-docs/bin/python -m pip install --quiet -r /dev/stdin
+	@touch $@
 
 ## eval-demo    ask the demo model held-out questions, by kind
 eval-demo: test-extras

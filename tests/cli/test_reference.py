@@ -29,7 +29,7 @@ def test_what_the_page_for_movers_tells_of_is_there() -> None:
     parser = make_parser()
     known = {flag for action in parser._actions for flag in action.option_strings}
     assert {flag.replace("_", "-") for flag in re.findall(r"(?<![\w-])--[a-z][\w-]+", text)} <= known
-    commands = re.findall(r"^    portico +serve (?!api_server)(.*)$", text, re.MULTILINE)
+    commands = re.findall(r"^portico +serve (?!api_server)(.*)$", text, re.MULTILINE)
     assert len(commands) == 2
     for command in commands:
         parser.parse_args(shlex.split(command))
