@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from portico.config.keys import KeyTerms, key_digest
 from portico.config.rates import RateLimits
 from portico.errors import RequestError
 from portico.protocol.messages import Add
@@ -46,6 +47,16 @@ def test_requests_over_a_keys_rate_are_refused_unread_and_those_of_others_are_no
         assert server.http().post("/v1/completions", content=b"{not json", headers=key).status_code == 429
         assert server.http().get("/v1/models", headers=key).status_code == 200
         assert complete(server, "two").choices[0].finish_reason == "length"
+
+
+def test_a_key_may_have_a_rate_of_its_own(text_model: TextModel) -> None:
+    terms = {key_digest("one"): KeyTerms(rates=RateLimits(requests=1))}
+    with portico(text_model, replace(LOCKED, key_terms=terms)) as server:
+        complete(server, "one")
+        with pytest.raises(openai.RateLimitError, match="1 requests in a minute"):
+            complete(server, "one")
+        complete(server, "two")
+        complete(server, "two")
 
 
 def test_tokens_are_reckoned_first_and_counted_as_they_were(text_model: TextModel) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import openai
 import pytest
 
+from portico.config.keys import KeyTerms, key_digest
 from portico.protocol.messages import Add, TokenEvent
 from portico.server.admission import QUICK_PATHS
 from portico.text.model import TextModel
@@ -51,7 +52,12 @@ def stuck(add: Add) -> Iterable[Step]:
 
 @pytest.fixture(scope="module")
 def locked(text_model: TextModel) -> Iterator[LiveServer]:
-    settings = replace(SETTINGS, api_keys=(*KEYS, "chief"), priority_keys=("chief",), request_timeout=600.0)
+    settings = replace(
+        SETTINGS,
+        api_keys=(*KEYS, "chief"),
+        key_terms={key_digest("chief"): KeyTerms(outranks=True)},
+        request_timeout=600.0,
+    )
     with portico(text_model, settings) as server:
         yield server
 
@@ -160,6 +166,19 @@ def test_the_header_makes_the_servers_time_shorter_and_never_longer(text_model: 
         with server.http() as http:
             answer = http.post("/v1/completions", json=COMPLETION, headers={"x-request-timeout": "600"})
         assert (answer.status_code, "within 0.05 s" in answer.text) == (504, True)
+
+
+def test_a_key_may_have_a_time_of_its_own(text_model: TextModel) -> None:
+    terms = {key_digest("one"): KeyTerms(request_timeout=0.05), key_digest("two"): KeyTerms(request_timeout=300.0)}
+    with portico(text_model, replace(SETTINGS, api_keys=KEYS, key_terms=terms, request_timeout=0.05)) as server:
+        server.engine.script = stuck
+        late = post(server, "/v1/completions", COMPLETION, "one", **{"x-request-timeout": "600"})
+        assert (late.status_code, "within 0.05 s" in late.text) == (504, True)
+        server.engine.script = answers
+        assert post(server, "/v1/completions", COMPLETION, "two").status_code == 200
+        server.engine.script = stuck
+        late = post(server, "/v1/completions", COMPLETION, "two", **{"x-request-timeout": "0.1"})
+        assert "within 0.1 s" in late.text
 
 
 def test_time_counts_from_the_arrival_and_a_late_request_never_reaches_the_engine(

@@ -21,6 +21,7 @@ from portico.cli.page import check_page, page_beside
 from portico.cli.parser import LineParser, add_options, given_flags
 from portico.config.compat import CompatName, choose_compat, text_habits
 from portico.config.given import Given
+from portico.config.keys import Keys, key_digest
 from portico.config.option import variable
 from portico.config.options.sessions import SessionOptions
 from portico.config.serve import ServeOptions, Settled, serve_options, settle_serve
@@ -130,7 +131,8 @@ def run(arguments: Sequence[str], form: Form | None = None) -> int:
 
 def _run(options: ServeOptions) -> int:
     tls = options.tls(os.environ)
-    options = replace(options, http=replace(options.http, api_key=options.http.keys(os.environ)))
+    keys = options.http.keys(os.environ)
+    options = replace(options, http=replace(options.http, api_key=tuple(keys)))
     model = options.model
     template = None if model.chat_template is None else given_template(model.chat_template)
     folder, names = locate(options, model.model), model.served_model_name or (model.model or DEMO_NAME,)
@@ -147,7 +149,7 @@ def _run(options: ServeOptions) -> int:
     # The engine loads torch and weights while this process imports the web server.
     process = EngineProcess(options.engine(str(folder), text.tokenizer))
     try:
-        asyncio.run(_serve(process, folder, text, names, compat, options, tls))
+        asyncio.run(_serve(process, folder, text, names, compat, options, tls, keys))
     finally:
         process.close()
     return 0
@@ -185,6 +187,7 @@ async def _serve(
     compat: CompatName,
     options: ServeOptions,
     tls: TlsFiles | None,
+    keys: Keys,
 ) -> None:
     # Imported only now: the engine process is already starting beside us.
     from portico.server.app import create_app, error_shapes
@@ -222,7 +225,7 @@ async def _serve(
             queue=options.queue(),
             rates=http.rates(),
             request_timeout=http.request_timeout,
-            priority_keys=http.priority_keys,
+            key_terms={key_digest(key): terms for key, terms in keys.items()},
             root_path=http.root_path,
             docs=http.docs,
             debug=http.enable_debug,

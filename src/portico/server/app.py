@@ -29,6 +29,7 @@ from portico.server.sessions.sessions import Sessions
 from portico.server.sessions.store import SessionLimits
 from portico.server.settings import ServerSettings
 from portico.server.telemetry import Spans, Telemetry
+from portico.server.terms import owner_number
 from portico.text.engine_client import EngineClient
 from portico.text.model import TextModel
 from portico.text.pipeline import Pipeline
@@ -69,7 +70,8 @@ def create_app(
     dialect = DIALECTS[settings.compat]
     trace = Trace(MOST_REQUESTS if settings.tracing else 0)
     metrics = Metrics(engine, settings.model_names[0], (mlc.METRICS,))
-    rates = Rates(settings.rates)
+    own_rates = {owner_number(digest): terms.rates for digest, terms in settings.key_terms.items()}
+    rates = Rates(settings.rates, others=own_rates)
 
     def ended(request: Timeline) -> None:
         metrics.ended(request)

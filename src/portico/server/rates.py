@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -54,15 +54,23 @@ class Bucket:
 class Rates:
     """The buckets of all keys."""
 
-    def __init__(self, limits: RateLimits, clock: Callable[[], float] = time.monotonic) -> None:
-        self._limits = {"requests": limits.requests, "tokens": limits.tokens}
+    def __init__(
+        self,
+        limits: RateLimits,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        others: Mapping[int, RateLimits] | None = None,
+    ) -> None:
+        """`others`: what some owners have in place of `limits`, None in it: the same."""
+        self._limits = limits
+        self._others = others or {}
         self._clock = clock
         self._buckets: dict[int, dict[str, Bucket]] = {}
 
     @property
     def are_limited(self) -> bool:
         """Whether there is any limit."""
-        return any(self._limits.values())
+        return any(each.requests or each.tokens for each in (self._limits, *self._others.values()))
 
     def take(self, owner: int, tokens: int) -> RequestError | float:
         """Take one request, and the tokens that it has about; or the error that says what is used up.
@@ -100,9 +108,12 @@ class Rates:
 
     def _of(self, owner: int) -> dict[str, Bucket]:
         if owner not in self._buckets:
-            self._buckets[owner] = {
-                kind: Bucket(minute, self._clock) for kind, minute in self._limits.items() if minute
+            own = self._others.get(owner, self._limits)
+            minutes = {
+                "requests": own.requests or self._limits.requests,
+                "tokens": own.tokens or self._limits.tokens,
             }
+            self._buckets[owner] = {kind: Bucket(minute, self._clock) for kind, minute in minutes.items() if minute}
         return self._buckets[owner]
 
 

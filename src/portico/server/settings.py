@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from portico.config.compat import CompatName
 from portico.config.cors import CorsRules
+from portico.config.keys import KeyTerms
 from portico.config.queue import QueueLimits
 from portico.config.rates import RateLimits
 from portico.protocol.limits import LIMITS
@@ -49,7 +51,7 @@ class ServerSettings:
     """What each API key may ask in a minute."""
     request_timeout: float = 0.0
     """Seconds that a request may take, from its arrival on; 0: any number."""
-    priority_keys: tuple[str, ...] = ()
+    key_terms: Mapping[str, KeyTerms] = field(default_factory=dict)
     """Those of the API keys whose requests' priorities count against those of other keys."""
     log_requests: bool = True
     """Whether each request is a line in the log."""

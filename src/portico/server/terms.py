@@ -8,6 +8,7 @@ import math
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from portico.config.keys import KeyTerms
 from portico.errors import RequestError
 from portico.protocol.request import Terms
 from portico.server.middleware import context_of
@@ -22,15 +23,18 @@ OWNER_BYTES = 7
 def owner_of(scope: Scope) -> int:
     """An opaque number for the API key of a request, the same for the same key; 0 where no key is needed."""
     digest = context_of(scope).key_digest
-    if not digest:
-        return 0
+    return owner_number(digest) if digest else 0
+
+
+def owner_number(digest: str) -> int:
+    """The number of the key with this digest."""
     return int.from_bytes(hashlib.blake2b(digest.encode(), digest_size=OWNER_BYTES).digest(), "big")
 
 
 def read_terms(scope: Scope, settings: ServerSettings, priority: int | None = None) -> Terms:
     """The terms of a request, of which `priority` is what its body says; RequestError for what cannot be.
 
-    The header can make the time that the server gives a request shorter, never longer.
+    The header can make the time that the server gives a request, or those of its key, shorter, never longer.
     """
     context = context_of(scope)
     if priority is not None and abs(priority) > LARGEST_PRIORITY:
@@ -39,11 +43,13 @@ def read_terms(scope: Scope, settings: ServerSettings, priority: int | None = No
             param="priority",
             code="invalid_value",
         )
-    seconds = min((s for s in (settings.request_timeout, _asked(scope)) if s), default=None)
+    own = settings.key_terms.get(context.key_digest, KeyTerms())
+    most = settings.request_timeout if own.request_timeout is None else own.request_timeout
+    seconds = min((s for s in (most, _asked(scope)) if s), default=None)
     return Terms(
         owner=owner_of(scope),
         priority=priority or 0,
-        outranks=context.key_digest in {_digest(key) for key in settings.priority_keys},
+        outranks=own.outranks,
         deadline=None if seconds is None else context.arrived + seconds,
         seconds=seconds,
     )
@@ -64,7 +70,3 @@ def _asked(scope: Scope) -> float | None:
             code="invalid_value",
         )
     return seconds
-
-
-def _digest(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from portico.config.compat import parse_compat
 from portico.config.cors import CorsRules
-from portico.config.keys import api_keys
+from portico.config.keys import Keys, api_keys
 from portico.config.option import option
 from portico.config.rates import RateLimits
 from portico.config.tls import parse_cert_requirement
@@ -34,8 +34,10 @@ class HttpOptions:
         group=SERVER, repeated=True, metavar="KEY", aliases=("--api-keys",), single=("--api-key",),
     )  # fmt: skip
     api_key_file: str | None = option(
-        None, "file with more such keys, one a line, which no list of processes shows", group=SERVER, metavar="FILE"
-    )
+        None, "file with more such keys, one a line, which no list of processes shows; behind a key may stand "
+        "request-timeout=SECONDS, rate-limit-requests=N, rate-limit-tokens=N, in place of what is said for all, and "
+        "priority, which makes it one of --priority-keys", group=SERVER, metavar="FILE",
+    )  # fmt: skip
     compat: str = option(
         "auto", "whose habits to take on where they contradict OpenAI's: none, mlc, mlc-chat, alpaca, lmdeploy, vllm; "
         "auto is alpaca where the served name says so, else none",
@@ -168,9 +170,9 @@ class HttpOptions:
         off=("--disable-log-requests", "--disable-uvicorn-access-log"),
     )  # fmt: skip
 
-    def keys(self, environ: Mapping[str, str]) -> tuple[str, ...]:
+    def keys(self, environ: Mapping[str, str]) -> Keys:
         """The keys that clients may come with; none: everybody is welcome. ConfigError if one cannot be."""
-        return api_keys((*self.api_key, *self.priority_keys), self.api_key_file, environ)
+        return api_keys(self.api_key, self.api_key_file, environ, self.priority_keys)
 
     def rates(self) -> RateLimits:
         """What each key may ask in a minute."""
