@@ -9,11 +9,16 @@ CODE = """
 import importlib, pkgutil, sys
 for name in ("torch", "transformers"):
     sys.modules[name] = None
+EXTRAS = ("gradio", "matplotlib", "opentelemetry")
 import portico
 for room in ("cli", "client", "config", "engine", "protocol", "server", "text"):
     package = importlib.import_module(f"portico.{room}")
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-        importlib.import_module(module.name)
+        try:
+            importlib.import_module(module.name)
+        except ModuleNotFoundError as missing:
+            if missing.name not in EXTRAS:
+                raise
 importlib.import_module("portico.weights.hub")
 importlib.import_module("portico.demo")
 """

@@ -61,7 +61,9 @@ def test_waiting_counts_too(narrow: Server) -> None:
     with httpx.Client(base_url=narrow.url, headers=headers, timeout=60) as http, ExitStack() as streams:
         for _ in range(2):
             stream = streams.enter_context(http.stream("POST", "/v1/completions", json=LONG | {"stream": True}))
-            next(stream.iter_raw())
+            pieces = stream.iter_raw()
+            next(pieces)
+            streams.callback(pieces.close)  # forgotten, it would end the stream
         late = post(narrow, SHORT, **{"x-request-timeout": "0.2"})
         assert (late.status_code, late.json()["error"]["code"]) == (504, "request_timeout")
 

@@ -96,6 +96,7 @@ def test_stop_strings_that_nearly_come_take_steps_in_proportion() -> None:
     assert search(8_000) < 3 * search(4_000)
 
 
+@pytest.mark.filterwarnings("ignore:not JSON")
 @some
 @given(st.lists(st.binary(max_size=60) | st.sampled_from([b"data: ", b"\n", b"\n\n", b"{", b"[DONE]", b'{"text": 1}'])))
 def test_any_stream_is_an_end_or_a_value_error_to_our_client(parts: list[bytes]) -> None:

@@ -11,7 +11,7 @@ _ENTRIES: Mapping[str, int] = MappingProxyType(
         "messages": 4096,
         "tools": 128,
         "functions": 128,
-        "documents": 1024,
+        "documents": 2048,
         "stop": 16,
         "stop_token_ids": 1024,
         "bad_words": 1024,
