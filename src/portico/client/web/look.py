@@ -35,7 +35,7 @@ main.contain > .column { width: 100%; max-width: 56rem; margin-inline: auto; gap
 #conversation pre { white-space: pre; overflow-x: auto; }
 #conversation table { display: block; max-width: 100%; overflow-x: auto; }
 #conversation th, #conversation td { word-break: normal; overflow-wrap: normal; min-width: 4rem; }
-#message { border: 1px solid var(--border-color-primary); }
+#message { outline: 1px solid var(--input-border-color-focus, var(--border-color-primary)); outline-offset: -1px; }
 #figures { min-height: 1.4em; text-align: center; font-size: .8rem; color: var(--body-text-color-subdued); }
 .aside, .aside p { font-size: .8rem; color: var(--body-text-color-subdued); }
 .sidebar .toggle-button .chevron { display: none; }
