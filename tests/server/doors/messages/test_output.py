@@ -221,7 +221,7 @@ def test_a_failure_in_mid_stream_is_an_event(server: LiveServer, client: anthrop
 
 def test_a_stream_says_that_it_goes_on(thinker: TextModel, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate()
-    monkeypatch.setattr("portico.server.doors.messages.run.BEAT_SECONDS", 0.01)
+    monkeypatch.setattr("portico.server.sse.BEAT_SECONDS", 0.01)
     with portico(thinker, SETTINGS) as server:
         as_new(server)
         server.engine.script = lambda add: [gate, *say([5], "length")(add)]

@@ -35,7 +35,7 @@ def router(service: Service) -> APIRouter:
         body = await read_body(http, CreateMessage)
         run, headers = await _begin(http, body, service)
         if body.stream:
-            return EventStream(run.stream(), on_crash=run.broken, headers=headers)
+            return EventStream(run.stream(), on_crash=run.broken, headers=headers, beat=run.beat)
         whole = await while_connected(http.receive, run.whole())
         return Response(msgspec.json.encode(whole), headers=headers, media_type="application/json")
 

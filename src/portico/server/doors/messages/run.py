@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from portico.errors import RequestError
-from portico.protocol.events import Failure, Finish, GenerationEvent, ReasoningDelta, TextDelta, ToolCallDelta, Usage
+from portico.protocol.events import Failure, Finish, ReasoningDelta, TextDelta, ToolCallDelta, Usage
 from portico.server.doors.messages.errors import error_fields
 from portico.server.doors.messages.output import PING, Event, Output
-from portico.server.sse import named_event, with_beats
+from portico.server.sse import named_event
 from portico.text.pipeline import Pipeline, Prepared
-
-BEAT_SECONDS = 15.0
-"""A stream says that it goes on when nothing came for so long."""
 
 
 @dataclass(slots=True)
@@ -31,19 +28,14 @@ class Run:
     """As asked for; the context may have room for fewer."""
     request_id: str
     """As errors tell it."""
-    beat_seconds: float = field(default_factory=lambda: BEAT_SECONDS)
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """All of it, as it is made; raises the error of one that failed."""
         yield {"type": "message_start", "message": self._begun()}
         usage, finish = Usage(0, 0, 0), Finish(0, "stop")
-        events: AsyncGenerator[GenerationEvent | None, None]
-        events = with_beats(self.pipeline.run(self.prepared), self.beat_seconds)
-        async with aclosing(events):
+        async with aclosing(self.pipeline.run(self.prepared)) as events:
             async for event in events:
                 match event:
-                    case None:
-                        yield PING
                     case TextDelta() | ReasoningDelta() | ToolCallDelta():
                         for made in self.output.take(event):
                             yield made
@@ -80,6 +72,10 @@ class Run:
     def broken(self, error: RequestError) -> bytes:
         """The end of a stream that cannot go on."""
         return _encoded(error_fields(error, self.request_id))
+
+    def beat(self) -> bytes:
+        """What a stream says where nothing came for long."""
+        return _encoded(PING)
 
     def _begun(self) -> dict[str, Any]:
         """A message of which nothing is made yet; how much of the prompt is cached is known when it has been read."""

@@ -55,7 +55,7 @@ def router(service: Service, runs: Runs) -> APIRouter:
         run = _run(body, call, prepared, service, shelf)
         if body.stream:
             events = as_stream(runs.events(shelf.key(run.response["id"]), run))
-            return EventStream(events, on_crash=run.broken, headers=call.headers)
+            return EventStream(events, on_crash=run.broken, headers=call.headers, beat=run.beat)
         whole = await while_connected(http.receive, run.whole())
         return Response(msgspec.json.encode(whole), headers=call.headers, media_type="application/json")
 

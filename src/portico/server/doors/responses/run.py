@@ -9,18 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from portico.errors import RequestError
-from portico.protocol.events import Failure, Finish, GenerationEvent, ReasoningDelta, TextDelta, ToolCallDelta, Usage
+from portico.protocol.events import Failure, Finish, ReasoningDelta, TextDelta, ToolCallDelta, Usage
 from portico.server.doors.responses.items import Item
 from portico.server.doors.responses.kept import Shelf
 from portico.server.doors.responses.output import Output
 from portico.server.doors.responses.parts import Event
 from portico.server.doors.responses.response import Response, ended, failed
 from portico.server.sessions.history import Key
-from portico.server.sse import named_event, with_beats
+from portico.server.sse import named_event
 from portico.text.pipeline import Pipeline, Prepared
 
-BEAT_SECONDS = 15.0
-"""A stream says that it goes on when nothing came for so long: clients count events, and not comments."""
 DONE = b"data: [DONE]\n\n"
 
 
@@ -37,7 +35,6 @@ class Run:
     """Where it is kept; None: nowhere."""
     given: list[Item]
     """What the model answers to."""
-    beat_seconds: float = field(default_factory=lambda: BEAT_SECONDS)
     cancelled: bool = False
     error: RequestError | None = None
     """Why there is no answer."""
@@ -75,15 +72,15 @@ class Run:
         """The end of a stream that cannot go on, as server-sent events."""
         return b"".join(map(encoded, self._failed(error))) + DONE
 
+    def beat(self) -> bytes:
+        """What a stream says where nothing came for long: clients count events, and not comments."""
+        return encoded(self._going_on())
+
     async def _made(self) -> AsyncGenerator[Event, None]:
         usage, cut = Usage(0, 0, 0), False
-        events: AsyncGenerator[GenerationEvent | None, None]
-        events = with_beats(self.pipeline.run(self.prepared), self.beat_seconds)
-        async with aclosing(events):
+        async with aclosing(self.pipeline.run(self.prepared)) as events:
             async for event in events:
                 match event:
-                    case None:
-                        yield self._going_on()
                     case TextDelta() | ReasoningDelta() | ToolCallDelta():
                         for made in self.output.take(event):
                             yield self._numbered(made)
