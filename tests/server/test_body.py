@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from portico.errors import RequestError
 from portico.server.body import parse_body
@@ -53,6 +53,17 @@ def test_long_values_are_quoted_in_part() -> None:
     with pytest.raises(RequestError) as caught:
         parse_body(json.dumps({"prompt": "x", "temperature": "9" * 10_000}).encode(), CompletionRequest)
     assert len(caught.value.message) < 300
+
+
+def test_lengths_are_told_as_wishes() -> None:
+    class Body(BaseModel):
+        texts: list[str] = Field(min_length=1)
+        name: str = Field(max_length=3)
+
+    with pytest.raises(RequestError, match=r"^texts is \[\]; it should have at least 1 item\.$"):
+        parse_body(b'{"texts": [], "name": "x"}', Body)
+    with pytest.raises(RequestError, match=r'^name is "four"; it should have at most 3 characters\.$'):
+        parse_body(b'{"texts": ["x"], "name": "four"}', Body)
 
 
 def test_alternatives_are_named_together() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -98,7 +99,8 @@ def _path(error: ErrorDetails, raw: Any) -> tuple[str | int, ...]:
 
 
 def _wish(error: ErrorDetails) -> str:
-    return error["msg"].replace("Input should", "should", 1)
+    wish = re.sub(r"^[A-Z]\w* should", "should", error["msg"])
+    return re.sub(r" after validation, not \d+$", "", wish)
 
 
 def _quote(value: Any) -> str:
