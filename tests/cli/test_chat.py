@@ -72,7 +72,7 @@ def test_the_bundled_model_answers_saves_and_forgets(tmp_path: Path) -> None:
     assert "The capital of France is Paris." in shown
     assert "INFO" not in shown
     terminal.say(f"/save {tmp_path}/talk.json")
-    terminal.until("2 turns are in")
+    terminal.until("2 messages saved in")
     saved = json.loads((tmp_path / "talk.json").read_text())
     assert [turn["role"] for turn in saved["messages"]] == ["user", "assistant"]
     assert (tmp_path / "talk.json").stat().st_mode & 0o077 == 0

@@ -59,13 +59,17 @@ def _reset(conversation: Conversation, rest: str) -> Outcome:
     return Outcome("A new conversation; system prompt and settings stay.")
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def _stats(conversation: Conversation, rest: str) -> Outcome:
     totals = conversation.totals
     speed = f", {totals.completion_tokens / totals.seconds:.1f} a second over all" if totals.seconds else ""
     settings = ", ".join(f"{name} {value}" for name, value in conversation.settings.items()) or "the server's own"
     return Outcome(
-        f"{conversation.model}: {len(conversation.turns)} turns, {totals.answers} answers\n"
-        f"{totals.prompt_tokens} tokens read, {totals.completion_tokens} written{speed}\n"
+        f"{conversation.model}: {_count(len(conversation.turns), 'message')}, {_count(totals.answers, 'answer')}\n"
+        f"{_count(totals.prompt_tokens, 'token')} read, {totals.completion_tokens} written{speed}\n"
         f"settings: {settings}" + (f"\nsystem: {conversation.system}" if conversation.system else "")
     )
 
@@ -109,7 +113,7 @@ def _save(conversation: Conversation, rest: str) -> Outcome:
         save(conversation, path)
     except OSError as error:
         raise ValueError(f"{path} cannot be written: {error.strerror}") from error
-    return Outcome(f"{len(conversation.turns)} turns are in {path}.")
+    return Outcome(f"{_count(len(conversation.turns), 'message')} saved in {path}.")
 
 
 def _load(conversation: Conversation, rest: str) -> Outcome:
@@ -122,7 +126,7 @@ def _load(conversation: Conversation, rest: str) -> Outcome:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise ValueError(f"{path} is no conversation: {error}") from error
-    return Outcome(f"{len(loaded.turns)} turns from {path}; go on.", conversation=loaded)
+    return Outcome(f"{_count(len(loaded.turns), 'message')} from {path}; go on.", conversation=loaded)
 
 
 def _retry(conversation: Conversation, rest: str) -> Outcome:
