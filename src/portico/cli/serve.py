@@ -23,6 +23,7 @@ from portico.config.compat import CompatName, choose_compat, text_habits
 from portico.config.given import Given
 from portico.config.keys import Keys, key_digest
 from portico.config.option import variable
+from portico.config.options.http import HttpOptions
 from portico.config.options.sessions import SessionOptions
 from portico.config.serve import ServeOptions, Settled, serve_options, settle_serve
 from portico.config.sessions import default_session_store
@@ -37,6 +38,7 @@ from portico.text.builtin import given_template
 
 if TYPE_CHECKING:
     from portico.server.sessions.sessions import Sessions
+    from portico.server.settings import ServerSettings
 
 log = logging.getLogger(__name__)
 
@@ -192,49 +194,21 @@ async def _serve(
     # Imported only now: the engine process is already starting beside us.
     from portico.server.app import create_app, error_shapes
     from portico.server.serve import bind, serve
-    from portico.server.settings import ServerSettings
     from portico.server.telemetry import open_telemetry
     from portico.text.model import TextModel
 
-    http, cors = options.http, options.http.cors()
+    http = options.http
     endpoint = http.otlp_traces_endpoint
     telemetry = None if endpoint is None else open_telemetry(endpoint, __version__)
     if http.web:
         check_page(secure=tls is not None)
     listener = bind(http.host, http.port)
-    if not (http.api_key or is_loopback(http.host)):
-        log.warning("Everybody who can reach %s may use this server; --api-key KEY asks for a key.", http.host)
-    if cors is not None and cors.credentials_for_all:
-        log.warning("--allow-credentials has no effect for any origin (*): name those that may send cookies.")
+    _warn(http)
     client = AsyncEngineClient(process, step_timeout=options.compute.step_timeout)
     sessions: Sessions | None = None
     try:
         sessions = await _open_sessions(options.sessions)
-        settings = ServerSettings(
-            model_names=tuple(names),
-            api_keys=http.api_key,
-            version=__version__,
-            max_logprobs=http.max_logprobs,
-            max_body_bytes=http.max_body_bytes,
-            abort_all=http.enable_abort_handling,
-            always_usage=http.enable_force_include_usage,
-            tokens_as_ids=http.return_tokens_as_token_ids,
-            response_role=http.response_role,
-            compat=compat,
-            cors=cors,
-            queue=options.queue(),
-            rates=http.rates(),
-            request_timeout=http.request_timeout,
-            key_terms={key_digest(key): terms for key, terms in keys.items()},
-            root_path=http.root_path,
-            docs=http.docs,
-            debug=http.enable_debug,
-            tracing=http.enable_tracing,
-            log_requests=http.log_requests,
-            quiet_paths=http.disable_access_log_for_endpoints,
-            log_prompts=http.log_prompts,
-            max_log_len=http.max_log_len,
-        )
+        settings = _settings(options, names, compat, keys)
         model = TextModel.load(folder, text)
         app = create_app(client, model, settings, sessions, telemetry)
         stop, shape_of = asyncio.Event(), error_shapes(compat)
@@ -259,6 +233,47 @@ async def _serve(
         await client.close()
         if telemetry is not None:
             await asyncio.to_thread(telemetry.close)
+
+
+def _settings(options: ServeOptions, names: Sequence[str], compat: CompatName, keys: Keys) -> ServerSettings:
+    """What the options say of the HTTP side."""
+    from portico.server.settings import ServerSettings
+
+    http = options.http
+    return ServerSettings(
+        model_names=tuple(names),
+        api_keys=http.api_key,
+        version=__version__,
+        max_logprobs=http.max_logprobs,
+        max_body_bytes=http.max_body_bytes,
+        abort_all=http.enable_abort_handling,
+        always_usage=http.enable_force_include_usage,
+        tokens_as_ids=http.return_tokens_as_token_ids,
+        response_role=http.response_role,
+        compat=compat,
+        cors=http.cors(),
+        queue=options.queue(),
+        rates=http.rates(),
+        request_timeout=http.request_timeout,
+        key_terms={key_digest(key): terms for key, terms in keys.items()},
+        root_path=http.root_path,
+        docs=http.docs,
+        debug=http.enable_debug,
+        tracing=http.enable_tracing,
+        log_requests=http.log_requests,
+        quiet_paths=http.disable_access_log_for_endpoints,
+        log_prompts=http.log_prompts,
+        max_log_len=http.max_log_len,
+    )
+
+
+def _warn(http: HttpOptions) -> None:
+    """Say in the log what is allowed and seldom meant."""
+    if not (http.api_key or is_loopback(http.host)):
+        log.warning("Everybody who can reach %s may use this server; --api-key KEY asks for a key.", http.host)
+    cors = http.cors()
+    if cors is not None and cors.credentials_for_all:
+        log.warning("--allow-credentials has no effect for any origin (*): name those that may send cookies.")
 
 
 def is_loopback(host: str) -> bool:

@@ -14,7 +14,7 @@ from portico.config.engine import EngineConfig
 from portico.decode.grammar import Grammars
 from portico.engine.plan import Draw, Row, StepPlan
 from portico.errors import ConfigError
-from portico.kernels.dispatch import select_kernels
+from portico.kernels.dispatch import Kernels, select_kernels
 from portico.model.cache import make_cache
 from portico.model.config import read_config
 from portico.model.load import load_decoder
@@ -57,18 +57,12 @@ def build_runner(
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype, model.dtype, device)
     kv_dtype = resolve_kv_dtype(config.kv_cache_dtype, dtype)
-    threads = config.threads or usable_cores()
-    no_threads_between_operations()
-    keep_freed_memory()
+    threads = _prepare_process(config)
     checkpoint = Checkpoint(folder)
     quantization, why = choose_quantization(config, model, device, dtype)
     kernels = select_kernels(device, dtype, config.kernels, quantization)
     kernels.use_threads(threads)
-    if config.block_size % kernels.block_multiple:
-        raise ConfigError(
-            f"block_size is {config.block_size}; with this machine's kernels ({kernels.name}) it must be a multiple "
-            f"of {kernels.block_multiple}. Or choose kernels torch."
-        )
+    _check_block_size(config, kernels)
     max_model_len = wanted_model_len(config, model)
     batched = config.max_num_batched_tokens or BATCHED_TOKENS[device.type]
     require_memory(Case(config, model, device, dtype, max_model_len, batched), quantization, kv_dtype)
@@ -112,6 +106,21 @@ def build_runner(
     )
     log.debug("%s", loaded)
     return runner, loaded
+
+
+def _prepare_process(config: EngineConfig) -> int:
+    """How many threads are to compute, and settings of the process that cannot be taken back."""
+    no_threads_between_operations()
+    keep_freed_memory()
+    return config.threads or usable_cores()
+
+
+def _check_block_size(config: EngineConfig, kernels: Kernels) -> None:
+    if config.block_size % kernels.block_multiple:
+        raise ConfigError(
+            f"block_size is {config.block_size}; with this machine's kernels ({kernels.name}) it must be a multiple "
+            f"of {kernels.block_multiple}. Or choose kernels torch."
+        )
 
 
 def _name(dtype: torch.dtype) -> str:

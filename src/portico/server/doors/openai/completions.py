@@ -10,6 +10,7 @@ from starlette.responses import Response
 from portico.errors import RequestError
 from portico.protocol.limits import LIMITS
 from portico.protocol.request import ChatPrompt, GenerationRequest, Prompt, Terms, TextPrompt, TokenPrompt
+from portico.protocol.sampling import SamplingParams
 from portico.server.body import read_body
 from portico.server.describe import describe
 from portico.server.doors.openai.answer import Call, answer
@@ -61,19 +62,7 @@ def _understand(body: CompletionRequest, request_id: str, service: Service, term
     sampling = body.sampling(max_tokens, logprobs, most_scored)
     if service.dialect.check is not None:
         service.dialect.check(sampling)
-    if len(prompts) * sampling.n > LIMITS.answers:
-        raise RequestError(
-            f"n is {sampling.n} for {len(prompts)} prompts; a request may have at most {LIMITS.answers} answers.",
-            param="n",
-            code="invalid_value",
-        )
-    if len(prompts) * sampling.n * (max_tokens or 0) > LIMITS.answer_tokens:
-        raise RequestError(
-            f"{max_tokens_param} is {max_tokens} for {len(prompts) * sampling.n} answers; a request may ask for "
-            f"{LIMITS.answer_tokens} tokens in all.",
-            param=max_tokens_param,
-            code="invalid_value",
-        )
+    _check_answers(len(prompts), sampling, max_tokens_param)
     several = len(prompts) > 1
     requests = [
         GenerationRequest(
@@ -102,6 +91,24 @@ def _understand(body: CompletionRequest, request_id: str, service: Service, term
         token_ids=bool(body.return_token_ids),
         usage_in_chunks=body.usage_in_chunks,
     )
+
+
+def _check_answers(prompts: int, sampling: SamplingParams, max_tokens_param: str) -> None:
+    """Refuse more answers, or longer ones, than one request may ask for."""
+    answers, max_tokens = prompts * sampling.n, sampling.max_tokens or 0
+    if answers > LIMITS.answers:
+        raise RequestError(
+            f"n is {sampling.n} for {prompts} prompts; a request may have at most {LIMITS.answers} answers.",
+            param="n",
+            code="invalid_value",
+        )
+    if answers * max_tokens > LIMITS.answer_tokens:
+        raise RequestError(
+            f"{max_tokens_param} is {max_tokens} for {answers} answers; a request may ask for "
+            f"{LIMITS.answer_tokens} tokens in all.",
+            param=max_tokens_param,
+            code="invalid_value",
+        )
 
 
 def _instruction(prompt: Prompt, body: CompletionRequest) -> Prompt:
