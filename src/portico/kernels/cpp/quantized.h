@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 
@@ -95,10 +96,13 @@ struct Layout {
     int64_t panel_bytes() const { return blocks * GROUPS * GROUP_BYTES; }
 };
 
+// Whether all weights are finite.
 template <class T, class Format>
-void pack_quantized(const LinearArguments& a) {
+bool pack_quantized(const LinearArguments& a) {
     const Layout<Format> layout(a);
+    std::atomic<bool> finite = true;
     share_out(panels_of(a), 1, [&](int64_t panel) {
+        Finite<float> seen;
         uint8_t* group = (uint8_t*)a.packed + panel * layout.panel_bytes();
         for (int64_t begin = 0; begin < layout.blocks * BLOCK; begin += Format::GROUP, group += layout.GROUP_BYTES) {
             std::memset(group, 0, layout.GROUP_BYTES);
@@ -108,6 +112,7 @@ void pack_quantized(const LinearArguments& a) {
                 const int count = (int)std::clamp<int64_t>(a.inputs - begin, 0, Format::GROUP);
                 Floats values[Format::GROUP / LANES];
                 for (int i = 0; i < Format::GROUP; i += LANES) values[i / LANES] = padded(weights + i, count - i, 0.0f);
+                for (const Floats& value : values) seen.see((Words)value);
                 const float scale = Format::scale_of(values), inverse = scale != 0 ? 1 / scale : 0;
                 store_first(scales + channel, splat(scale), 1);
                 for (int i = 0; i < Format::GROUP; i += LANES) {
@@ -116,7 +121,9 @@ void pack_quantized(const LinearArguments& a) {
                 }
             }
         }
+        if (!seen.all()) finite = false;
     });
+    return finite;
 }
 
 // Rows as signed bytes in blocks; what is past the last input is zero. Bytes lie row after row, or in tiles of rows:
