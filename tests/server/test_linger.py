@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import ssl
 import threading
@@ -11,10 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.h11_impl import RequestResponseCycle
 
 from portico.config.tls import TlsFiles
 from portico.server import linger
 from portico.server.app import create_app
+from portico.server.linger import LingeringTransport
+from portico.server.middleware import RequestContext
 from portico.text.model import TextModel
 from tests.certificates import self_signed
 from tests.server.fake_engine import FakeEngine
@@ -153,3 +158,26 @@ def test_a_server_that_stops_waits_for_no_endless_body(server: LiveServer, monke
         server.ask_to_stop()
         server.thread.join(WATCHDOG)
         assert not server.thread.is_alive()
+
+
+def test_connections_that_are_gone_leave_nothing_for_the_garbage_collector(text_model: TextModel) -> None:
+    """What it has to find it looks for in pauses of every stream."""
+    engine = FakeEngine()
+    body = b'{"prompt": "hi", "max_tokens": 2, "stream": true}'
+    ask = head(body=f"content-length: {len(body)}\r\nconnection: close") + body
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        with running(create_app(engine, text_model, SETTINGS), engine, text_model) as server:
+            for sent in (ask, ask.replace(b"max_tokens", b"max_tokenz"), ask.replace(b"/completions", b"/nothing")):
+                with connected(server) as connection:
+                    connection.sendall(sent)
+                    assert read_all(connection)
+        gc.collect()
+        found = [type(thing) for thing in gc.garbage]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert not {LingeringTransport, RequestResponseCycle, FlowControl, RequestContext}.intersection(found)

@@ -14,6 +14,10 @@ SECONDS = 5.0
 """That a client may go on sending what nobody wants."""
 
 
+def _nothing_more() -> bool:
+    return False
+
+
 class LingeringTransport(asyncio.Transport):
     """A connection's transport that lingers where the protocol closes it while the client still sends.
 
@@ -46,6 +50,10 @@ class LingeringTransport(asyncio.Transport):
     def end(self) -> None:
         """Close now, whatever the client does; what is unsent is still sent."""
         self._transport.close()
+
+    def forget(self) -> None:
+        """The connection is gone: hold on to nothing of it, so that its memory needs no search for garbage."""
+        self._sends = _nothing_more
 
     def abort(self) -> None:
         """Close at once; what is unsent is lost."""

@@ -123,6 +123,11 @@ class _Http(H11Protocol):
         """The beginning of a connection."""
         super().connection_made(LingeringTransport(transport, self._is_being_sent))
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The end of a connection."""
+        super().connection_lost(exc)
+        self.transport.forget()
+
     def data_received(self, data: bytes) -> None:
         """What the client sends."""
         if not self.transport.lingers:
