@@ -7,6 +7,7 @@ which then stays open as the sign that the front is alive.
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import signal
 import sys
@@ -65,6 +66,8 @@ def main(endpoint: str) -> int:
         engine, loaded = build_engine(
             config, lambda stage, progress: socket.send(messages.encode(messages.Loading(stage, progress)))
         )
+        gc.collect()
+        gc.freeze()  # what is there now stays: a step need not wait while all of torch is looked through for garbage
         socket.send(messages.encode(loaded))
         serve(engine, socket)
         return 0
