@@ -36,7 +36,8 @@ BRIEF = 0.2
 def server(text_model: TextModel) -> Iterator[LiveServer]:
     settings = replace(SETTINGS, api_keys=("key",), max_body_bytes=LIMIT)
     engine = FakeEngine()
-    with running(create_app(engine, text_model, settings), engine, text_model) as server:
+    app = create_app(engine, text_model, settings)
+    with running(app, engine, text_model, drain_seconds=10 * WATCHDOG) as server:
         yield server
 
 
@@ -150,11 +151,14 @@ def test_a_connection_goes_on_where_the_rest_of_a_refused_body_comes(server: Liv
     assert second.split()[1] == b"200"
 
 
-def test_a_server_that_stops_waits_for_no_endless_body(server: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("key", "status"), [("key", b"413"), ("wrong", b"401")])
+def test_a_server_that_stops_waits_for_no_endless_body(
+    server: LiveServer, monkeypatch: pytest.MonkeyPatch, key: str, status: bytes
+) -> None:
     monkeypatch.setattr(linger, "SECONDS", 10 * WATCHDOG)
     with connected(server) as connection:
-        connection.sendall(head() + CHUNK)
-        assert connection.recv(12).endswith(b"413")
+        connection.sendall(head(key) + CHUNK)
+        assert connection.recv(12).endswith(status)
         server.ask_to_stop()
         server.thread.join(WATCHDOG)
         assert not server.thread.is_alive()

@@ -141,7 +141,8 @@ class _Http(H11Protocol):
 
     def shutdown(self) -> None:
         """The server stops."""
-        if self.transport.lingers:
+        answered = self.cycle is not None and self.cycle.response_complete
+        if self.transport.lingers or (answered and self._is_being_sent()):
             self.transport.end()
         else:
             super().shutdown()
