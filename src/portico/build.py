@@ -7,6 +7,7 @@ which then stays open as the sign that the front is alive.
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import signal
 import sys
@@ -70,12 +71,15 @@ def main(endpoint: str) -> int:
     socket = context.socket(zmq.DEALER)
     socket.set_hwm(0)  # the engine must never block on a slow front
     socket.connect(endpoint)
+    gc.disable()  # while only what stays is made
     try:
         engine, _ = build_engine(
             config,
             tell=lambda stage, progress: socket.send(messages.encode(messages.Loading(stage, progress))),
             announce=lambda loaded: socket.send(messages.encode(loaded)),
         )
+        gc.freeze()  # what is there now stays: a step need not wait while all of torch is looked through for garbage
+        gc.enable()
         serve(engine, socket)
         return 0
     except PorticoError as error:

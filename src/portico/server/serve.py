@@ -19,8 +19,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from portico.config.tls import TlsFiles
 from portico.errors import ConfigError
 from portico.protocol.limits import LIMITS
+from portico.server import linger
 from portico.server.drain import Drain
 from portico.server.errors import ShapeOf, openai_shape
+from portico.server.linger import LingeringTransport
 
 BACKLOG = 2048
 HEADERS_TOO_LARGE = 431
@@ -113,7 +115,45 @@ def _tls_arguments(tls: TlsFiles | None) -> dict[str, Any]:
 
 
 class _Http(H11Protocol):
-    """uvicorn's, which says only "invalid" of a head that is too long."""
+    """uvicorn's, which says only "invalid" of a head that is too long, and reads what nobody wants without end."""
+
+    transport: LingeringTransport
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The beginning of a connection."""
+        super().connection_made(LingeringTransport(transport, self._is_being_sent))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The end of a connection."""
+        super().connection_lost(exc)
+        self.transport.forget()
+
+    def data_received(self, data: bytes) -> None:
+        """What the client sends."""
+        if not self.transport.lingers:
+            super().data_received(data)
+
+    def on_response_complete(self) -> None:
+        """The end of an answer, which may come before the end of what it answers."""
+        super().on_response_complete()
+        if self._is_being_sent() and not self.transport.is_closing():
+            self.loop.call_later(linger.SECONDS, self._end_of_patience, self.cycle)
+
+    def shutdown(self) -> None:
+        """The server stops."""
+        answered = self.cycle is not None and self.cycle.response_complete
+        if self.transport.lingers or (answered and self._is_being_sent()):
+            self.transport.end()
+        else:
+            super().shutdown()
+
+    def _is_being_sent(self) -> bool:
+        return self.conn.their_state is h11.SEND_BODY
+
+    def _end_of_patience(self, answered: object) -> None:
+        """Close if the body of what was `answered` is still being sent."""
+        if self.cycle is answered and self._is_being_sent():
+            self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no request; called while the error is handled."""
