@@ -112,7 +112,7 @@ void multiply(const LinearArguments& a, const Shape<Product>& shape, int64_t pan
 
 template <class Product>
 struct Multiply {
-    static constexpr int BLOCK_ROWS = 12;  // rows computed together: 24 accumulators, and what is left of 32 registers
+    static constexpr int BLOCK_ROWS = 12, ALONE_ROWS = 12;  // rows computed together: 24 accumulators of 32 registers
     static constexpr bool READS_FIRST = false;
     const LinearArguments& a;
     const Shape<Product> shape;

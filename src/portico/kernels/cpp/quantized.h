@@ -26,6 +26,7 @@ struct Eight {
     using Scale = float;
     static constexpr int GROUP = 128;
     static constexpr int BLOCK_ROWS = 10;  // 20 accumulators; with 24 what is done with them every group costs more
+    static constexpr int ALONE_ROWS = BLOCK_ROWS;
     static constexpr int BYTES_PER_STEP = 2 * sizeof(Words);  // a step is 4 inputs of 32 channels
     static constexpr int OFFSET = 128;
     static constexpr int DEPTH = 64;  // inputs that a tile holds of a row
@@ -50,6 +51,7 @@ struct Four {
     using Scale = Bf16;
     static constexpr int GROUP = 32;
     static constexpr int BLOCK_ROWS = 6;
+    static constexpr int ALONE_ROWS = 8;  // unpacking once is worth keeping some of the sums in memory
     static constexpr int BYTES_PER_STEP = sizeof(Words);
     static constexpr int OFFSET = 8;
     static constexpr int DEPTH = 32;
@@ -228,7 +230,7 @@ template <class Format, int ROWS, bool FETCH>
 
 template <class T, class Format>
 struct MultiplyQuantized {
-    static constexpr int BLOCK_ROWS = Format::BLOCK_ROWS;
+    static constexpr int BLOCK_ROWS = Format::BLOCK_ROWS, ALONE_ROWS = Format::ALONE_ROWS;
     const LinearArguments& a;
     const QuantizedRows& x;
     const Layout<Format> layout;
