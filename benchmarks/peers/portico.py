@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from benchmarks.peers.common import (
     Measured,
@@ -23,8 +23,13 @@ from benchmarks.peers.common import (
     worker,
 )
 
+if TYPE_CHECKING:
+    from portico.config.engine import KVDtypeName, QuantizationName
+
 NAME = "portico"
 POOL = 1 << 30
+FORMATS = {"none": 16, "int8": 8, "int8 kv8": 8, "int4": 4, "int4 kv8": 4}
+"""Bits of a weight; with kv8, keys and values have eight too."""
 
 
 def install() -> str:
@@ -37,11 +42,19 @@ def prepare(checkpoint: Path, form: str) -> Path:
 
 def measure(model: Path, form: str, setting: Setting, shapes: Sequence[Shape]) -> Measured:
     port = free_port()
-    flags = ("--port", str(port), "--quantization", form, "--kv-cache-memory", str(POOL), "--max-num-seqs", "32")
+    quantization, kv_dtype = _formats(form)
+    flags = ("--port", str(port), "--quantization", quantization, "--kv-cache-dtype", kv_dtype)
+    flags += ("--kv-cache-memory", str(POOL), "--max-num-seqs", "32")
     command = (sys.executable, "-m", "portico.cli.main", "serve", str(model), *flags)
     ready = seconds_to_healthy(NAME, *command, port=port)
     job = {"model": str(model), "format": form, "shapes": [asdict(shape) for shape in shapes]}
     return Measured(ready, work(NAME, Path(sys.executable), "benchmarks.peers.portico", job).samples)
+
+
+def _formats(form: str) -> tuple[QuantizationName, KVDtypeName]:
+    """Of weights, and of keys and values."""
+    quantization, _, keys = form.partition(" ")
+    return cast("QuantizationName", quantization), "int8" if keys else "auto"
 
 
 def load(job: dict[str, Any]) -> Callable[[Shape, int], Sample]:
@@ -50,12 +63,14 @@ def load(job: dict[str, Any]) -> Callable[[Shape, int], Sample]:
     from portico.protocol.messages import Add
     from portico.protocol.sampling import TokenParams
 
+    quantization, kv_dtype = _formats(job["format"])
     config = EngineConfig(
         model_path=job["model"],
         max_num_seqs=32,
         max_model_len=max(2048, *(shape["prompt"] + shape["new_tokens"] for shape in job["shapes"])),
         kv_cache_memory=POOL,
-        quantization=job["format"],
+        quantization=quantization,
+        kv_cache_dtype=kv_dtype,
     )
     engine, loaded = build_engine(config)
 
@@ -79,7 +94,7 @@ def load(job: dict[str, Any]) -> Callable[[Shape, int], Sample]:
     return take
 
 
-PEER = Peer(NAME, {"none": 16, "int8": 8, "int4": 4}, ({},), "portico serve answers /health", install, prepare, measure)
+PEER = Peer(NAME, FORMATS, ({},), "portico serve answers /health", install, prepare, measure)
 
 if __name__ == "__main__":
     worker(load)
