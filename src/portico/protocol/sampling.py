@@ -136,6 +136,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
             right = f"from n, {self.n}, to {LIMITS.choices}"
             _require(self.n <= self.best_of <= LIMITS.choices, "best_of", self.best_of, right)
             _require(self.num_beams is None, "best_of", self.best_of, "left out with num_beams")
+        self._validate_beams()
         if self.max_tokens is not None:
             least = 1 if self.prompt_logprobs is None else 0
             _require(self.max_tokens >= least, max_tokens_param, self.max_tokens, f"at least {least}")
@@ -160,7 +161,6 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
             f"{len(self.cache_salt)} characters long",
             f"at most {longest}",
         )
-        self._validate_beams()
         self._validate_tokens()
         if self.guided is not None:
             _require(
