@@ -158,3 +158,37 @@ def test_endless_headers_are_refused(text_model: TextModel) -> None:
             assert answer.startswith(b"HTTP/1.1 400")
             assert str(LIMITS.header_bytes).encode() in answer
         assert server.http().get("/health").status_code == 200
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /hea", b"GET /health HTTP/1.1\r\nHost: x\r\n"])
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_connection_that_never_asks_is_closed(
+    text_model: TextModel, monkeypatch: pytest.MonkeyPatch, begun: bytes, before: int
+) -> None:
+    """Also behind an answer: bytes that come keep a connection from being idle."""
+    monkeypatch.setattr("portico.server.serve.HEAD_SECONDS", 0.2)
+    with portico(text_model) as server, socket.create_connection((server.host, server.port), timeout=20) as client:
+        for _ in range(before):
+            client.sendall(b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = b""
+            while not answer.endswith(b'"1.2.3"}'):
+                answer += client.recv(65536)
+        client.sendall(begun)
+        assert client.recv(65536) == b""
+        assert server.http().get("/health").status_code == 200
+
+
+def test_a_request_that_runs_long_is_not_taken_for_one_that_does_not_come(
+    text_model: TextModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portico.server.serve.HEAD_SECONDS", 0.05)
+    gate = Gate()
+    with portico(text_model) as server, socket.create_connection((server.host, server.port), timeout=20) as client:
+        server.engine.script = lambda add: [gate, [TokenEvent(add.request_id, 0, [40], "length")]]
+        body = b'{"prompt": "Hello"}'
+        client.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        assert gate.reached.wait(20)
+        with socket.create_connection((server.host, server.port), timeout=20) as silent:
+            assert silent.recv(1) == b""  # so the time has passed
+        gate.open()
+        assert client.recv(65536).startswith(b"HTTP/1.1 200")

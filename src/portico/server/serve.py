@@ -24,6 +24,8 @@ from portico.server.errors import ShapeOf, openai_shape
 
 BACKLOG = 2048
 HEADERS_TOO_LARGE = 431
+HEAD_SECONDS = 20.0
+"""For the request line and headers of a request, from a connection's beginning or the end of the answer before."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -113,7 +115,35 @@ def _tls_arguments(tls: TlsFiles | None) -> dict[str, Any]:
 
 
 class _Http(H11Protocol):
-    """uvicorn's, which says only "invalid" of a head that is too long."""
+    """uvicorn's, which waits for the head of a request for ever, and says only "invalid" of one that is too long."""
+
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._time_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        super().connection_lost(exc)
+        self._stop_timing()
+
+    def handle_events(self) -> None:
+        """Take what has come; also called when an answer has ended, for what came meanwhile."""
+        super().handle_events()
+        self._time_head()
+
+    def _time_head(self) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._stop_timing()
+        elif self._head_timer is None and not self.transport.is_closing():
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _stop_timing(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no request; called while the error is handled."""
