@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from portico.config.engine import EngineConfig
@@ -212,6 +213,22 @@ async def test_an_engine_that_does_not_come_back_ends_all(tmp_path: Path, monkey
         with pytest.raises(EngineError) as caught:
             await Reader(client, add("b", [1])).done
         assert caught.value.status == 503
+
+
+async def test_a_request_that_no_message_can_hold_ends_alone_also_when_the_next_engine_would_get_it() -> None:
+    async with running() as client:
+        first = Reader(client, add("first", [1, 2], 400))
+        await first.began.wait()
+        huge = Add("huge", [3], TokenParams(max_tokens=5, seed=1, min_tokens=2**64))
+        unsent = Reader(client, huge)
+        await unsent.done
+        assert "cannot be sent" in unsent.errors[0]
+        kill(client)
+        await until(lambda: client.failure() is not None)
+        waiting = Reader(client, msgspec.structs.replace(huge, request_id="huge again"))
+        await asyncio.gather(waiting.done, first.done)
+        assert "cannot be sent" in waiting.errors[0]
+        first.assert_exact()
 
 
 def test_those_that_a_lost_engine_did_not_come_to_are_the_first_in_the_next() -> None:

@@ -198,8 +198,8 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _validate_tokens(self) -> None:
-        most = math.inf if self.max_tokens is None else self.max_tokens
-        right = "at least 0" if self.max_tokens is None else f"from 0 to max_tokens, {most}"
+        most = LIMITS.answer_tokens if self.max_tokens is None else self.max_tokens
+        right = f"from 0 to {most}" if self.max_tokens is None else f"from 0 to max_tokens, {most}"
         _require(0 <= self.min_tokens <= most, "min_tokens", self.min_tokens, right)
         biases, words = LIMITS.entries["logit_bias"], LIMITS.entries["bad_words"]
         _require(len(self.logit_bias) <= biases, "logit_bias", len(self.logit_bias), f"at most {biases} tokens")
