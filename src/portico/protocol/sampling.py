@@ -151,7 +151,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
             _require(self.top_k >= -1, "top_k", self.top_k, "-1 or 0 (all tokens), or at least 1")
         _require_range("presence_penalty", self.presence_penalty, -2.0, 2.0)
         _require_range("frequency_penalty", self.frequency_penalty, -2.0, 2.0)
-        _require_range("repetition_penalty", self.repetition_penalty, 0.0, math.inf, open_low=True)
+        _require_range("repetition_penalty", self.repetition_penalty, 0.001, 1000.0)  # so that logits stay finite
         if self.seed is not None:
             _require(-(2**63) <= self.seed < 2**64, "seed", self.seed, "a 64-bit integer")
         longest = LIMITS.salt_characters
