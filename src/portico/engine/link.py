@@ -74,7 +74,12 @@ class Link:
         self._socket.bind(process.endpoint)
 
     def send(self, message: messages.ToEngine) -> None:
-        """Send without waiting: the socket's queue is unbounded, so generators that are being closed can send too."""
+        """Send without waiting: the socket's queue is unbounded, so generators that are being closed can send too.
+
+        What is sent after `close` is dropped, as it is when the engine has gone.
+        """
+        if self._socket.closed:
+            return
         self._socket.send(messages.encode(message))
 
     async def receive(self) -> messages.FromEngine:
