@@ -96,6 +96,7 @@ def test_running_requests_end_and_new_ones_are_refused_while_draining(
                 assert 1 <= int(refused.headers["retry-after"]) <= 30
                 assert refused.headers["connection"] == "close"
                 assert "shutting down" in refused.text
+            assert asked.get("/v1/chat/completions", headers=KEY).status_code == 503  # MLC-Chat's may come so
             assert asked.get("/metrics", headers=KEY).status_code == 200
             assert asked.get("/metrics").status_code == 401
         gate.open()
@@ -132,9 +133,11 @@ def test_signals_end_the_server_and_the_caller_goes_on(number: signal.Signals, d
     """A second signal does not wait for the drain; neither kills the process before the caller has cleaned up."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     program = [sys.executable, "-c", PROGRAM.replace("DRAIN", drain)]
-    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(program, stdout=pipe, stderr=pipe, text=True, env=environment) as process:
         try:
             assert process.stdout is not None
+            assert process.stderr is not None
             port = int(process.stdout.readline())
             with httpx.stream("GET", f"http://127.0.0.1:{port}/", timeout=30) as answer:
                 assert next(answer.iter_bytes()) == b"one"
@@ -146,6 +149,7 @@ def test_signals_end_the_server_and_the_caller_goes_on(number: signal.Signals, d
                 rest = process.stdout.read()
             assert process.wait(30) == 0
             assert rest == "cleaned up\nreturned\n"
+            assert "Traceback" not in process.stderr.read()
         finally:
             process.kill()
 
