@@ -196,3 +196,22 @@ def test_a_request_that_runs_long_is_not_taken_for_one_that_does_not_come(
             assert silent.recv(1) == b""  # so the time has passed
         gate.open()
         assert client.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("key", [b"k", b"wrong"])
+@pytest.mark.parametrize("pause", [False, True])
+def test_a_body_that_breaks_off_into_nonsense_is_one_line_in_the_log(
+    text_model: TextModel, caplog: pytest.LogCaptureFixture, key: bytes, pause: bool
+) -> None:
+    head = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n" % key
+    with portico(text_model, replace(SETTINGS, api_keys=("k",))) as server:
+        with socket.create_connection((server.host, server.port), timeout=20) as client:
+            client.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
+            if pause and key == b"wrong":
+                assert client.recv(20).startswith(b"HTTP/1.1 401")
+            client.sendall(b"1\r\n{\r\nZZZ\r\n")
+            with contextlib.suppress(ConnectionResetError):
+                while client.recv(65536):
+                    pass
+        assert server.http().get("/health").status_code == 200
+    assert not [record for record in caplog.records if record.exc_info]

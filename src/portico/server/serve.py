@@ -150,7 +150,13 @@ class _Http(H11Protocol):
         error = sys.exception()
         if isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == HEADERS_TOO_LARGE:
             msg = f"The request line and headers are longer than {LIMITS.header_bytes} bytes."
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # an answer has begun, or is over
+            self.transport.close()
+            return
         super().send_400_response(msg)
+        if self.cycle is not None:  # whose body it was; nobody reads its answer now
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
 
 
 class _Server(uvicorn.Server):
