@@ -215,3 +215,35 @@ def test_a_body_that_breaks_off_into_nonsense_is_one_line_in_the_log(
                     pass
         assert server.http().get("/health").status_code == 200
     assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_silent_connections_leave_files_for_others(text_model: TextModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a limit of its own the server would write to its log, over and over, that it cannot open more."""
+    monkeypatch.setattr("portico.server.serve.most_connections", lambda: 20)
+    with portico(text_model) as server, contextlib.ExitStack() as stack:
+        address = (server.host, server.port)
+        silent = [stack.enter_context(socket.create_connection(address, timeout=20)) for _ in range(30)]
+        closed = 0
+        for client in silent[19:]:
+            with contextlib.suppress(ConnectionResetError):
+                assert client.recv(1) == b""
+            closed += 1
+        assert closed == 11
+        for client in silent[:19]:
+            client.sendall(b"GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert client.recv(65536).startswith(b"HTTP/1.1 200")
+        while server.http().get("/health").status_code != 200:
+            pass
+
+
+def test_as_many_files_as_may_be_are_opened() -> None:
+    program = (
+        "import resource; from portico.server.connections import most_connections;"
+        "most = resource.getrlimit(resource.RLIMIT_NOFILE)[1];"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (100, min(most, 2000)));"
+        "print(most_connections(), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    connections, files = map(int, done.stdout.split())
+    assert files > 100
+    assert connections == files - 256

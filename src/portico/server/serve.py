@@ -19,10 +19,13 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from portico.config.tls import TlsFiles
 from portico.errors import ConfigError
 from portico.protocol.limits import LIMITS
+from portico.server.connections import most_connections
 from portico.server.drain import Drain
 from portico.server.errors import ShapeOf, openai_shape
 
 BACKLOG = 2048
+ACCEPTED_TOGETHER = 64
+"""Connections that are taken before any of them is counted."""
 HEADERS_TOO_LARGE = 431
 HEAD_SECONDS = 20.0
 """For the request line and headers of a request, from a connection's beginning or the end of the answer before."""
@@ -78,6 +81,8 @@ async def serve(
         http=_Http,
         h11_max_incomplete_event_size=LIMITS.header_bytes,
         lifespan="off",
+        backlog=ACCEPTED_TOGETHER,
+        limit_concurrency=most_connections(),
         **_tls_arguments(tls),
     )
     try:
@@ -86,7 +91,7 @@ async def serve(
         raise ConfigError(f"HTTPS: the key and the certificate cannot be used: {error}.") from error
     server = _Server(config, drain, drain_seconds)
     loop = asyncio.get_running_loop()
-    tasks = [loop.create_task(_when_started(server, on_ready))]
+    tasks = [loop.create_task(_when_started(server, listener, on_ready))]
     if stop is not None:
         tasks.append(loop.create_task(_stop_when(stop, server)))
     try:
@@ -120,8 +125,10 @@ class _Http(H11Protocol):
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        """Begin to wait for the first request."""
+        """Begin to wait for the first request; one connection too many is closed, before there is no file left."""
         super().connection_made(transport)
+        if self.limit_concurrency is not None and len(self.connections) >= self.limit_concurrency:
+            transport.abort()
         self._time_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -202,9 +209,10 @@ def _signals(loop: asyncio.AbstractEventLoop, server: _Server) -> Iterator[None]
             loop.remove_signal_handler(number)
 
 
-async def _when_started(server: uvicorn.Server, on_ready: Callable[[], None] | None) -> None:
+async def _when_started(server: uvicorn.Server, listener: socket.socket, on_ready: Callable[[], None] | None) -> None:
     while not server.started:
         await asyncio.sleep(0.01)
+    listener.listen(BACKLOG)  # asyncio has made it as short as what is taken together
     if on_ready is not None:
         on_ready()
 
