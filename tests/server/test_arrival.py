@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from dataclasses import replace
 
@@ -50,3 +51,20 @@ def test_a_deadline_counts_while_the_body_is_awaited(text_model: TextModel, by: 
                     answer += more
             assert answer.startswith(b"HTTP/1.1 504"), answer
             assert more
+
+
+def test_all_bodies_together_have_a_limit(text_model: TextModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("portico.server.app.LARGEST_BODIES", 3)
+    with portico(text_model, replace(SETTINGS, max_body_bytes=1000)) as server:
+        part = b"Content-Length: 1000\r\n\r\n" + b'{"prompt": "' + b"x" * 600
+        clients = [ask(server, "/v1/completions", part) for _ in range(7)]
+        refused = select.select(clients, [], [], 20)[0][0]
+        answer = refused.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 429")
+        assert b"retry-after: 1" in answer
+        for client in clients:
+            client.close()
+        whole = {"prompt": "x", "max_tokens": 1}
+        while server.http().post("/tokenize", json={"prompt": "x" * 900}).status_code == 429:
+            pass
+        assert server.http().post("/v1/completions", json=whole).status_code == 200

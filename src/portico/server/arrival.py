@@ -1,4 +1,4 @@
-"""A request has to arrive: one whose body does not come gives its place back."""
+"""A request has to arrive: one whose body does not come gives its place back, and all bodies together have a limit."""
 
 from __future__ import annotations
 
@@ -16,25 +16,32 @@ from portico.text.pipeline import too_late
 
 BODY_SECONDS = 120.0
 """From the headers of a request to the last byte of its body."""
+LARGEST_BODIES = 64
+"""So many bodies of the largest size may be held at a time, or more that are smaller."""
 
 
 class ArrivalLimit:
-    """Refuses a request whose body is not there in time: 408, or as its deadline says if that is sooner."""
+    """Refuses a request whose body is not there in time: 408, or as its deadline says if that is sooner.
 
-    def __init__(self, app: ASGIApp, terms_of: Callable[[Scope], Terms]) -> None:
+    And with 429 one with whose body all that are held would be more than `most_bytes`, unless it is the only one.
+    """
+
+    def __init__(self, app: ASGIApp, terms_of: Callable[[Scope], Terms], most_bytes: int) -> None:
         """`terms_of` gives a request's deadline; RequestError for a header that says none, which its door will tell."""
         self._app = app
         self._terms_of = terms_of
+        self._most_bytes = most_bytes
+        self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         until, error = self._limit(scope)
-        arrived = False
+        arrived, held = False, 0
 
         async def receive_in_time() -> Message:
-            nonlocal arrived
+            nonlocal arrived, held
             if arrived:  # from now on it tells of nothing but the disconnect
                 return await receive()
             try:
@@ -43,9 +50,17 @@ class ArrivalLimit:
             except TimeoutError:
                 raise error from None
             arrived = not message.get("more_body", False)
+            size = len(message.get("body", b""))
+            if self._held > held and self._held + size > self._most_bytes:
+                raise _too_much(self._most_bytes)
+            held += size
+            self._held += size
             return message
 
-        await self._app(scope, receive_in_time, send)
+        try:
+            await self._app(scope, receive_in_time, send)
+        finally:
+            self._held -= held
 
     def _limit(self, scope: Scope) -> tuple[float, RequestError]:
         """When the body must be there, on the clock of `time.monotonic`, and what is said where it is not."""
@@ -58,3 +73,14 @@ class ArrivalLimit:
             return terms.deadline, too_late(terms)
         text = f"The body of the request was not there {BODY_SECONDS:g} s after its headers."
         return until, RequestError(text, status=408, type="timeout_error", code=BODY_TIMEOUT)
+
+
+def _too_much(most_bytes: int) -> RequestError:
+    return RequestError(
+        f"The server is busy: the bodies of all requests together would have more than {most_bytes} bytes. "
+        "Try again in about 1 s.",
+        status=429,
+        type="rate_limit_error",
+        code="queue_full",
+        counts={"retry_after": 1},
+    )
