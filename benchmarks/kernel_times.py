@@ -197,7 +197,9 @@ def _timed_step(driver: engine_speed.Driver, times: Times) -> tuple[float, dict[
     times.spent = {}
     start = time.perf_counter()
     driver.engine.step()
-    return time.perf_counter() - start, times.spent
+    seconds, spent = time.perf_counter() - start, times.spent
+    times.spent = {}
+    return seconds, spent
 
 
 def _table(name: str, seconds: float, spent: dict[str, Spent], ceiling: limits.Limits) -> Table:

@@ -7,6 +7,7 @@ which then stays open as the sign that the front is alive.
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import signal
 import sys
@@ -28,10 +29,17 @@ log = logging.getLogger(__name__)
 
 Tell = Callable[[str, float], None]
 """Takes what is being done, and how much of the checkpoint is in place (0 to 1)."""
+Announce = Callable[[messages.Loaded], None]
+"""Takes what was loaded."""
 
 
-def build_engine(config: EngineConfig, tell: Tell = lambda stage, progress: None) -> tuple[Engine, messages.Loaded]:
-    """Load the model and make an engine for it, telling how far that is; raises CheckpointError or ConfigError."""
+def build_engine(
+    config: EngineConfig, tell: Tell = lambda stage, progress: None, announce: Announce = lambda loaded: None
+) -> tuple[Engine, messages.Loaded]:
+    """Load the model and make an engine for it, telling how far that is; raises CheckpointError or ConfigError.
+
+    What was loaded is announced as soon as the engine can work.
+    """
     tell("importing torch", 0.0)
     from portico.run.build import build_runner
 
@@ -45,6 +53,8 @@ def build_engine(config: EngineConfig, tell: Tell = lambda stage, progress: None
         config.prefill_slowdown,
     )
     engine = Engine(runner, limits, num_blocks=loaded.num_blocks, block_size=loaded.block_size, ready=runner.ready)
+    announce(loaded)
+    runner.prepare()  # not before: it takes Python's lock away from what is still to be done
     return engine, loaded
 
 
@@ -61,11 +71,15 @@ def main(endpoint: str) -> int:
     socket = context.socket(zmq.DEALER)
     socket.set_hwm(0)  # the engine must never block on a slow front
     socket.connect(endpoint)
+    gc.disable()  # while only what stays is made
     try:
-        engine, loaded = build_engine(
-            config, lambda stage, progress: socket.send(messages.encode(messages.Loading(stage, progress)))
+        engine, _ = build_engine(
+            config,
+            tell=lambda stage, progress: socket.send(messages.encode(messages.Loading(stage, progress))),
+            announce=lambda loaded: socket.send(messages.encode(loaded)),
         )
-        socket.send(messages.encode(loaded))
+        gc.freeze()  # what is there now stays: a step need not wait while all of torch is looked through for garbage
+        gc.enable()
         serve(engine, socket)
         return 0
     except PorticoError as error:

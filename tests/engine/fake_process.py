@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from portico import build
-from portico.build import Tell
+from portico.build import Announce, Tell
 from portico.config.engine import EngineConfig
 from portico.engine.engine import Engine
 from portico.engine.plan import RowResult, Runner, StepPlan
@@ -46,7 +46,7 @@ class DeadlyRunner:
         return self.runner.run(plan)
 
 
-def build_engine(config: EngineConfig, tell: Tell) -> tuple[Engine, Loaded]:
+def build_engine(config: EngineConfig, tell: Tell, announce: Announce) -> tuple[Engine, Loaded]:
     if config.model_path == "held":
         tell("half way", 0.5)
         signal.pause()
@@ -61,7 +61,9 @@ def build_engine(config: EngineConfig, tell: Tell) -> tuple[Engine, Loaded]:
             raise CheckpointError("the folder holds no model any more") from None
     runner = DeadlyRunner(MemoryRunner(BLOCKS, 4))
     engine = Engine(runner, Limits(CONTEXT, 8, 16, 6), num_blocks=BLOCKS, block_size=4)
-    return engine, Loaded(CONTEXT, 8, 16, 6, 4, BLOCKS, VOCABULARY, 8, "cpu", "none", 1, "fake", 0.0)
+    loaded = Loaded(CONTEXT, 8, 16, 6, 4, BLOCKS, VOCABULARY, 8, "cpu", "none", 1, "fake", 0.0)
+    announce(loaded)
+    return engine, loaded
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from portico.kernels.linear import Linear, linear_torch
+from portico.kernels.linear import Linear, NotFiniteError, linear_torch
 from portico.kernels.native import EMULATED, INSTRUCTION_SETS, NativeKernels, load_native
 from portico.kernels.quantized import linear_int4_torch, linear_int8_torch, quantize_int4, rows_int8_torch
 
@@ -248,3 +248,20 @@ def test_four_bits_lose_no_more_than_those_of_llama_cpp() -> None:
         scale = extreme / -8  # Q4_0: the value of the largest magnitude becomes -8
         theirs = ((grouped / scale + 8.5).floor().clamp(0, 15) - 8) * scale - grouped
         assert float(error.norm()) < 0.99 * float(theirs.norm())
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["none", "int8", "int4"])
+@pytest.mark.parametrize("inputs", [1, 31, 64, 130])
+def test_packing_refuses_what_is_no_number(instruction_set: str, dtype: torch.dtype, name: str, inputs: int) -> None:
+    kept, weight = native(dtype).weight_format(name), random(40, inputs, dtype=dtype)
+    weight[7, 0] = torch.finfo(dtype).max
+    weight[8, 0] = -torch.finfo(dtype).tiny / 4
+    kept.pack(weight)
+    for place in (0, inputs // 2, inputs - 1):
+        for channel in (0, 33, 39):
+            for value in (float("nan"), float("inf"), -float("inf")):
+                damaged = weight.clone()
+                damaged[channel, place] = value
+                with pytest.raises(NotFiniteError):
+                    kept.pack(damaged)

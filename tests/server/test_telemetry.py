@@ -19,7 +19,7 @@ from portico.protocol.messages import TokenEvent
 from portico.server.app import create_app
 from portico.server.telemetry import open_telemetry
 from portico.text.model import TextModel
-from tests.server.fake_engine import FakeEngine, say
+from tests.server.fake_engine import FakeEngine, Gate, say
 from tests.server.harness import MODEL, SETTINGS, LiveServer, running
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -158,3 +158,15 @@ def test_without_the_extra() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
     assert "pip install 'portico[otel]'" in said
+
+
+def test_a_deadline_is_named(text_model: TextModel, collector: Collector) -> None:
+    with traced(text_model, collector) as server, server.http() as http:
+        server.engine.script = lambda add: [Gate()]
+        for seconds in (0.1, 1, 10):  # on a busy machine a short time may be over before the engine has it
+            late = http.post("/v1/completions", json={"prompt": "a"}, headers={"x-request-timeout": str(seconds)})
+            assert late.status_code == 504
+            if server.engine.added:
+                break
+    told = values(collector.named("text_completion "))
+    assert (told["gen_ai.response.finish_reasons"], told["error.type"]) == (["error"], "request_timeout")

@@ -15,7 +15,7 @@ import zmq
 import zmq.asyncio
 
 from portico.config.engine import EngineConfig
-from portico.engine.memory import out_of_memory_kills
+from portico.engine.memory import let_go_first, out_of_memory_kills
 from portico.errors import ConfigError
 from portico.protocol import messages
 
@@ -36,6 +36,7 @@ class EngineProcess:
         self.endpoint = f"ipc://{self.folder / SOCKET}"
         self._memory_kills = out_of_memory_kills()
         self.popen = subprocess.Popen([sys.executable, "-m", module, self.endpoint], stdin=subprocess.PIPE, text=False)
+        let_go_first(self.popen.pid)
         assert self.popen.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # an engine that died at once is reported by its exit status
             self.popen.stdin.write(msgspec.json.encode(config) + b"\n")

@@ -20,6 +20,10 @@ Shape = tuple[int, int]
 """Of a weight: out, in."""
 
 
+class NotFiniteError(ValueError):
+    """A number of a weight is none, or infinite."""
+
+
 @dataclass(frozen=True, slots=True)
 class WeightFormat:
     """How the weights of products are kept, and what is done with them there."""
@@ -29,7 +33,7 @@ class WeightFormat:
     pack: Callable[..., Tensor] = lambda *parts: stacked(parts)
     """A weight [out, in] as it is kept, from one or several parts of its rows."""
     packed_bytes: Callable[[Shape], int] | None = None
-    """Of a packed weight, where packing makes bytes that a file can hold."""
+    """Of a packed weight, where packing makes bytes that a file can hold; it raises NotFiniteError then."""
     rows: Callable[[Tensor, Shape], Rows] | None = None
     """The rows of a packed weight, for an embedding; None where they are better read from the weight as it was."""
 

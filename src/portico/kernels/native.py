@@ -18,7 +18,7 @@ from torch import Tensor
 import portico.kernels
 from portico.kernels import layouts
 from portico.kernels.context import Context, Paged
-from portico.kernels.linear import Linear, Rows, Shape, WeightFormat, stacked
+from portico.kernels.linear import Linear, NotFiniteError, Rows, Shape, WeightFormat, stacked
 from portico.kernels.memory import large_zeros
 from portico.kernels.prepare import HeadNorm
 from portico.kernels.sampling import Changes, Description, Drawn, Filters
@@ -36,8 +36,8 @@ _WEIGHT_FORMATS: dict[WeightFormatName, tuple[int, Callable[[int, int], int]]] =
     "int4": (2, lambda inputs, _: -(-inputs // 128) * _PANEL * (64 + 4 * 2)),
 }
 """The library's number for each, and the bytes of a panel of so many inputs in a dtype."""
-_FUNCTIONS = (
-    "attend", "prepare", "pack_linear", "linear", "rms_norm", "silu_mul", "draw", "top", "describe",
+_PROCEDURES = (
+    "attend", "prepare", "linear", "rms_norm", "silu_mul", "draw", "top", "describe",
     "change", "set_threads", "replay",
 )  # fmt: skip
 INSTRUCTION_SETS = ("amx", "avx512-bf16", "avx2", "baseline")
@@ -153,7 +153,8 @@ class NativeKernels:
                 arguments = layouts.Linear(
                     weight=rows.data_ptr(), packed=place, inputs=inputs, outputs=len(rows), format=code
                 )
-                self.library.portico_pack_linear(byref(arguments), self.dtype)
+                if not self.library.portico_pack_linear(byref(arguments), self.dtype):
+                    raise NotFiniteError
                 place += packed_bytes((len(rows), inputs))
             return packed
 
@@ -294,7 +295,7 @@ def load_native(dtype: torch.dtype, instruction_set: str | None = None) -> Nativ
         log.warning("The native kernels cannot be loaded (%s); plain torch is used instead.", error)
         return None
     library.portico_instruction_set.restype = c_char_p
-    for name in _FUNCTIONS:
+    for name in _PROCEDURES:
         getattr(library, f"portico_{name}").restype = None
     if instruction_set is not None and not library.portico_choose(instruction_set.encode()):
         return None

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from portico.errors import CheckpointError
 from portico.kernels.dispatch import Kernels
-from portico.kernels.linear import Linear, Rows, WeightFormat, stacked
+from portico.kernels.linear import Linear, NotFiniteError, Rows, WeightFormat, stacked
 from portico.kernels.prepare import HeadNorm
 from portico.model.config import ModelConfig
 from portico.model.decoder import Decoder, DecoderLayer
@@ -144,7 +144,12 @@ class _Loader:
 
         def make() -> Tensor:
             read = {name: self.checkpoint.get(name, (size, in_size)) for name, size in sized}
-            packed = weight_format.pack(*(self.sound(name, part) for name, part in read.items()))
+            try:
+                packed = weight_format.pack(*map(self.as_wanted, read.values()))
+            except NotFiniteError:
+                for name, part in read.items():
+                    self.sound(name, part)
+                raise
             for part in read.values():
                 release(part)
             return packed
@@ -158,9 +163,13 @@ class _Loader:
     def tensor(self, name: str, *shape: int) -> Tensor:
         return self.sound(name, self.checkpoint.get(name, shape))
 
+    def as_wanted(self, read: Tensor) -> Tensor:
+        """On the device and of the dtype."""
+        return read.to(device=self.device, dtype=self.dtype)
+
     def sound(self, name: str, read: Tensor) -> Tensor:
         """A tensor where and as it is wanted; CheckpointError if a number in it is none."""
-        tensor = read.to(device=self.device, dtype=self.dtype)
+        tensor = self.as_wanted(read)
         low, high = torch.aminmax(tensor)  # NaN if there is one; several times as fast as looking at each by isfinite
         if not (torch.isfinite(low) and torch.isfinite(high)):
             kind = str(self.dtype).removeprefix("torch.")

@@ -43,7 +43,10 @@ class TorchRunner:
         self._tapes = None if decoder.kernels.record is None else DecodeTapes(decoder, cache)
         self._builder = BatchBuilder(decoder, cache.block_size)
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="grammars")
-        self._beside.submit(grammars.prepare)
+
+    def prepare(self) -> None:
+        """Begin to do beside the steps what the first row with a grammar would wait for."""
+        self._beside.submit(self.grammars.prepare)
 
     def ready(self, params: TokenParams) -> bool:
         """Whether a row with these wishes waits for the model alone; begins to prepare what it would wait for."""

@@ -80,7 +80,7 @@ def create_app(
 
     watched = WatchedEngine(engine, ended, trace, metrics.gap, _watching(telemetry, settings))
     prompts = PromptLog(settings.max_log_len) if settings.log_prompts else None
-    pipeline = Pipeline(model, watched, trace, prompts)
+    pipeline = Pipeline(model, watched, trace, prompts, watched.failed)
     service = Service(pipeline, watched, metrics, trace, settings, sessions, started=int(time.time()), dialect=dialect)
     shape_of = error_shapes(settings.compat)
     app = _bare(settings)

@@ -16,6 +16,7 @@ from portico.server.disconnect import ClientGoneError
 
 CLIENT_CLOSED_REQUEST = 499
 """nginx's status for an answer that nobody reads."""
+CONTENT_TOO_LARGE = 413
 ErrorShape = Callable[[RequestError], tuple[int, bytes]]
 """What an error is as an answer: the HTTP status and the JSON text of the body."""
 ShapeOf = Callable[[Scope], ErrorShape]
@@ -60,10 +61,10 @@ def error_response(error: RequestError, shape: ErrorShape, headers: dict[str, st
 
 
 def _headers(error: RequestError) -> dict[str, str]:
-    """What clients that try again by themselves go by."""
+    """What clients go by that try again by themselves, or use their connection again."""
     if "retry_after" in error.counts:
         return {"retry-after": str(error.counts["retry_after"])}
-    if error.code == BODY_TIMEOUT:
+    if error.status == CONTENT_TOO_LARGE or error.code == BODY_TIMEOUT:  # more may come, and it is not going to be read
         return {"connection": "close"}
     # OpenAI's clients would ask twice more for what took too long, and make a busy server busier.
     return {"x-should-retry": "false"} if error.code == "request_timeout" else {}

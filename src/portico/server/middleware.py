@@ -17,7 +17,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from portico.errors import RequestError
 from portico.logs import about
-from portico.server.errors import ERROR_CODE, ShapeOf, error_response, internal_error, openai_shape, shutting_down
+from portico.server.errors import (
+    CONTENT_TOO_LARGE,
+    ERROR_CODE,
+    ShapeOf,
+    error_response,
+    internal_error,
+    openai_shape,
+    shutting_down,
+)
 
 log = logging.getLogger(__name__)
 
@@ -177,7 +185,6 @@ class BodyLimit:
             return
         announced = Headers(scope=scope).get("content-length", "0")
         if not announced.isdecimal() or int(announced) > self._max_bytes:
-            # Not "connection: close": closing with unread data would reset the connection under the answer.
             await error_response(self._too_large(), self._shape_of(scope))(scope, receive, send)
             return
         received = 0
@@ -194,7 +201,9 @@ class BodyLimit:
 
     def _too_large(self) -> RequestError:
         return RequestError(
-            f"The request's body is larger than {self._max_bytes} bytes.", status=413, code="request_too_large"
+            f"The request's body is larger than {self._max_bytes} bytes.",
+            status=CONTENT_TOO_LARGE,
+            code="request_too_large",
         )
 
 

@@ -19,9 +19,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from portico.config.tls import TlsFiles
 from portico.errors import ConfigError
 from portico.protocol.limits import LIMITS
+from portico.server import linger
 from portico.server.connections import most_connections
 from portico.server.drain import Drain
 from portico.server.errors import ShapeOf, openai_shape
+from portico.server.linger import LingeringTransport
 
 BACKLOG = 2048
 ACCEPTED_TOGETHER = 64
@@ -120,26 +122,58 @@ def _tls_arguments(tls: TlsFiles | None) -> dict[str, Any]:
 
 
 class _Http(H11Protocol):
-    """uvicorn's, which waits for the head of a request for ever, and says only "invalid" of one that is too long."""
+    """uvicorn's, which waits for the head of a request and reads what nobody wants without end.
 
+    And says only "invalid" of a head that is too long.
+    """
+
+    transport: LingeringTransport
     _head_timer: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        """Begin to wait for the first request; one connection too many is closed, before there is no file left."""
-        super().connection_made(transport)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The beginning of a connection; one too many is closed, before there is no file left."""
+        super().connection_made(LingeringTransport(transport, self._is_being_sent))
         if self.limit_concurrency is not None and len(self.connections) >= self.limit_concurrency:
             transport.abort()
         self._time_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no longer."""
+        """The end of a connection."""
         super().connection_lost(exc)
         self._stop_timing()
+        self.transport.forget()
+
+    def data_received(self, data: bytes) -> None:
+        """What the client sends."""
+        if not self.transport.lingers:
+            super().data_received(data)
 
     def handle_events(self) -> None:
         """Take what has come; also called when an answer has ended, for what came meanwhile."""
         super().handle_events()
         self._time_head()
+
+    def on_response_complete(self) -> None:
+        """The end of an answer, which may come before the end of what it answers."""
+        super().on_response_complete()
+        if self._is_being_sent() and not self.transport.is_closing():
+            self.loop.call_later(linger.SECONDS, self._end_of_patience, self.cycle)
+
+    def shutdown(self) -> None:
+        """The server stops."""
+        answered = self.cycle is not None and self.cycle.response_complete
+        if self.transport.lingers or (answered and self._is_being_sent()):
+            self.transport.end()
+        else:
+            super().shutdown()
+
+    def _is_being_sent(self) -> bool:
+        return self.conn.their_state is h11.SEND_BODY
+
+    def _end_of_patience(self, answered: object) -> None:
+        """Close if the body of what was `answered` is still being sent."""
+        if self.cycle is answered and self._is_being_sent():
+            self.transport.abort()
 
     def _time_head(self) -> None:
         if self.cycle is not None and not self.cycle.response_complete:

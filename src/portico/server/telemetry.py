@@ -74,7 +74,7 @@ class Telemetry:
 
         def finish(request: Timeline) -> None:
             span.set_attributes(_outcome(request))
-            _name_error(span, "engine_error" if request.outcome == "error" else "")
+            _name_error(span, request.error_code if request.outcome == "error" else "")
             # The end of the request, not of whoever tells of it; spans count by the clock of the day.
             span.end(time.time_ns() - max(0, int((time.monotonic() - begun - request.seconds) * 1e9)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from portico.text.messages import text_of
 from portico.text.pooling import PoolingDefaults
 from portico.text.reading import ChoiceEvents, ChoiceReading
 from portico.text.reasoning import Reasoning, effort_variables
-from portico.text.room import check_answer, check_beams, check_length, check_range, truncated
+from portico.text.room import check_answer, check_beams, check_least, check_length, check_range, truncated
 from portico.text.template import ChatTemplate
 from portico.text.thinking import ThinkingFormat
 from portico.text.tokenizer import Tokenizer
@@ -36,6 +36,8 @@ from portico.text.tools.lark import lark_text
 
 log = logging.getLogger(__name__)
 
+LONG_TOKEN = 4
+"""Characters; a text with fewer for each token that it may have is encoded without looking at its size first."""
 LONGEST_MARKER = 32
 """Tokens at a prompt's end that are looked at to see whether it leaves the thinking open."""
 
@@ -89,7 +91,8 @@ class TextModel:
         sampling = request.sampling
         sampling.validate(request.max_tokens_param)
         sampling.validate_ids(limits.vocab_size)
-        prompt_ids = truncated(self.prompt_ids(request, limits.vocab_size), sampling, limits.max_model_len)
+        told = self.prompt_ids(request, limits.vocab_size, self._bound(request, limits.max_model_len))
+        prompt_ids = truncated(told, sampling, limits.max_model_len)
         if not prompt_ids:
             raise RequestError("The prompt has no tokens.", param=request.prompt_param, code="empty_prompt")
         if request.embed is not None:
@@ -230,16 +233,34 @@ class TextModel:
         )
         return [bare, spaced] if len(bare) == len(spaced) and bare[0] != spaced[0] else [bare]
 
-    def prompt_ids(self, request: GenerationRequest, vocab_size: int) -> list[int]:
-        """The tokens of a prompt, whatever its length; RequestError if it cannot be laid out or encoded."""
+    def _bound(self, request: GenerationRequest, max_model_len: int) -> Callable[[str], None]:
+        """What refuses a text that is not encoded yet and far too long: encoding megabytes takes seconds."""
+
+        def look(text: str) -> None:
+            if request.sampling.truncate_prompt_tokens is None and len(text) > LONG_TOKEN * max_model_len:
+                least = self.tokenizer.at_least(text)
+                check_least(least, max_model_len, prompt_param=request.prompt_param, answers=request.embed is None)
+
+        return look
+
+    def prompt_ids(
+        self, request: GenerationRequest, vocab_size: int, look: Callable[[str], None] = lambda text: None
+    ) -> list[int]:
+        """The tokens of a prompt; RequestError if it cannot be laid out or encoded.
+
+        That may be any number of them, but that `look`, which is shown each text before it is encoded, can refuse it.
+        """
         match request.prompt:
             case ChatPrompt() as prompt:
                 # The template writes BOS and the like itself.
                 special = bool(request.sampling.add_special_tokens)
                 known = None if special else prompt.known
-                return encode_after(known, self.laid_out(prompt), self.tokenizer, special, request.prompt_param)
+                text = self.laid_out(prompt)
+                look(text if known is None else text[len(known.text) :])
+                return encode_after(known, text, self.tokenizer, special, request.prompt_param)
             case TextPrompt(text, suffix):
                 special = request.sampling.add_special_tokens is not False
+                look(text + suffix if suffix else text)
                 if suffix:
                     return self._with_gap(text, suffix, special, request)
                 return self.tokenizer.encode(text, add_special_tokens=special, param=request.prompt_param)

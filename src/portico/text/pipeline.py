@@ -33,6 +33,8 @@ from portico.text.trace import Trace
 
 T = TypeVar("T")
 
+LATE = "request_timeout"
+"""The word of the error of a request that has not been finished in time."""
 THREAD_FROM_CHARACTERS = 4096
 """Prompts this long are laid out and tokenised in a thread (about 1 ms of work), so that streams do not stall."""
 CHARACTERS_PER_MESSAGE = 40
@@ -60,10 +62,17 @@ class Pipeline:
     """One model's text layer over its engine; one object for all requests of the front."""
 
     def __init__(
-        self, model: TextModel, engine: EngineClient, trace: Trace | None = None, prompts: PromptLog | None = None
+        self,
+        model: TextModel,
+        engine: EngineClient,
+        trace: Trace | None = None,
+        prompts: PromptLog | None = None,
+        on_late: Callable[[str, str], None] = lambda request_id, code: None,
     ) -> None:
+        """`on_late` is told of each request whose time is over while it runs, and the word of its error."""
         self.model = model
         self.engine = engine
+        self._on_late = on_late
         self._trace = trace or Trace()
         self._grammar_threads = ThreadPoolExecutor(GRAMMAR_THREADS, thread_name_prefix="grammars")
         self._prompts = prompts
@@ -122,6 +131,7 @@ class Pipeline:
         """Wait until a request's time is over, then take it from the engine."""
         await asyncio.sleep(deadline - time.monotonic())
         prepared.late.set()
+        self._on_late(prepared.add.request_id, LATE)
         await self.engine.cancel(prepared.add.request_id)
 
     async def _run(self, prepared: Prepared) -> AsyncGenerator[GenerationEvent, None]:
@@ -138,10 +148,11 @@ class Pipeline:
             try:
                 async for batch in source:
                     for token_event in batch:
-                        for event in answer.take(token_event):
-                            yield event
-                        if answer.ended_by_text:
+                        told = answer.take(token_event)
+                        if answer.ended_by_text:  # before its reader, who may be slow, gets to see it
                             await self.engine.cancel(token_event.request_id, token_event.choice)
+                        for event in told:
+                            yield event
                     if answer.done:
                         break
             except RequestError as error:
@@ -219,7 +230,7 @@ def too_late(terms: Terms) -> RequestError:
         "(--request-timeout, X-Request-Timeout).",
         status=504,
         type="timeout_error",
-        code="request_timeout",
+        code=LATE,
     )
 
 

@@ -9,6 +9,12 @@ from portico.protocol.messages import Loaded
 from portico.protocol.sampling import SamplingParams
 
 
+def check_least(least: int, max_model_len: int, *, prompt_param: str, answers: bool) -> None:
+    """Refuse a prompt that is not encoded yet and has at `least` so many tokens; by `answers` as if for an answer."""
+    if least >= max_model_len:
+        raise (_no_room if answers else _too_many)(least, max_model_len, prompt_param, "at least ")
+
+
 def check_answer(
     sampling: SamplingParams,
     prompt_len: int,
@@ -24,13 +30,7 @@ def check_answer(
     """
     room = max_model_len - prompt_len
     if room < 1:
-        raise RequestError(
-            f"This model's maximum context length is {max_model_len} tokens, but the prompt has {prompt_len} tokens, "
-            "which leaves no room for an answer. Shorten the prompt.",
-            param=prompt_param,
-            code="context_length_exceeded",
-            counts={"prompt_tokens": prompt_len, "max_model_len": max_model_len},
-        )
+        raise _no_room(prompt_len, max_model_len, prompt_param)
     if sampling.max_tokens is not None and sampling.max_tokens > room and not cut:
         raise RequestError(
             f"This model's maximum context length is {max_model_len} tokens, but {prompt_len + sampling.max_tokens} "
@@ -54,12 +54,22 @@ def truncated(prompt_ids: list[int], sampling: SamplingParams, max_model_len: in
 
 def check_length(prompt_ids: Sequence[int], param: str, max_model_len: int) -> None:
     if len(prompt_ids) >= max_model_len:
-        raise RequestError(
-            f"{param} has {len(prompt_ids)} tokens; this model takes at most {max_model_len - 1}.",
-            param=param,
-            code="context_length_exceeded",
-            counts={"prompt_tokens": len(prompt_ids), "max_model_len": max_model_len},
-        )
+        raise _too_many(len(prompt_ids), max_model_len, param)
+
+
+def _no_room(tokens: int, max_model_len: int, param: str, how: str = "") -> RequestError:
+    said = f"This model's maximum context length is {max_model_len} tokens, but the prompt has {how}{tokens} tokens, "
+    return _too_long(said + "which leaves no room for an answer. Shorten the prompt.", tokens, max_model_len, param)
+
+
+def _too_many(tokens: int, max_model_len: int, param: str, how: str = "") -> RequestError:
+    said = f"{param} has {how}{tokens} tokens; this model takes at most {max_model_len - 1}."
+    return _too_long(said, tokens, max_model_len, param)
+
+
+def _too_long(said: str, tokens: int, max_model_len: int, param: str) -> RequestError:
+    counts = {"prompt_tokens": tokens, "max_model_len": max_model_len}
+    return RequestError(said, param=param, code="context_length_exceeded", counts=counts)
 
 
 def check_beams(beams: int, tokens: int, max_tokens_param: str, limits: Loaded) -> None:

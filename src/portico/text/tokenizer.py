@@ -14,6 +14,7 @@ from tokenizers import Tokenizer as RustTokenizer
 
 from portico.errors import CheckpointError, RequestError
 from portico.text.detokenizer import Detokenizer, Vocabulary
+from portico.text.least import LeastTokens
 from portico.weights.files import read_json
 from portico.weights.tokenizers.read import read_tokenizer
 
@@ -72,6 +73,14 @@ class Tokenizer:
         _refuse_surrogates(text, param)
         # The fast one leaves out where in the text each token was, a fifth of the work.
         return self._rust.encode_batch_fast([text], add_special_tokens=add_special_tokens)[0].ids
+
+    def at_least(self, text: str) -> int:
+        """So many tokens `text` has at the least, as its size alone tells; 0 where it tells nothing."""
+        return 0 if self._least is None else self._least.count(text)
+
+    @cached_property
+    def _least(self) -> LeastTokens | None:
+        return LeastTokens.of(self._rust)
 
     def names(self, token_ids: Sequence[int]) -> list[str | None]:
         """The tokens as the vocabulary spells them; None for an id that it lacks."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import httpx
 import pytest
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from portico.protocol.messages import EngineStats, TokenEvent
@@ -120,6 +121,27 @@ def test_a_client_that_hangs_up(text_model: TextModel) -> None:
             assert gate.reached.wait(20)
         server.engine.wait_for(lambda: not server.engine.running)
         assert metrics_of(server)["portico:requests_total|abort"] == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_request_that_its_deadline_ends_has_failed(text_model: TextModel, stream: bool) -> None:
+    """Its client is told an error; what else it had said is as true of one choice that had ended as of none."""
+    with portico(text_model) as server:
+        ended = [TokenEvent("", 1, [5], "stop")]
+        server.engine.script = lambda add: [
+            [TokenEvent(add.request_id, 0, [5]), *(replace(event, request_id=add.request_id) for event in ended)],
+            Gate(),
+        ]
+        body = {"prompt": "a", "n": 2, "temperature": 1, "stream": stream}
+        for seconds in (0.1, 1, 10):  # on a busy machine a short time may be over before the engine has it
+            headers = {"x-request-timeout": str(seconds)}
+            assert "request_timeout" in httpx.post(f"{server.url}/v1/completions", json=body, headers=headers).text
+            if server.engine.added:
+                break
+        found = metrics_of(server)
+        for name in ("portico:requests_total", "vllm:request_success_total"):
+            ends = {reason: found[f"{name}|{reason}"] for reason in ("stop", "length", "abort", "error")}
+            assert ends == {"stop": 0, "length": 0, "abort": 0, "error": 1}
 
 
 class Busy(FakeEngine):

@@ -139,7 +139,7 @@ struct Call {
 struct Kernels {
     void (*attend)(const AttendArguments&, Dtype);
     void (*prepare)(const PrepareArguments&, Dtype);
-    void (*pack_linear)(const LinearArguments&, Dtype);
+    bool (*pack_linear)(const LinearArguments&, Dtype);  // whether all weights are finite
     void (*linear)(const LinearArguments&, Dtype);
     void (*rms_norm)(const RmsNormArguments&, Dtype);
     void (*silu_mul)(const SiluMulArguments&, Dtype);

@@ -25,7 +25,7 @@ void prepare_any(const PrepareArguments& a, Dtype dtype) {
     dtype == BFLOAT16 ? prepare_as<Bf16, MulBf16>(a) : prepare_as<float, MulFloat>(a);
 }
 template <class T, class Product>
-void pack_linear_as(const LinearArguments& a) {
+bool pack_linear_as(const LinearArguments& a) {
     switch (a.format) {
         case INT8: return pack_quantized<T, Eight>(a);
         case INT4: return pack_quantized<T, Four>(a);
@@ -42,8 +42,8 @@ void linear_as(const LinearArguments& a) {
     }
 }
 
-void pack_linear_any(const LinearArguments& a, Dtype dtype) {
-    dtype == BFLOAT16 ? pack_linear_as<Bf16, MulBf16>(a) : pack_linear_as<float, MulFloat>(a);
+bool pack_linear_any(const LinearArguments& a, Dtype dtype) {
+    return dtype == BFLOAT16 ? pack_linear_as<Bf16, MulBf16>(a) : pack_linear_as<float, MulFloat>(a);
 }
 void linear_any(const LinearArguments& a, Dtype dtype) {
     dtype == BFLOAT16 ? linear_as<Bf16, MulBf16>(a) : linear_as<float, MulFloat>(a);

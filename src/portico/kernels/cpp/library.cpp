@@ -122,8 +122,8 @@ void portico_attend(const portico::AttendArguments* a, int dtype) {
 void portico_prepare(const portico::PrepareArguments* a, int dtype) {
     portico::chosen.kernels->prepare(*a, portico::Dtype(dtype));
 }
-void portico_pack_linear(const portico::LinearArguments* a, int dtype) {
-    portico::chosen.kernels->pack_linear(*a, portico::Dtype(dtype));
+int portico_pack_linear(const portico::LinearArguments* a, int dtype) {
+    return portico::chosen.kernels->pack_linear(*a, portico::Dtype(dtype));
 }
 void portico_linear(const portico::LinearArguments* a, int dtype) {
     portico::chosen.kernels->linear(*a, portico::Dtype(dtype));

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 
 #include "panels.h"
 
@@ -22,32 +23,50 @@ struct Shape {
     int64_t panel_elements() const { return steps * PANEL * DEPTH; }
 };
 
-// Copy a weight [outputs, inputs] into panels; what is past its edges is zero. A line of each channel is read at a time
-// and scattered over as many steps, which stay in the first-level cache.
+constexpr int PACK_AHEAD = 4 * LINE;  // bytes of a channel that are fetched before they are read
+
+// Copy a weight [outputs, inputs] into panels and tell whether all of it is finite; what is past its edges is zero. A line of
+// each of 16 channels is read at a time.
 template <class Product>
-void pack_linear(const LinearArguments& a) {
+bool pack_linear(const LinearArguments& a) {
     using T = typename Product::Element;
     const Shape<Product> shape(a);
     const int64_t whole = a.inputs / Product::DEPTH;
+    std::atomic<bool> finite = true;
     share_out(shape.panels, 1, [&](int64_t panel) {
         auto* to = (uint32_t*)((T*)a.packed + panel * shape.panel_elements());
         const int channels = (int)std::min<int64_t>(PANEL, a.outputs - panel * PANEL);
         if (channels < PANEL) std::memset(to, 0, shape.panel_elements() * sizeof(T));
         const T* weight = (const T*)a.weight + panel * PANEL * a.inputs;
+        Finite<T> seen;
         for (int64_t first = 0; first < whole; first += LANES) {
             const int count = (int)std::min<int64_t>(LANES, whole - first);
-            for (int channel = 0; channel < channels; channel++) {
-                uint32_t words[LANES];
-                std::memcpy(words, weight + channel * a.inputs + first * Product::DEPTH, count * sizeof *words);
-                for (int i = 0; i < count; i++) to[(first + i) * PANEL + channel] = words[i];
+            for (int half = 0; half < channels; half += LANES) {
+                Words lines[LANES] = {};
+                const T* from = weight + half * a.inputs + first * Product::DEPTH;
+                if (count == LANES && channels - half >= LANES) {
+                    each<LANES>(PORTICO_EACH(i) {
+                        lines[i] = load_raw<Words>(from + i * a.inputs);
+                        __builtin_prefetch((const char*)(from + i * a.inputs) + PACK_AHEAD);
+                    });
+                } else {
+                    for (int i = 0; i < std::min(LANES, channels - half); i++)
+                        std::memcpy(&lines[i], from + i * a.inputs, count * sizeof(uint32_t));
+                }
+                each<LANES>(PORTICO_EACH(i) { seen.see(lines[i]); });
+                transpose(lines);
+                for (int i = 0; i < count; i++) store_raw(to + (first + i) * PANEL + half, lines[i]);
             }
         }
         for (int channel = 0; channel < channels && whole < shape.steps; channel++) {
-            T last[Product::DEPTH] = {};
+            T last[LINE / sizeof(T)] = {};
             std::copy_n(weight + channel * a.inputs + whole * Product::DEPTH, a.inputs - whole * Product::DEPTH, last);
-            std::memcpy(to + whole * PANEL + channel, last, sizeof last);
+            std::memcpy(to + whole * PANEL + channel, last, Product::DEPTH * sizeof(T));
+            seen.see(load_raw<Words>(last));
         }
+        if (!seen.all()) finite = false;
     });
+    return finite;
 }
 
 // The word of a row's inputs at a step, in every lane; inputs past the last are zero.
@@ -93,7 +112,7 @@ void multiply(const LinearArguments& a, const Shape<Product>& shape, int64_t pan
 
 template <class Product>
 struct Multiply {
-    static constexpr int BLOCK_ROWS = 12;  // rows computed together: 24 accumulators, and what is left of 32 registers
+    static constexpr int BLOCK_ROWS = 12, ALONE_ROWS = 12;  // rows computed together: 24 accumulators of 32 registers
     static constexpr bool READS_FIRST = false;
     const LinearArguments& a;
     const Shape<Product> shape;

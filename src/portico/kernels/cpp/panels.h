@@ -60,17 +60,17 @@ struct Rows {
     int64_t most;   // that a thread takes at once
 };
 
-template <class Kernel, int ROWS = Kernel::BLOCK_ROWS>
+template <class Kernel, int ROWS = Kernel::ALONE_ROWS>
 inline void multiply_block(Kernel& kernel, int64_t panel, int64_t row, int64_t rows, Ahead ahead) {
     if (rows == ROWS) return kernel.template block<ROWS>(panel, row, ahead);
     if constexpr (ROWS > 1) multiply_block<Kernel, ROWS - 1>(kernel, panel, row, rows, ahead);
 }
 
-// Rows `row` to `end` times one panel, in blocks of nearly the same size; `cold`: nothing has fetched the panel yet;
+// Rows `row` to `end` times one panel, in one block if they are few or in several of nearly the same size; `cold`: nothing has fetched the panel yet;
 // `more`: the next panel is next.
 template <class Kernel>
 inline void multiply_panel(Kernel& kernel, int64_t panel, int64_t row, int64_t end, bool cold, bool more) {
-    const int64_t blocks = (end - row + Kernel::BLOCK_ROWS - 1) / Kernel::BLOCK_ROWS;
+    const int64_t blocks = end - row <= Kernel::ALONE_ROWS ? 1 : (end - row + Kernel::BLOCK_ROWS - 1) / Kernel::BLOCK_ROWS;
     const char* next = kernel.panel(panel + 1);
     const int64_t half = (next - kernel.panel(panel)) / 2;
     for (int64_t block = 0; block < blocks; block++) {

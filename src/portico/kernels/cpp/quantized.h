@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 
@@ -25,6 +26,7 @@ struct Eight {
     using Scale = float;
     static constexpr int GROUP = 128;
     static constexpr int BLOCK_ROWS = 10;  // 20 accumulators; with 24 what is done with them every group costs more
+    static constexpr int ALONE_ROWS = BLOCK_ROWS;
     static constexpr int BYTES_PER_STEP = 2 * sizeof(Words);  // a step is 4 inputs of 32 channels
     static constexpr int OFFSET = 128;
     static constexpr int DEPTH = 64;  // inputs that a tile holds of a row
@@ -49,6 +51,7 @@ struct Four {
     using Scale = Bf16;
     static constexpr int GROUP = 32;
     static constexpr int BLOCK_ROWS = 6;
+    static constexpr int ALONE_ROWS = 8;  // unpacking once is worth keeping some of the sums in memory
     static constexpr int BYTES_PER_STEP = sizeof(Words);
     static constexpr int OFFSET = 8;
     static constexpr int DEPTH = 32;
@@ -95,10 +98,13 @@ struct Layout {
     int64_t panel_bytes() const { return blocks * GROUPS * GROUP_BYTES; }
 };
 
+// Whether all weights are finite.
 template <class T, class Format>
-void pack_quantized(const LinearArguments& a) {
+bool pack_quantized(const LinearArguments& a) {
     const Layout<Format> layout(a);
+    std::atomic<bool> finite = true;
     share_out(panels_of(a), 1, [&](int64_t panel) {
+        Finite<float> seen;
         uint8_t* group = (uint8_t*)a.packed + panel * layout.panel_bytes();
         for (int64_t begin = 0; begin < layout.blocks * BLOCK; begin += Format::GROUP, group += layout.GROUP_BYTES) {
             std::memset(group, 0, layout.GROUP_BYTES);
@@ -108,6 +114,7 @@ void pack_quantized(const LinearArguments& a) {
                 const int count = (int)std::clamp<int64_t>(a.inputs - begin, 0, Format::GROUP);
                 Floats values[Format::GROUP / LANES];
                 for (int i = 0; i < Format::GROUP; i += LANES) values[i / LANES] = padded(weights + i, count - i, 0.0f);
+                for (const Floats& value : values) seen.see((Words)value);
                 const float scale = Format::scale_of(values), inverse = scale != 0 ? 1 / scale : 0;
                 store_first(scales + channel, splat(scale), 1);
                 for (int i = 0; i < Format::GROUP; i += LANES) {
@@ -116,7 +123,9 @@ void pack_quantized(const LinearArguments& a) {
                 }
             }
         }
+        if (!seen.all()) finite = false;
     });
+    return finite;
 }
 
 // Rows as signed bytes in blocks; what is past the last input is zero. Bytes lie row after row, or in tiles of rows:
@@ -221,7 +230,7 @@ template <class Format, int ROWS, bool FETCH>
 
 template <class T, class Format>
 struct MultiplyQuantized {
-    static constexpr int BLOCK_ROWS = Format::BLOCK_ROWS;
+    static constexpr int BLOCK_ROWS = Format::BLOCK_ROWS, ALONE_ROWS = Format::ALONE_ROWS;
     const LinearArguments& a;
     const QuantizedRows& x;
     const Layout<Format> layout;

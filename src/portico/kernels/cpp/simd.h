@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #if defined(__AVX2__)
@@ -110,6 +111,46 @@ inline float widen(Bf16 value) {
     std::memcpy(&wide, &bits, sizeof wide);
     return wide;
 }
+
+// Exchange, in all pairs of lines that are D apart, the words off the diagonal.
+template <int D, int... LANE>
+inline void transpose_pairs(Words (&lines)[LANES], std::integer_sequence<int, LANE...>) {
+    each<LANES / 2>([&]<int pair>() __attribute__((always_inline)) {
+        constexpr int i = pair / D * 2 * D + pair % D;
+        const Words above = lines[i], below = lines[i + D];
+        lines[i] = __builtin_shufflevector(above, below, (LANE & D ? LANES + LANE - D : LANE)...);
+        lines[i + D] = __builtin_shufflevector(above, below, (LANE & D ? LANES + LANE : LANE + D)...);
+    });
+}
+
+// Sixteen lines of sixteen words: the columns become lines.
+inline void transpose(Words (&lines)[LANES]) {
+    constexpr auto ALL_LANES = std::make_integer_sequence<int, LANES>();
+    transpose_pairs<1>(lines, ALL_LANES);
+    transpose_pairs<2>(lines, ALL_LANES);
+    transpose_pairs<4>(lines, ALL_LANES);
+    transpose_pairs<8>(lines, ALL_LANES);
+}
+
+// Whether all numbers seen are finite: without their sign and taken for whole numbers, infinity and NaN are above all others.
+template <class T>
+class Finite {
+    using Bits = std::conditional_t<sizeof(T) == 2, uint16_t, uint32_t>;
+    typedef Bits Line __attribute__((vector_size(64)));
+    static constexpr Bits MAGNITUDE = sizeof(T) == 2 ? 0x7fff : 0x7fffffff, INFINITE = sizeof(T) == 2 ? 0x7f80 : 0x7f800000;
+    Line most{};
+
+  public:
+    void see(Words line) {
+        const Line bits = (Line)line & MAGNITUDE;
+        most = bits > most ? bits : most;
+    }
+    bool all() const {
+        for (size_t lane = 0; lane < sizeof most / sizeof(Bits); lane++)
+            if (most[lane] >= INFINITE) return false;
+        return true;
+    }
+};
 
 // What storing as T and loading again would give.
 template <class T>

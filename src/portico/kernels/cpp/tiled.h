@@ -107,7 +107,7 @@ inline TiledRows tile_rows(const LinearArguments& a) {
 }
 
 struct MultiplyTiles {
-    static constexpr int BLOCK_ROWS = 2;
+    static constexpr int BLOCK_ROWS = 2, ALONE_ROWS = 2;
     static constexpr int STEP_BYTES = TILE_ROWS * WORDS_STRIDE;
 
     const LinearArguments& a;
@@ -149,7 +149,7 @@ struct MultiplyTiles {
 // to the floats. The order and the rounding are those of MultiplyQuantized.
 template <class T, class Format>
 struct MultiplyTilesQuantized {
-    static constexpr int BLOCK_ROWS = 2;
+    static constexpr int BLOCK_ROWS = 2, ALONE_ROWS = 2;
     static constexpr int GROUPS = Layout<Format>::GROUPS, DEPTH = Format::DEPTH;
     static constexpr bool UNPACKED = Format::BYTES_PER_STEP < WORDS_STRIDE;
 

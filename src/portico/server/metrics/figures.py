@@ -31,6 +31,8 @@ class Timeline:
     """When the last ones came."""
     ended: float = 0.0
     outcome: Outcome = "stop"
+    error_code: str = "engine_error"
+    """The word of its error, if it ended with one."""
     owner: int = 0
     """Who asked."""
     max_tokens: int = 0

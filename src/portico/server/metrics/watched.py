@@ -82,9 +82,15 @@ class WatchedEngine:
 
     async def abort_all(self) -> None:
         """End every request where it is, as one that failed."""
-        for request_id, timeline in list(self._running.items()):
-            timeline.outcome = "error"
+        for request_id in list(self._running):
+            self.failed(request_id)
             await self._engine.cancel(request_id)
+
+    def failed(self, request_id: str, code: str = "engine_error") -> None:
+        """The client of a request is going to be told an error, if what it asked for has not come to its end."""
+        timeline = self._running.get(request_id)
+        if timeline is not None and timeline.running:
+            timeline.outcome, timeline.error_code = "error", code
 
     @property
     def running(self) -> int:

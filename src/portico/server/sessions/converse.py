@@ -85,7 +85,8 @@ async def converse(pipeline: Pipeline, sessions: Sessions, turn: Turn) -> AsyncG
                 raise
             if not turn.goes_on:
                 await _end(sessions, turn, history)
-            raise SessionFullError(error, _begun(history, len(await pipeline.tokenize(request)))) from error
+            tokens = error.counts.get("prompt_tokens") or len(await pipeline.tokenize(request))
+            raise SessionFullError(error, _begun(history, tokens)) from error
         yield _begun(history, len(prepared.add.prompt_ids))
         run = _Run(pipeline, sessions, turn, request, prepared, history, known)
         async with aclosing(run.answer() if turn.answers else run.remember()) as events:
