@@ -110,6 +110,14 @@ def test_frequencies(kernels: Kernels, wishes: TokenParams) -> None:
 
 
 @pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("share", [1e-30, 1e-45, 5e-324])
+def test_the_smallest_share_leaves_the_likeliest(kernels: Kernels, share: float) -> None:
+    row = logits(1, seed=5)
+    for wishes in (params(top_p=share), params(top_p=share, top_k=7), params(top_p=share, typical_p=share)):
+        assert int(drawn(row.clone(), [wishes], np.array([0.99]), kernels)) == int(row.argmax())
+
+
+@pytest.mark.parametrize("kernels", KERNELS)
 def test_equal_logits_are_kept_together_and_greedy_takes_the_first(kernels: Kernels) -> None:
     flat = torch.zeros(1, VOCAB)
     tokens = {int(drawn(flat.clone(), [params(top_k=3)], np.array([at]), kernels)) for at in np.linspace(0, 0.999, 50)}

@@ -18,6 +18,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from portico.demo import demo_folder
+from tests.certificates import self_signed
 from tests.e2e.serving import Server, refused, serving
 
 
@@ -51,6 +52,27 @@ def test_what_cannot_be_is_one_line(flags: list[str], words: str) -> None:
     assert len(said) == 1
     assert words in said[0]
     assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_a_certificate_of_another_key_is_one_line(tmp_path: Path) -> None:
+    files = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        files.append(self_signed(tmp_path / name))
+    done = refused("--port", "0", "--ssl-keyfile", files[0][0], "--ssl-certfile", files[1][1])
+    assert done.returncode != 0
+    assert done.stderr.count("\n") == 1
+    assert "the key and the certificate cannot be used" in done.stderr
+
+
+def test_a_folder_for_temporary_files_that_no_socket_fits_in_is_one_line(tmp_path: Path) -> None:
+    deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+    done = refused("--port", "0", TMPDIR=str(deep))
+    assert done.returncode != 0
+    assert done.stderr.count("\n") == 1
+    assert "TMPDIR=/tmp" in done.stderr
+    assert not list(deep.iterdir())
 
 
 def test_a_bad_variable_is_one_line() -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from portico.config.engine import EngineConfig
@@ -212,6 +217,56 @@ async def test_an_engine_that_does_not_come_back_ends_all(tmp_path: Path, monkey
         with pytest.raises(EngineError) as caught:
             await Reader(client, add("b", [1])).done
         assert caught.value.status == 503
+
+
+async def test_an_engine_is_replaced_however_busy_the_threads_of_the_front_are() -> None:
+    loop, done = asyncio.get_running_loop(), threading.Event()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    async with running() as client:
+        busy = loop.run_in_executor(None, done.wait)
+        for kills in range(1, 4):
+            kill(client)
+            await until(lambda kills=kills: client.restarts == kills)
+            reader = Reader(client, add(f"r{kills}", [1, 2, 3], 20))
+            await reader.done
+            reader.assert_exact()
+        done.set()
+        await busy
+
+
+async def test_closing_while_there_is_no_engine_is_quiet(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    said: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda loop, context: said.append(context))
+    client = AsyncEngineClient(EngineProcess(EngineConfig(model_path=f"once:{tmp_path / 'loaded'}"), FAKE))
+    await client.wait_loaded()
+    reader = Reader(client, add("a", [1, 2, 3], 4000))
+    await reader.began.wait()
+    kill(client)
+    await until(lambda: client.restarts == 1)
+    await until(lambda: client._link._socket.closed)  # the second one was lost too, and the third is waited for
+    await client.close()
+    await reader.done
+    assert reader.errors == ["the server is shutting down"]
+    await asyncio.sleep(0)
+    gc.collect()
+    assert said == []
+
+
+async def test_a_request_that_no_message_can_hold_ends_alone_also_when_the_next_engine_would_get_it() -> None:
+    async with running() as client:
+        first = Reader(client, add("first", [1, 2], 400))
+        await first.began.wait()
+        huge = Add("huge", [3], TokenParams(max_tokens=5, seed=1, min_tokens=2**64))
+        unsent = Reader(client, huge)
+        await unsent.done
+        assert "cannot be sent" in unsent.errors[0]
+        kill(client)
+        await until(lambda: client.failure() is not None)
+        waiting = Reader(client, msgspec.structs.replace(huge, request_id="huge again"))
+        await asyncio.gather(waiting.done, first.done)
+        assert "cannot be sent" in waiting.errors[0]
+        first.assert_exact()
 
 
 def test_those_that_a_lost_engine_did_not_come_to_are_the_first_in_the_next() -> None:

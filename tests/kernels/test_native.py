@@ -296,7 +296,7 @@ def test_draws(dtype: torch.dtype, rows: int, vocab: int, seed: int, scale: floa
     spread=st.sampled_from([0.0, 0.01, 1.0, 6.0]),
     hidden=st.booleans(),
     top_k=st.sampled_from([0, 1, 2, 40, 999, 10_000]),
-    top_p=st.sampled_from([1.0, 0.99, 0.9, 0.3, 0.001]),
+    top_p=st.sampled_from([1.0, 0.99, 0.9, 0.3, 0.001, 1e-45, 0.0]),
     min_p=st.sampled_from([0.0, 1e-6, 0.05, 0.7, 1.0]),
 )
 def test_draws_from_what_filters_leave(
@@ -330,6 +330,17 @@ def test_draws_from_what_filters_leave(
     below = float(kept[:token].sum())
     assert kept[token] > 0
     assert below - 1e-5 <= float(uniforms) <= below + float(kept[token]) + 1e-5
+
+
+@pytest.mark.parametrize("strange", [torch.nan, torch.inf])
+@pytest.mark.parametrize(("top_k", "top_p"), [(0, 0.5), (40, 0.5), (0, 0.0)])
+def test_drawing_ends_whatever_the_logits_are(strange: float, top_k: int, top_p: float) -> None:
+    for places in (slice(None), slice(0, None, 2), slice(7, 8), slice(-1, None)):
+        logits = random(1, 1000, dtype=torch.float32)
+        logits[:, places] = strange
+        filters = sampling.Filters(torch.tensor([top_k]), torch.tensor([top_p]), torch.tensor([0.0]))
+        drawn = native(torch.float32).draw(logits, torch.ones(1), torch.full((1,), 0.5, dtype=torch.float64), filters)
+        assert 0 <= int(drawn.tokens) < 1000
 
 
 @pytest.mark.parametrize("at", [0.0, 1.0 - 2**-53])

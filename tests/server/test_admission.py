@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import openai
 import pytest
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from portico.config.queue import QueueLimits
@@ -109,6 +111,46 @@ def test_a_request_counts_as_the_answers_that_it_wants(text_model: TextModel) ->
         assert post(1, 1) == 200  # and nothing of it is counted any more
         embedded = server.http().post("/v1/embeddings", json={"model": MODEL, "input": ["hello"] * 3})
         assert embedded.status_code != 429
+
+
+@pytest.mark.parametrize("wish", ["n", "best_of", "num_beams"])
+def test_a_wish_for_any_number_of_answers_costs_nothing(wish: str, text_model: TextModel) -> None:
+    """Of a number of 30 bytes nothing may be made that has so many parts."""
+    settings = replace(SETTINGS, queue=QueueLimits(requests=8, running=4))
+    with portico(text_model, settings) as server, server.http() as http:
+        for number in ("9" * 8, "9" * 30, "9" * 4000):
+            body = f'{{"messages": [{{"role": "user", "content": "hello"}}], "max_tokens": 1, "{wish}": {number}}}'
+            tracemalloc.start()
+            answer = http.post("/v1/chat/completions", content=body)
+            assert http.get("/health").status_code == 200  # once what is done behind the answer is over
+            most = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            assert (answer.status_code, answer.json()["error"]["param"]) == (400, wish)
+            assert most < 2**22
+        assert http.post("/v1/completions", json={"prompt": "hello", "max_tokens": 1}).status_code == 200
+
+
+async def test_what_is_wrong_says_nothing_of_how_fast_the_queue_is() -> None:
+    now = 0.0
+    statuses = [200, 400] * 10
+
+    async def answered(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal now
+        status = statuses.pop()
+        now += 2.0 if status == 200 else 0.0
+        await Response(status_code=status)(scope, receive, send)
+
+    admission = Admission(answered, QueueLimits(requests=10, running=1), clock=lambda: now)
+
+    async def receive() -> dict[str, object]:
+        return {}
+
+    async def send(message: object) -> None:
+        pass
+
+    while statuses:
+        await admission({"type": "http", "method": "POST", "path": "/v1/completions", "headers": []}, receive, send)
+    assert admission.retry_after() == 2
 
 
 async def test_the_estimate_follows_the_rate_at_which_requests_end() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
@@ -47,6 +48,16 @@ def test_the_content_type_does_not_matter(server: LiveServer) -> None:
         server.http().post("/v1/completions", content=body, headers={"content-type": "text/plain"}).status_code == 200
     )
     assert server.http().post("/v1/completions", content=body).status_code == 200
+
+
+def test_a_compressed_body_is_told_so_and_never_unpacked(server: LiveServer) -> None:
+    body = gzip.compress(b'{"prompt": "' + b" " * 2**24 + b'"}')
+    with server.http() as http:
+        answer = http.post("/v1/completions", content=body, headers={"content-encoding": "gzip"})
+        assert answer.status_code == 415
+        assert "'gzip'; send it as it is" in answer.json()["error"]["message"]
+        plain = {"content-encoding": "identity"}
+        assert http.post("/v1/completions", json={"prompt": "x", "max_tokens": 1}, headers=plain).status_code == 200
 
 
 def test_long_values_are_quoted_in_part() -> None:

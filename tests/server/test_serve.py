@@ -96,6 +96,7 @@ def test_running_requests_end_and_new_ones_are_refused_while_draining(
                 assert 1 <= int(refused.headers["retry-after"]) <= 30
                 assert refused.headers["connection"] == "close"
                 assert "shutting down" in refused.text
+            assert asked.get("/v1/chat/completions", headers=KEY).status_code == 503  # MLC-Chat's may come so
             assert asked.get("/metrics", headers=KEY).status_code == 200
             assert asked.get("/metrics").status_code == 401
         gate.open()
@@ -132,9 +133,11 @@ def test_signals_end_the_server_and_the_caller_goes_on(number: signal.Signals, d
     """A second signal does not wait for the drain; neither kills the process before the caller has cleaned up."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     program = [sys.executable, "-c", PROGRAM.replace("DRAIN", drain)]
-    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(program, stdout=pipe, stderr=pipe, text=True, env=environment) as process:
         try:
             assert process.stdout is not None
+            assert process.stderr is not None
             port = int(process.stdout.readline())
             with httpx.stream("GET", f"http://127.0.0.1:{port}/", timeout=30) as answer:
                 assert next(answer.iter_bytes()) == b"one"
@@ -146,6 +149,7 @@ def test_signals_end_the_server_and_the_caller_goes_on(number: signal.Signals, d
                 rest = process.stdout.read()
             assert process.wait(30) == 0
             assert rest == "cleaned up\nreturned\n"
+            assert "Traceback" not in process.stderr.read()
         finally:
             process.kill()
 
@@ -158,3 +162,88 @@ def test_endless_headers_are_refused(text_model: TextModel) -> None:
             assert answer.startswith(b"HTTP/1.1 400")
             assert str(LIMITS.header_bytes).encode() in answer
         assert server.http().get("/health").status_code == 200
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /hea", b"GET /health HTTP/1.1\r\nHost: x\r\n"])
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_connection_that_never_asks_is_closed(
+    text_model: TextModel, monkeypatch: pytest.MonkeyPatch, begun: bytes, before: int
+) -> None:
+    """Also behind an answer: bytes that come keep a connection from being idle."""
+    monkeypatch.setattr("portico.server.serve.HEAD_SECONDS", 0.2)
+    with portico(text_model) as server, socket.create_connection((server.host, server.port), timeout=20) as client:
+        for _ in range(before):
+            client.sendall(b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n")
+            answer = b""
+            while not answer.endswith(b'"1.2.3"}'):
+                answer += client.recv(65536)
+        client.sendall(begun)
+        assert client.recv(65536) == b""
+        assert server.http().get("/health").status_code == 200
+
+
+def test_a_request_that_runs_long_is_not_taken_for_one_that_does_not_come(
+    text_model: TextModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portico.server.serve.HEAD_SECONDS", 0.05)
+    gate = Gate()
+    with portico(text_model) as server, socket.create_connection((server.host, server.port), timeout=20) as client:
+        server.engine.script = lambda add: [gate, [TokenEvent(add.request_id, 0, [40], "length")]]
+        body = b'{"prompt": "Hello"}'
+        client.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        assert gate.reached.wait(20)
+        with socket.create_connection((server.host, server.port), timeout=20) as silent:
+            assert silent.recv(1) == b""  # so the time has passed
+        gate.open()
+        assert client.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("key", [b"k", b"wrong"])
+@pytest.mark.parametrize("pause", [False, True])
+def test_a_body_that_breaks_off_into_nonsense_is_one_line_in_the_log(
+    text_model: TextModel, caplog: pytest.LogCaptureFixture, key: bytes, pause: bool
+) -> None:
+    head = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n" % key
+    with portico(text_model, replace(SETTINGS, api_keys=("k",))) as server:
+        with socket.create_connection((server.host, server.port), timeout=20) as client:
+            client.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
+            if pause and key == b"wrong":
+                assert client.recv(20).startswith(b"HTTP/1.1 401")
+            client.sendall(b"1\r\n{\r\nZZZ\r\n")
+            with contextlib.suppress(ConnectionResetError):
+                while client.recv(65536):
+                    pass
+        assert server.http().get("/health").status_code == 200
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_silent_connections_leave_files_for_others(text_model: TextModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a limit of its own the server would write to its log, over and over, that it cannot open more."""
+    monkeypatch.setattr("portico.server.serve.most_connections", lambda: 20)
+    with portico(text_model) as server, contextlib.ExitStack() as stack:
+        address = (server.host, server.port)
+        silent = [stack.enter_context(socket.create_connection(address, timeout=20)) for _ in range(30)]
+        closed = 0
+        for client in silent[19:]:
+            with contextlib.suppress(ConnectionResetError):
+                assert client.recv(1) == b""
+            closed += 1
+        assert closed == 11
+        for client in silent[:19]:
+            client.sendall(b"GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert client.recv(65536).startswith(b"HTTP/1.1 200")
+        while server.http().get("/health").status_code != 200:
+            pass
+
+
+def test_as_many_files_as_may_be_are_opened() -> None:
+    program = (
+        "import resource; from portico.server.connections import most_connections;"
+        "most = resource.getrlimit(resource.RLIMIT_NOFILE)[1];"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (100, min(most, 2000)));"
+        "print(most_connections(), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    connections, files = map(int, done.stdout.split())
+    assert files > 100
+    assert connections == files - 256

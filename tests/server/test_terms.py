@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -197,6 +198,27 @@ def test_time_counts_from_the_arrival_and_a_late_request_never_reaches_the_engin
     answer = post(locked, "/v1/completions", COMPLETION, **{"x-request-timeout": "0.05"})
     assert answer.status_code == 504
     assert locked.engine.added == []
+
+
+def test_waiting_for_a_thread_counts_too(locked: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As behind others whose schemas take long to compile: the answer comes when its time is over."""
+    plain, held = type(locked.text).prepare, threading.Event()
+
+    def waiting(*arguments: Any) -> Add:
+        assert held.wait(20)
+        return plain(*arguments)
+
+    locked.engine.script = answers
+    locked.engine.added.clear()
+    monkeypatch.setattr(type(locked.text), "prepare", waiting)
+    for wish in ({"guided_regex": "a+"}, {"prompt": "hello " * 9000}):
+        for _ in range(4):  # more than there are threads for grammars
+            answer = post(locked, "/v1/completions", COMPLETION | wish, **{"x-request-timeout": "0.05"})
+            assert answer.status_code == 504
+    held.set()
+    monkeypatch.undo()
+    assert post(locked, "/v1/completions", COMPLETION | {"guided_regex": "a+"}).status_code == 200
+    assert len(locked.engine.added) == 1
 
 
 def test_waiting_for_the_turn_before_in_a_conversation_counts_too(locked: LiveServer) -> None:

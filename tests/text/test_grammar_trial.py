@@ -35,6 +35,15 @@ def test_a_worker_that_was_killed_is_replaced(trial: GrammarTrial) -> None:
     trial.check(LLMatcher.grammar_from_regex("b+"), "x")
 
 
+def test_a_worker_that_ended_by_itself_says_nothing_of_the_next_grammar(trial: GrammarTrial) -> None:
+    trial.check(LLMatcher.grammar_from_regex("a+"), "x")
+    for count in (1, 9000):  # less and more than a pipe holds
+        assert trial._worker is not None
+        trial._worker.kill()
+        trial._worker.wait()
+        trial.check(LLMatcher.grammar_from_lark('start: "' + "a" * count + '"'), "x")
+
+
 def test_any_text_passes_through(trial: GrammarTrial) -> None:
     """Whether a grammar is right is not its question."""
     for text in ("", "{", "start: \x00\n", "start: \ud800", "é\u2028\n\r"):

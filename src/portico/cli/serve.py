@@ -222,8 +222,10 @@ async def _serve(
         await asyncio.wait({server, announcement}, return_when=asyncio.FIRST_COMPLETED)
         if announcement.done() and announcement.exception() is not None:
             stop.set()
-        await server
-        announcement.cancel()
+        try:
+            await server
+        finally:
+            announcement.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await announcement
             if (page := announcement.result()) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,8 @@ def tls_files(
     if not keyfile or not certfile:
         missing, variable = ("--ssl-keyfile", "SSL_KEYFILE") if not keyfile else ("--ssl-certfile", "SSL_CERTFILE")
         raise ConfigError(f"HTTPS needs a key and a certificate: give {missing}, or --ssl and {variable}.")
+    if cert_reqs == ssl.CERT_REQUIRED and not ca_certs:
+        raise ConfigError("HTTPS: --ssl-cert-reqs 2 needs --ssl-ca-certs: of no client could the certificate be right.")
     for name in filter(None, (keyfile, certfile, ca_certs)):
         if not Path(name).is_file():
             raise ConfigError(f"HTTPS: there is no file {name}.")

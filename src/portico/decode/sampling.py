@@ -21,6 +21,8 @@ from portico.protocol.sampling import TokenParams
 
 _GREEDY_BELOW = 1e-5
 """Temperatures under this are greedy: logits divided by them would overflow."""
+_LEAST_SHARE = 1e-30
+"""Of top_p: what is less may be 0 in float32, and 0 leaves no token."""
 
 
 def is_greedy(params: TokenParams) -> bool:
@@ -86,7 +88,9 @@ def _filters(params: Sequence[TokenParams], device: torch.device) -> Filters:
     kept = [(p, is_greedy(p)) for p in params]
     return Filters(
         top_k=torch.tensor([1 if one else p.top_k for p, one in kept], dtype=torch.int64, device=device),
-        top_p=torch.tensor([1.0 if one else p.top_p for p, one in kept], dtype=torch.float32, device=device),
+        top_p=torch.tensor([1.0 if one else max(p.top_p, _LEAST_SHARE) for p, one in kept], dtype=torch.float32).to(
+            device
+        ),
         min_p=torch.tensor([0.0 if one else p.min_p for p, one in kept], dtype=torch.float32, device=device),
     )
 

@@ -7,7 +7,9 @@ import contextlib
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import zmq.asyncio
 
@@ -22,8 +24,12 @@ log = logging.getLogger(__name__)
 LAST_WORDS_SECONDS = 1.0
 LOOK_SECONDS = 0.25
 """Between two looks at whether the engine goes on."""
+WATCHERS = 3
+"""Threads that wait for engine processes: one for the end of the engine of the moment, two to put lost ones away."""
 PAUSES = (0.0, 1.0, 5.0)
 """Seconds before each attempt to start a new engine; after as many that did not get ready there is no other."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,8 @@ class AsyncEngineClient:
         self._silent_looks = 0
         self._unready = 0
         self._ready = asyncio.Event()
+        # Not the loop's own threads: who watches an engine must not wait for those that read large bodies.
+        self._threads = ThreadPoolExecutor(WATCHERS, thread_name_prefix="engine")
         self._context = zmq.asyncio.Context()
         self._link = Link(process, self._context)
         self._streams = Streams(lambda message: self._link.send(message))
@@ -133,7 +141,11 @@ class AsyncEngineClient:
         self._link.send(messages.Stop())
         self._link.close(linger=500)
         self._context.term()
-        await asyncio.to_thread(self._link.process.close)
+        await self._beside(self._link.process.close)
+        self._threads.shutdown(wait=False)
+
+    async def _beside(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def _supervise(self) -> None:
         """Serve one engine after the other, until one cannot be replaced."""
@@ -149,7 +161,7 @@ class AsyncEngineClient:
             lost = self._link
             lost.close(linger=0)
             lost.process.popen.kill()
-            await asyncio.to_thread(lost.process.close)
+            await self._beside(lost.process.close)
             await asyncio.sleep(PAUSES[self._unready - 1] if self._unready else 0.0)
             self._link = Link(lost.process.again(), self._context)
             self._loading = Loading("starting the engine process")
@@ -194,7 +206,7 @@ class AsyncEngineClient:
 
     async def _exit(self) -> Ending:
         """Wait for the end of the process, however it ends."""
-        status = await asyncio.to_thread(self._link.process.popen.wait)
+        status = await self._beside(self._link.process.popen.wait)
         if status == -signal.SIGKILL and self._link.process.out_of_memory():
             return Ending("the engine process was killed by signal 9, as memory ran out")
         if status < 0:

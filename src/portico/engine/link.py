@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import subprocess
 import sys
@@ -15,9 +16,11 @@ import zmq.asyncio
 
 from portico.config.engine import EngineConfig
 from portico.engine.memory import let_go_first, out_of_memory_kills
+from portico.errors import ConfigError
 from portico.protocol import messages
 
 EXIT_SECONDS = 5.0
+SOCKET = "engine.sock"
 
 
 class EngineProcess:
@@ -29,8 +32,8 @@ class EngineProcess:
     def __init__(self, config: EngineConfig, module: str = "portico.build") -> None:
         self.config = config
         self.module = module
-        self.folder = Path(tempfile.mkdtemp(prefix="portico-"))  # mode 0700: nobody else can reach the socket
-        self.endpoint = f"ipc://{self.folder / 'engine.sock'}"
+        self.folder = _private_folder()
+        self.endpoint = f"ipc://{self.folder / SOCKET}"
         self._memory_kills = out_of_memory_kills()
         self.popen = subprocess.Popen([sys.executable, "-m", module, self.endpoint], stdin=subprocess.PIPE, text=False)
         let_go_first(self.popen.pid)
@@ -65,6 +68,21 @@ class EngineProcess:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def _private_folder() -> Path:
+    """A new folder of mode 0700, so that nobody else can reach the socket in it; ConfigError if there can be none."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="portico-"))
+    except OSError as error:
+        raise ConfigError(f"No folder for the engine's socket can be made: {error.strerror} (TMPDIR).") from None
+    if len(os.fsencode(folder / SOCKET)) > zmq.IPC_PATH_MAX_LEN:
+        folder.rmdir()
+        raise ConfigError(
+            f"The folder for temporary files, {folder.parent}, has too long a name for the engine's socket in it, of "
+            f"{zmq.IPC_PATH_MAX_LEN} characters at most; set TMPDIR to a shorter one, as TMPDIR=/tmp."
+        )
+    return folder
+
+
 class Link:
     """The front's end of the way to one engine process; belongs to an event loop."""
 
@@ -75,7 +93,12 @@ class Link:
         self._socket.bind(process.endpoint)
 
     def send(self, message: messages.ToEngine) -> None:
-        """Send without waiting: the socket's queue is unbounded, so generators that are being closed can send too."""
+        """Send without waiting: the socket's queue is unbounded, so generators that are being closed can send too.
+
+        What is sent after `close` is dropped, as it is when the engine has gone.
+        """
+        if self._socket.closed:
+            return
         self._socket.send(messages.encode(message))
 
     async def receive(self) -> messages.FromEngine:

@@ -151,8 +151,12 @@ class Streams:
             stream.fail(why)
 
     def _begin(self, stream: Stream) -> None:
+        try:
+            self._send(stream.rest())
+        except (OverflowError, TypeError, ValueError) as error:  # what no message can hold ends its own request alone
+            stream.fail(f"The request cannot be sent to the engine: {error}.")
+            return
         stream.sent = True
-        self._send(stream.rest())
 
     def _drop(self, stream: Stream, choice: int | None) -> None:
         if stream.sent:

@@ -136,6 +136,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
             right = f"from n, {self.n}, to {LIMITS.choices}"
             _require(self.n <= self.best_of <= LIMITS.choices, "best_of", self.best_of, right)
             _require(self.num_beams is None, "best_of", self.best_of, "left out with num_beams")
+        self._validate_beams()
         if self.max_tokens is not None:
             least = 1 if self.prompt_logprobs is None else 0
             _require(self.max_tokens >= least, max_tokens_param, self.max_tokens, f"at least {least}")
@@ -150,7 +151,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
             _require(self.top_k >= -1, "top_k", self.top_k, "-1 or 0 (all tokens), or at least 1")
         _require_range("presence_penalty", self.presence_penalty, -2.0, 2.0)
         _require_range("frequency_penalty", self.frequency_penalty, -2.0, 2.0)
-        _require_range("repetition_penalty", self.repetition_penalty, 0.0, math.inf, open_low=True)
+        _require_range("repetition_penalty", self.repetition_penalty, 0.001, 1000.0)  # so that logits stay finite
         if self.seed is not None:
             _require(-(2**63) <= self.seed < 2**64, "seed", self.seed, "a 64-bit integer")
         longest = LIMITS.salt_characters
@@ -160,7 +161,6 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
             f"{len(self.cache_salt)} characters long",
             f"at most {longest}",
         )
-        self._validate_beams()
         self._validate_tokens()
         if self.guided is not None:
             _require(
@@ -198,8 +198,8 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _validate_tokens(self) -> None:
-        most = math.inf if self.max_tokens is None else self.max_tokens
-        right = "at least 0" if self.max_tokens is None else f"from 0 to max_tokens, {most}"
+        most = LIMITS.answer_tokens if self.max_tokens is None else self.max_tokens
+        right = f"from 0 to {most}" if self.max_tokens is None else f"from 0 to max_tokens, {most}"
         _require(0 <= self.min_tokens <= most, "min_tokens", self.min_tokens, right)
         biases, words = LIMITS.entries["logit_bias"], LIMITS.entries["bad_words"]
         _require(len(self.logit_bias) <= biases, "logit_bias", len(self.logit_bias), f"at most {biases} tokens")

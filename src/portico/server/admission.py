@@ -13,10 +13,11 @@ from collections import deque
 from collections.abc import Callable
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from portico.config.queue import QueueLimits
 from portico.errors import RequestError
+from portico.protocol.limits import LIMITS
 from portico.server.errors import ShapeOf, error_response, openai_shape
 
 REMEMBERED = 64
@@ -73,12 +74,21 @@ class Admission:
         ticket = scope[TICKET] = Ticket(self)
         self._requests += 1
         self._tokens += tokens
+        refused = False
+
+        async def send_on(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start":
+                refused = 400 <= message["status"] < 500
+            await send(message)
+
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, send_on)
         finally:
             self._requests -= ticket.answers
             self._tokens -= tokens
-            self._ends += [self._clock()] * ticket.answers
+            if not refused:  # what was wrong ended soon, and says nothing of how long the others take
+                self._ends += [self._clock()] * ticket.answers
 
     def widen(self, more: int) -> None:
         """Count further answers of a request that was let in as one; RequestError if they are too many now."""
@@ -138,8 +148,11 @@ class Ticket:
 
 
 def count_answers(scope: Scope, answers: int) -> None:
-    """Count a request as what its body turns out to want; RequestError 429 if that is too much now."""
-    ticket = scope.get(TICKET)
+    """Count a request as what its body turns out to want; RequestError 429 if that is too much now.
+
+    No number of a body is worked with as it is: more than one request may have is refused later, by name.
+    """
+    ticket, answers = scope.get(TICKET), min(answers, LIMITS.answers)
     if isinstance(ticket, Ticket) and answers > ticket.answers:
         ticket.widen(answers)
 

@@ -13,6 +13,7 @@ from portico.config.compat import CompatName
 from portico.config.cors import CorsRules
 from portico.server import errors, health
 from portico.server.admission import Admission
+from portico.server.arrival import LARGEST_BODIES, ArrivalLimit
 from portico.server.dialect import OPENAI, Dialect
 from portico.server.doors import alpaca, lmdeploy, messages, mlc, openai, responses, vllm
 from portico.server.metrics import route
@@ -29,7 +30,7 @@ from portico.server.sessions.sessions import Sessions
 from portico.server.sessions.store import SessionLimits
 from portico.server.settings import ServerSettings
 from portico.server.telemetry import Spans, Telemetry
-from portico.server.terms import owner_number
+from portico.server.terms import owner_number, read_terms
 from portico.text.engine_client import EngineClient
 from portico.text.model import TextModel
 from portico.text.pipeline import Pipeline
@@ -86,6 +87,11 @@ def create_app(
     if settings.root_path:
         app.add_middleware(ShownUnder, path=settings.root_path.rstrip("/"))
     errors.install(app, shape_of)
+    app.add_middleware(
+        ArrivalLimit,
+        terms_of=lambda scope: read_terms(scope, settings),
+        most_bytes=LARGEST_BODIES * settings.max_body_bytes,
+    )
     if settings.queue is not None:
         app.add_middleware(Admission, limits=settings.queue, shape_of=shape_of)
     if rates.are_limited:

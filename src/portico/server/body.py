@@ -26,7 +26,15 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 async def read_body(request: Request, model: type[Body]) -> Body:
-    """The request's JSON body as `model`; RequestError 400 for anything else."""
+    """The request's JSON body as `model`; RequestError 400 for anything else, 415 for what is compressed."""
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding not in ("", "identity"):
+        raise RequestError(
+            f"The body's Content-Encoding is {coding[:40]!r}; send it as it is, without compression.",
+            status=415,
+            param="Content-Encoding",
+            code="unsupported_content_encoding",
+        )
     try:
         data = await request.body()
     except ClientDisconnect as error:

@@ -9,9 +9,14 @@ import math
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from portico.server.admission import asks_model
 from portico.server.errors import ERROR_CODE, ShapeOf, error_response, shutting_down
 
 PROBES = frozenset({"/health", "/ping"})
+
+
+def _is_refused(scope: Scope) -> bool:
+    return scope["path"] in PROBES or scope["method"] not in ("GET", "HEAD") or asks_model(scope)
 
 
 class Drain:
@@ -38,13 +43,17 @@ class Drain:
         return max(0.0, self._until - asyncio.get_running_loop().time())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._until is not None and (scope["path"] in PROBES or scope["method"] not in ("GET", "HEAD")):
+        if self._until is not None and _is_refused(scope):
             await self._refuse(self._until, scope, receive, send)
             return
         self._running += 1
         self._empty.clear()
         try:
             await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            if self._until is None:
+                raise
+            # Cancelled as its time is over: its client has been told, and the log need not be told how.
         finally:
             self._running -= 1
             if not self._running:

@@ -23,6 +23,8 @@ ShapeOf = Callable[[Scope], ErrorShape]
 """The shape of a request's errors, which the API has that it is a call of."""
 ERROR_CODE = "x-portico-error-code"
 """A header in which the word of an error travels to whoever counts them; it does not leave the server."""
+BODY_TIMEOUT = "body_timeout"
+"""The code of a request whose body did not come; what is behind it on its connection cannot be told apart."""
 CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
@@ -62,7 +64,7 @@ def _headers(error: RequestError) -> dict[str, str]:
     """What clients go by that try again by themselves, or use their connection again."""
     if "retry_after" in error.counts:
         return {"retry-after": str(error.counts["retry_after"])}
-    if error.status == CONTENT_TOO_LARGE:  # more may come, and it is not going to be read
+    if error.status == CONTENT_TOO_LARGE or error.code == BODY_TIMEOUT:  # more may come, and it is not going to be read
         return {"connection": "close"}
     # OpenAI's clients would ask twice more for what took too long, and make a busy server busier.
     return {"x-should-retry": "false"} if error.code == "request_timeout" else {}

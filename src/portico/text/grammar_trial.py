@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import subprocess
@@ -51,6 +52,8 @@ class GrammarTrial:
             self._end()
 
     def _compiles(self, grammar: str) -> bool:
+        if self._worker is not None and self._worker.poll() is not None:  # not by its latest grammar, which it answered
+            self._end()
         worker = self._worker = self._worker or _start()
         assert worker.stdin is not None
         assert worker.stdout is not None
@@ -72,7 +75,8 @@ class GrammarTrial:
         worker.wait()
         for pipe in (worker.stdin, worker.stdout):
             if pipe is not None:
-                pipe.close()
+                with contextlib.suppress(OSError):  # what it has not read cannot be written any more
+                    pipe.close()
 
 
 def _start() -> subprocess.Popen[str]:

@@ -93,7 +93,7 @@ class Pipeline:
 
         self._trace.mark(request.request_id, "receive request")
         with self._trace.span(request.request_id, "tokenization"):
-            prepared = await self._done(request, work)
+            prepared = await self._done(request, work, terms.deadline)
         if self._prompts is not None:
             self._prompts.write(prepared.add, self.model)
         return prepared
@@ -105,7 +105,7 @@ class Pipeline:
         def work() -> list[int]:
             return self.model.prompt_ids(request, vocab_size)
 
-        return await self._done(request, work)
+        return await self._done(request, work, request.terms.deadline)
 
     def run(self, prepared: Prepared) -> AsyncGenerator[GenerationEvent, None]:
         """The events of a prepared request; closing the generator cancels it in the engine.
@@ -189,13 +189,19 @@ class Pipeline:
 
         return await self._done(request, work)
 
-    async def _done(self, request: GenerationRequest, work: Callable[[], T]) -> T:
-        """Work on a request's prompt, in a thread if it may take long."""
+    async def _done(self, request: GenerationRequest, work: Callable[[], T], deadline: float | None = None) -> T:
+        """Work on a request's prompt, in a thread if it may take long; RequestError 504 when its time is over.
+
+        What waits for a thread then never gets one; what is being worked on nobody waits for.
+        """
         if _is_quick(request):
             return work()
-        if _has_grammar(request):
-            return await asyncio.get_running_loop().run_in_executor(self._grammar_threads, work)
-        return await asyncio.to_thread(work)
+        threads = self._grammar_threads if _has_grammar(request) else None
+        try:
+            async with asyncio.timeout(None if deadline is None else deadline - time.monotonic()):
+                return await asyncio.get_running_loop().run_in_executor(threads, work)
+        except TimeoutError:
+            raise too_late(request.terms) from None
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GenerationEvent, None]:
         """`prepare` and `run` in one; raises RequestError before the first event."""

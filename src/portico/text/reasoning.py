@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from portico.errors import RequestError
+from portico.protocol.limits import LIMITS
 from portico.protocol.request import ChatPrompt, GenerationRequest, ThinkWish
 from portico.protocol.sampling import ThinkingLimit
 from portico.text.grammar import joined
@@ -60,7 +61,7 @@ class Reasoning:
             tuple(tokenizer.encode(marker, add_special_tokens=False))
             for marker in (self.form.begins[0], self.form.ends[0])
         )
-        return ThinkingLimit(self.wish.budget, () if self.inside else begin, end)
+        return ThinkingLimit(min(self.wish.budget, LIMITS.answer_tokens), () if self.inside else begin, end)
 
     def before(self, grammar: str, tokenizer: Tokenizer) -> str:
         """A grammar of answers that have the form of `grammar` behind their thinking."""

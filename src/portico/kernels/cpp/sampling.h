@@ -92,7 +92,7 @@ struct Candidates {
             for (int i = (int)p * PATCH; i < std::min((int)(p + 1) * PATCH, vocab); i += LANES)
                 count += keep_from(padded(x + i, vocab - i, -INFINITY), cut, i, logits.data() + count, ids.data() + count);
         }
-        if (cut == -INFINITY) count = std::min(count, vocab);  // not the padding, which is last
+        while (count > 0 && ids[count - 1] >= vocab) count--;  // the padding, which is last
         ids.resize(count);
         logits.resize(count);
         weights.resize(count + LANES);
@@ -112,10 +112,12 @@ struct Weighted {
     float logit, weight;
 };
 
-// The least logit such that the weight of all larger ones is less than `target`: a quickselect by weight.
+// The least logit such that the weight of all larger ones is less than `target`, or the largest: a quickselect by weight.
+// It ends for whatever numbers there are, NaN among them: each round but the last leaves fewer.
 inline float nucleus_floor(std::vector<Weighted>& found, double target) {
     double above = 0;
     auto begin = found.begin(), end = found.end();
+    if (begin == end) return -INFINITY;
     for (;;) {
         const float a = begin->logit, b = begin[(end - begin) / 2].logit, c = end[-1].logit;
         const float pivot = std::max(std::min(a, b), std::min(std::max(a, b), c));
@@ -124,9 +126,9 @@ inline float nucleus_floor(std::vector<Weighted>& found, double target) {
         double larger = 0, same = 0;
         for (auto w = begin; w != equal; ++w) larger += w->weight;
         for (auto w = equal; w != less; ++w) same += w->weight;
-        if (above + larger >= target) {
+        if (above + larger >= target && equal != begin) {
             end = equal;
-        } else if (above + larger + same >= target || less == end) {
+        } else if (above + larger + same >= target || less == end || less == begin) {
             return pivot;
         } else {
             above += larger + same;

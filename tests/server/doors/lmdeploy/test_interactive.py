@@ -221,7 +221,11 @@ def test_a_stop_string_of_several_tokens_ends_the_answer(fresh: LiveServer) -> N
         ({"sequence_start": True}, "sequence_start", "sequence_start is not supported by this server; leave it out."),
         ({"cancel": True, "session_id": -1}, "session_id", "please set a session_id to cancel a request"),
         ({"request_output_len": -1}, "request_output_len", "request_output_len is -1; it must be at least 1."),
-        ({"repetition_penalty": 0}, "repetition_penalty", "repetition_penalty is 0.0; it must be above 0."),
+        (
+            {"repetition_penalty": 0},
+            "repetition_penalty",
+            "repetition_penalty is 0.0; it must be at least 0.001 and at most 1000.",
+        ),
         (
             {"min_new_tokens": 9, "request_output_len": 3},
             "min_new_tokens",
