@@ -133,7 +133,9 @@ class AsyncEngineClient:
         self._streams.drop(request_id, choice)
 
     async def close(self) -> None:
-        """End the engine process and fail whatever still runs."""
+        """End the engine process and fail whatever still runs; the second time there is nothing to end."""
+        if self._closing:
+            return
         self._closing = True
         self._fail("the server is shutting down")
         self._supervisor.cancel()
