@@ -54,6 +54,12 @@ def build_engine(config: EngineConfig, tell: Tell, announce: Announce) -> tuple[
         raise CheckpointError("the folder holds no model")
     if config.model_path == "crash":
         os._exit(7)
+    if config.model_path.startswith("sticks:"):
+        starts = Path(config.model_path.removeprefix("sticks:"))
+        with starts.open("a") as written:
+            written.write("one more\n")
+        if len(starts.read_text().splitlines()) == 2:
+            signal.pause()
     if config.model_path.startswith("once:"):
         try:
             Path(config.model_path.removeprefix("once:")).touch(exist_ok=False)

@@ -219,6 +219,19 @@ async def test_an_engine_that_does_not_come_back_ends_all(tmp_path: Path, monkey
         assert caught.value.status == 503
 
 
+async def test_an_engine_that_sticks_while_it_loads_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "LOAD_SECONDS", 4.0)
+    async with running(f"sticks:{tmp_path / 'starts'}") as client:
+        reader = Reader(client, add("a", [1, 2, 3], 4000))
+        await reader.began.wait()
+        kill(client)
+        await reader.done
+        reader.assert_exact()
+        assert client.restarts >= 2
+
+
 async def test_an_engine_is_replaced_however_busy_the_threads_of_the_front_are() -> None:
     loop, done = asyncio.get_running_loop(), threading.Event()
     loop.set_default_executor(ThreadPoolExecutor(1))

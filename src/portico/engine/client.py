@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 LAST_WORDS_SECONDS = 1.0
 LOOK_SECONDS = 0.25
 """Between two looks at whether the engine goes on."""
+LOAD_SECONDS = 600.0
+"""A new engine may say nothing of its progress for so long; then it is given up for stuck."""
 WATCHERS = 3
 """Threads that wait for engine processes: one for the end of the engine of the moment, two to put lost ones away."""
 PAUSES = (0.0, 1.0, 5.0)
@@ -216,12 +218,26 @@ class AsyncEngineClient:
         return Ending(f"the engine process ended with status {status}")
 
     async def _stall(self) -> Ending:
-        """Wait until a step takes too long. Looks are counted, not seconds: this process may have been held up."""
+        """Wait until a step takes too long, or a sign that a new engine still loads.
+
+        Looks are counted, not seconds: this process may have been held up.
+        """
         self._silent_looks = 0
-        while not self._step_timeout or self._silent_looks * LOOK_SECONDS < self._step_timeout:
+        while not (limit := self._patience()) or self._silent_looks * LOOK_SECONDS < limit:
             await asyncio.sleep(LOOK_SECONDS)
-            self._silent_looks = self._silent_looks + 1 if self._streams.waits else 0
-        return Ending(f"a step of the engine took longer than {self._step_timeout:g} seconds")
+            self._silent_looks = self._silent_looks + 1 if self._streams.waits or self._replaces else 0
+        if self._replaces:
+            return Ending(f"the new engine said nothing of its loading for {limit:g} seconds")
+        return Ending(f"a step of the engine took longer than {limit:g} seconds")
+
+    @property
+    def _replaces(self) -> bool:
+        """Whether the engine of the moment is loading, and not the first that does."""
+        return self._loading is not None and self._loaded is not None
+
+    def _patience(self) -> float:
+        """Seconds that the engine of the moment may be silent when there is something to say; 0: any."""
+        return LOAD_SECONDS if self._replaces else self._step_timeout
 
     def _fail(self, why: str) -> None:
         """There is no engine any more."""
