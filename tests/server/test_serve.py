@@ -170,7 +170,7 @@ def test_a_connection_that_never_asks_is_closed(
     text_model: TextModel, monkeypatch: pytest.MonkeyPatch, begun: bytes, before: int
 ) -> None:
     """Also behind an answer: bytes that come keep a connection from being idle."""
-    monkeypatch.setattr("portico.server.serve.HEAD_SECONDS", 0.2)
+    monkeypatch.setattr("portico.server.connections.HEAD_SECONDS", 0.2)
     with portico(text_model) as server, socket.create_connection((server.host, server.port), timeout=20) as client:
         for _ in range(before):
             client.sendall(b"GET /version HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -185,7 +185,7 @@ def test_a_connection_that_never_asks_is_closed(
 def test_a_request_that_runs_long_is_not_taken_for_one_that_does_not_come(
     text_model: TextModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portico.server.serve.HEAD_SECONDS", 0.05)
+    monkeypatch.setattr("portico.server.connections.HEAD_SECONDS", 0.05)
     gate = Gate()
     with portico(text_model) as server, socket.create_connection((server.host, server.port), timeout=20) as client:
         server.engine.script = lambda add: [gate, [TokenEvent(add.request_id, 0, [40], "length")]]

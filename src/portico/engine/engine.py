@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from array import array
 from collections.abc import Callable
 from collections.abc import Sequence as ListOf
 from typing import Literal
 
+from portico.engine.apart import run_apart
 from portico.engine.beams import BeamSearch, Step
 from portico.engine.blocks import BlockPool
 from portico.engine.plan import RowResult, Runner, StepPlan
 from portico.engine.scheduler import Limits, Scheduler
 from portico.engine.sequence import TOKENS, Request, Sequence
-from portico.errors import PorticoError
-from portico.logs import about
 from portico.protocol.messages import Add, Cancel, EngineStats, StepDone, TokenEvent, TokenLogprobs
 from portico.protocol.sampling import TokenParams
-
-log = logging.getLogger(__name__)
 
 Ending = Literal["stop", "length"]
 
@@ -105,7 +101,7 @@ class Engine:
         self.admit()
         plan = self.scheduler.plan()
         begun = self._clock()
-        results = self._run(plan)
+        results = run_apart(self._runner, plan, lambda row: self._living[row.sequence_id].request.id)
         self.scheduler.took(self._clock() - begun)
         return self._apply(plan, results)
 
@@ -166,28 +162,6 @@ class Engine:
         if beams is None or not add.params.max_tokens:
             return None
         return BeamSearch(beams, add.params, min(add.params.max_tokens, most))
-
-    def _run(self, plan: StepPlan) -> ListOf[RowResult]:
-        """Run a plan; if that fails, run its rows one by one, so that only those that fail alone are lost."""
-        if not plan.rows:
-            return []
-        try:
-            return self._runner.run(plan)
-        except PorticoError as error:
-            log.warning("a step of %d rows failed, which now run one by one: %s", len(plan.rows), error)
-        except Exception:
-            log.exception("a step of %d rows failed; running its rows one by one", len(plan.rows))
-        results: list[RowResult] = []
-        for row in plan.rows:
-            try:
-                results += self._runner.run(StepPlan((row,)))
-            except Exception as error:
-                known = isinstance(error, PorticoError)
-                message = str(error) if known else f"the model step failed: {type(error).__name__}"
-                results.append(RowResult(error=message))
-                request_id = self._living[row.sequence_id].request.id
-                log.warning("request %s failed", request_id, exc_info=not known, extra=about(request_id))
-        return results
 
     def _apply(self, plan: StepPlan, results: ListOf[RowResult]) -> StepDone:
         events, self._refused = self._refused, []
