@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,7 +39,9 @@ class Terminal:
 
     def until(self, pattern: str, times: int = 1) -> str:
         """Read until the screen shows it so many times."""
+        end = time.monotonic() + 60
         while len(re.findall(pattern, self.text())) < times:
+            assert time.monotonic() < end, f"{pattern!r} did not come:\n{self.text()}"
             output = self.process.read_nonblocking(65536, timeout=25)
             # Where the cursor is: prompt_toolkit asks, a terminal tells.
             for _ in range(output.count("\x1b[6n")):
