@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from portico.config.queue import QueueLimits
 from portico.protocol.messages import Add
 from portico.server.admission import LONGEST_SECONDS, Admission
+from portico.server.middleware import RequestIds
 from portico.text.model import TextModel
 from tests.server.fake_engine import Gate, Step, echo
 from tests.server.harness import MODEL, SETTINGS, portico
@@ -141,6 +142,7 @@ async def test_what_is_wrong_says_nothing_of_how_fast_the_queue_is() -> None:
         await Response(status_code=status)(scope, receive, send)
 
     admission = Admission(answered, QueueLimits(requests=10, running=1), clock=lambda: now)
+    asked = RequestIds(admission)
 
     async def receive() -> dict[str, object]:
         return {}
@@ -149,7 +151,7 @@ async def test_what_is_wrong_says_nothing_of_how_fast_the_queue_is() -> None:
         pass
 
     while statuses:
-        await admission({"type": "http", "method": "POST", "path": "/v1/completions", "headers": []}, receive, send)
+        await asked({"type": "http", "method": "POST", "path": "/v1/completions", "headers": []}, receive, send)
     assert admission.retry_after() == 2
 
 
@@ -161,6 +163,7 @@ async def test_the_estimate_follows_the_rate_at_which_requests_end() -> None:
         now += 2.0
 
     admission = Admission(answered, QueueLimits(requests=10, running=1), clock=lambda: now)
+    asked = RequestIds(admission)
     assert admission.retry_after() == 1
 
     async def receive() -> dict[str, object]:
@@ -170,7 +173,7 @@ async def test_the_estimate_follows_the_rate_at_which_requests_end() -> None:
         pass
 
     for _ in range(20):
-        await admission({"type": "http", "method": "POST", "path": "/v1/completions", "headers": []}, receive, send)
+        await asked({"type": "http", "method": "POST", "path": "/v1/completions", "headers": []}, receive, send)
     assert admission.retry_after() == 2
     now += 10**6
     assert admission.retry_after() == LONGEST_SECONDS

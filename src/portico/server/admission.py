@@ -13,12 +13,13 @@ from collections import deque
 from collections.abc import Callable
 
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from portico.config.queue import QueueLimits
 from portico.errors import RequestError
 from portico.protocol.limits import LIMITS
 from portico.server.errors import ShapeOf, error_response, openai_shape
+from portico.server.middleware import context_of
 
 REMEMBERED = 64
 """Ends of requests by which the speed of the queue is reckoned."""
@@ -74,20 +75,14 @@ class Admission:
         ticket = scope[TICKET] = Ticket(self)
         self._requests += 1
         self._tokens += tokens
-        refused = False
-
-        async def send_on(message: Message) -> None:
-            nonlocal refused
-            if message["type"] == "http.response.start":
-                refused = 400 <= message["status"] < 500
-            await send(message)
-
         try:
-            await self._app(scope, receive, send_on)
+            await self._app(scope, receive, send)
         finally:
             self._requests -= ticket.answers
             self._tokens -= tokens
-            if not refused:  # what was wrong ended soon, and says nothing of how long the others take
+            if (
+                not 400 <= context_of(scope).status < 500
+            ):  # what was wrong ended soon, and says nothing of how long the others take
                 self._ends += [self._clock()] * ticket.answers
 
     def widen(self, more: int) -> None:

@@ -46,6 +46,8 @@ class RequestContext:
     key_digest: str = ""
     """Of the API key that it came with, where one is needed."""
     arrived: float = field(default_factory=time.monotonic)
+    status: int = 0
+    """Of the answer; 0 until it has begun."""
 
     @property
     def shown_id(self) -> str:
@@ -92,36 +94,34 @@ class RequestIds:
             return
         asked = Headers(scope=scope).get("x-request-id", "")
         context = scope[CONTEXT] = RequestContext(asked if CLIENT_ID.fullmatch(asked) else None)
-        begun, status = time.monotonic(), 0
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status, headers = message["status"], MutableHeaders(scope=message)
+                context.status, headers = message["status"], MutableHeaders(scope=message)
                 for name in ID_HEADERS:
                     headers[name] = context.shown_id
-                self._on_answer(status, headers.get(ERROR_CODE, ""))
+                self._on_answer(context.status, headers.get(ERROR_CODE, ""))
                 del headers[ERROR_CODE]
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_id)
         except asyncio.CancelledError:
-            if not status:
+            if not context.status:
                 await error_response(shutting_down(), self._shape_of(scope))(scope, receive, send_with_id)
             raise
         except Exception:
             log.exception("%s: %s %r failed", context.id, scope["method"], scope["path"], extra=self._about(scope))
-            if status:
+            if context.status:
                 raise
             await error_response(internal_error(), self._shape_of(scope))(scope, receive, send_with_id)
         finally:
             level = logging.DEBUG if scope["path"] in self._quiet else self._level
-            took = round(time.monotonic() - begun, 6)
-            extra = self._about(scope, status=status, seconds=took)
+            took = round(time.monotonic() - context.arrived, 6)
+            extra = self._about(scope, status=context.status, seconds=took)
             theirs = "" if context.echo is None else f" ({context.echo})"
             line = "%s%s: %s %r %d in %.3f s"
-            log.log(level, line, context.id, theirs, scope["method"], scope["path"], status, took, extra=extra)
+            log.log(level, line, context.id, theirs, scope["method"], scope["path"], context.status, took, extra=extra)
 
     def _about(self, scope: Scope, **fields: object) -> dict[str, dict[str, object]]:
         context = context_of(scope)
