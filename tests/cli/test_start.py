@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from portico.cli.serve import FORMS, is_loopback, read_options
+from portico.cli.serve import FORMS, cautions, is_loopback, read_options
 
 ROOT = Path(__file__).parents[2]
 MODULES = ["portico.rest", "portico.serve.server", "portico.entrypoints.openai.api_server"]
@@ -42,6 +42,29 @@ def test_lmdeploys_way_has_lmdeploys_address() -> None:
     options = read_options(["m"], form).options
     assert (options.http.host, options.http.port, options.model.model) == ("0.0.0.0", 23333, "m")
     assert read_options(["m", "--server-port", "1"], form).options.http.port == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ([], []),
+        (["--host", "0.0.0.0"], ["Everybody who can reach 0.0.0.0"]),
+        (["--host", "0.0.0.0", "--api-key", "secret"], []),
+        (["--allow-credentials"], ["--allow-credentials has no effect"]),
+        (["--allow-credentials", "--allowed-origins", '["https://a.example"]'], []),
+        (["--ssl-ca-certs", "FILE"], ["--ssl-ca-certs has no effect"]),
+        (["--ssl-ca-certs", "FILE", "--ssl-cert-reqs", "2"], []),
+    ],
+)
+def test_what_is_seldom_meant_is_said(flags: list[str], words: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "any.pem"
+    file.write_text("")
+    tls = ["--ssl-keyfile", "FILE", "--ssl-certfile", "FILE"] if "--ssl-ca-certs" in flags else []
+    options = read_options([flag.replace("FILE", str(file)) for flag in (*flags, *tls)]).options
+    said = list(cautions(options.http, options.tls({})))
+    assert len(said) == len(words)
+    for sentence, word in zip(said, words, strict=True):
+        assert sentence.startswith(word)
 
 
 def test_a_help_needs_neither_torch_nor_yaml_nor_a_web_server() -> None:

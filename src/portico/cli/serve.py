@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -204,7 +204,8 @@ async def _serve(
     if http.web:
         check_page(secure=tls is not None)
     listener = bind(http.host, http.port)
-    _warn(http)
+    for sentence in cautions(http, tls):
+        log.warning("%s", sentence)
     client = AsyncEngineClient(process, step_timeout=options.compute.step_timeout)
     sessions: Sessions | None = None
     try:
@@ -270,13 +271,15 @@ def _settings(options: ServeOptions, names: Sequence[str], compat: CompatName, k
     )
 
 
-def _warn(http: HttpOptions) -> None:
-    """Say in the log what is allowed and seldom meant."""
+def cautions(http: HttpOptions, tls: TlsFiles | None) -> Iterator[str]:
+    """What is allowed and seldom meant, in a sentence each."""
     if not (http.api_key or is_loopback(http.host)):
-        log.warning("Everybody who can reach %s may use this server; --api-key KEY asks for a key.", http.host)
+        yield f"Everybody who can reach {http.host} may use this server; --api-key KEY asks for a key."
     cors = http.cors()
     if cors is not None and cors.credentials_for_all:
-        log.warning("--allow-credentials has no effect for any origin (*): name those that may send cookies.")
+        yield "--allow-credentials has no effect for any origin (*): name those that may send cookies."
+    if tls is not None and tls.ca_certs and not tls.cert_reqs:
+        yield "--ssl-ca-certs has no effect without --ssl-cert-reqs 2 (or 1): no client is asked who it is."
 
 
 def is_loopback(host: str) -> bool:
