@@ -51,8 +51,7 @@ def build_runner(
 
     `tell` is told of each stage, and how much of the checkpoint is in place (0 to 1).
     """
-    began = time.perf_counter()
-    folder = Path(config.model_path)
+    began, folder = time.perf_counter(), Path(config.model_path)
     model = read_config(folder)
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype, model.dtype, device)
@@ -61,8 +60,8 @@ def build_runner(
     checkpoint = Checkpoint(folder)
     quantization, why = choose_quantization(config, model, device, dtype)
     kernels = select_kernels(device, dtype, config.kernels, quantization)
-    kernels.use_threads(threads)
     _check_block_size(config, kernels)
+    kernels.use_threads(threads)
     max_model_len = wanted_model_len(config, model)
     batched = config.max_num_batched_tokens or BATCHED_TOKENS[device.type]
     require_memory(Case(config, model, device, dtype, max_model_len, batched), quantization, kv_dtype)
@@ -83,8 +82,7 @@ def build_runner(
         return_freed_memory()
         size = size_cache(config, model, max_model_len, kv_dtype, device, packed.mapped_bytes)
         cache = make_cache(model, size.num_blocks + 1, config.block_size, kv_dtype, device)
-    read = partial(read_tokenizer, Path(config.tokenizer_path or folder), config.tokenizer_mode)
-    runner = TorchRunner(decoder, cache, Grammars(read, model.vocab_size), config.logprobs_mode)
+    runner = TorchRunner(decoder, cache, _grammars(config, model.vocab_size), config.logprobs_mode)
     tell("warming up", 1.0)
     _warm_up(runner)
     loaded = Loaded(
@@ -113,6 +111,11 @@ def _prepare_process(config: EngineConfig) -> int:
     no_threads_between_operations()
     keep_freed_memory()
     return config.threads or usable_cores()
+
+
+def _grammars(config: EngineConfig, vocab_size: int) -> Grammars:
+    folder = Path(config.tokenizer_path or config.model_path)
+    return Grammars(partial(read_tokenizer, folder, config.tokenizer_mode), vocab_size)
 
 
 def _check_block_size(config: EngineConfig, kernels: Kernels) -> None:

@@ -87,16 +87,7 @@ def create_app(
     if settings.root_path:
         app.add_middleware(ShownUnder, path=settings.root_path.rstrip("/"))
     errors.install(app, shape_of)
-    app.add_middleware(
-        ArrivalLimit,
-        terms_of=lambda scope: read_terms(scope, settings),
-        most_bytes=LARGEST_BODIES * settings.max_body_bytes,
-    )
-    if settings.queue is not None:
-        app.add_middleware(Admission, limits=settings.queue, shape_of=shape_of)
-    if rates.are_limited:
-        app.add_middleware(RateLimiter, rates=rates, shape_of=shape_of)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, shape_of=shape_of)
+    _limit(app, settings, rates, shape_of)
     if settings.api_keys:
         app.add_middleware(BearerKeys, keys=settings.api_keys, shape_of=shape_of)
     if telemetry is not None:  # inside what gives ids and takes the words of errors away
@@ -118,6 +109,20 @@ def create_app(
     bodies = [body for door in DOORS for body in door.BODIES]
     describe_app(app, bodies, dialect.error_model, keys=bool(settings.api_keys))
     return app
+
+
+def _limit(app: FastAPI, settings: ServerSettings, rates: Rates, shape_of: errors.ShapeOf) -> None:
+    """Bound what may come at a time; the last one is the first that a request meets."""
+    app.add_middleware(
+        ArrivalLimit,
+        terms_of=lambda scope: read_terms(scope, settings),
+        most_bytes=LARGEST_BODIES * settings.max_body_bytes,
+    )
+    if settings.queue is not None:
+        app.add_middleware(Admission, limits=settings.queue, shape_of=shape_of)
+    if rates.are_limited:
+        app.add_middleware(RateLimiter, rates=rates, shape_of=shape_of)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, shape_of=shape_of)
 
 
 def _watching(telemetry: Telemetry | None, settings: ServerSettings) -> Watch:
